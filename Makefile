@@ -1,0 +1,43 @@
+# Everything runs in .venv, which is made when it is first needed. GNU make; all paths are relative, so any folder will do.
+# Another Python for it: make venv PYTHON=python3.12 (after `make clean` if there is one already).
+
+PYTHON ?= python3
+VENV_PYTHON := .venv/bin/python
+VENV_DONE := .venv/.installed
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL: # `make -j clean test` does one after the other
+.PHONY: help venv test test-slow lint demo clean
+
+help: ## this list
+	@echo "usage: make TARGET [PYTHON=python3]"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+
+venv: $(VENV_DONE) ## make .venv with all that the programs and tests need (2.3 GB, a few minutes the first time)
+
+test: $(VENV_DONE) ## check the style and run the tests that take seconds
+	@$(VENV_PYTHON) -m ruff check --quiet .
+	@$(VENV_PYTHON) -m pytest -m "not slow"
+
+test-slow: $(VENV_DONE) ## run the tests that take minutes
+	@$(VENV_PYTHON) -m pytest -m slow
+
+lint: $(VENV_DONE) ## check the style alone
+	@$(VENV_PYTHON) -m ruff check .
+
+demo: $(VENV_DONE) ## train a small network on the sample pictures, and denoise with it
+	@$(VENV_PYTHON) -m dnnlib.demo
+
+clean: ## remove .venv and caches; results and datasets stay
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis
+	find . -path ./.git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
+
+# Runs again when a requirements file is newer. An interrupted run leaves no mark and is taken up where it was.
+$(VENV_DONE): requirements.txt requirements-dev.txt
+	@command -v "$(PYTHON)" >/dev/null || { echo 'Error: there is no "$(PYTHON)"; name a Python 3.10 to 3.13: make venv PYTHON=...' >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; v = sys.version_info[:2]; sys.exit(not (3, 10) <= v <= (3, 13) and "Error: $(PYTHON) is Python %d.%d, but TensorFlow needs 3.10 to 3.13; name one of those: make venv PYTHON=python3.12" % v)'
+	@$(VENV_PYTHON) -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear .venv
+	@echo "Installing into .venv ..."
+	@$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

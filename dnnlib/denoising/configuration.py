@@ -1,0 +1,60 @@
+"""A configuration: which noise, which network, which loss. Plain data, no TensorFlow."""
+
+import re
+from dataclasses import dataclass
+
+from dnnlib.denoising.architecture import variable_shapes
+from dnnlib.denoising.noise_style import NoiseStyle, parse_noise_style
+
+PIPELINES = ("n2c", "n2n", "blindspot_mean", "blindspot")
+_NAME = re.compile(
+    r"(?P<noise_style>[a-z]+[\d._]+)-"
+    r"(?P<pipeline>n2c|n2n|blindspot_mean|blindspot(?P<diagonal>_diag)?(?=-sigma_))"
+    r"(-sigma_(?P<noise_params>known|global|per_image))?(?P<mono>-mono)?"
+)
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The settings that a configuration's name stands for (SPEC section 2)."""
+
+    noise_style: str  # 'gauss25', 'poisson5_50', ...
+    pipeline: str  # one of PIPELINES
+    noise_params: str | None = None  # for blindspot: 'known', 'global' or 'per_image'
+    diagonal: bool = False  # Sigma_x is diagonal
+    channels: int = 3  # 3 (RGB) or 1 (mono)
+
+    @classmethod
+    def from_name(cls, name: str) -> "Configuration":
+        """The configuration that a name stands for, also one that was never published. Raises ValueError if there is none."""
+        match = _NAME.fullmatch(name)
+        if not match:
+            raise ValueError(f"{name!r} is no configuration")
+        diagonal, mono = bool(match["diagonal"]), bool(match["mono"])
+        pipeline = match["pipeline"].removesuffix("_diag")
+        configuration = cls(match["noise_style"], pipeline, match["noise_params"], diagonal, 1 if mono else 3)
+        parse_noise_style(configuration.noise_style)
+        if configuration.name != name:
+            raise ValueError(f"{name!r} is no configuration")
+        return configuration
+
+    @property
+    def name(self) -> str:
+        diag = "_diag" if self.diagonal else ""
+        sigma = f"-sigma_{self.noise_params}" if self.pipeline == "blindspot" else ""
+        mono = "-mono" if self.channels == 1 else ""
+        return f"{self.noise_style}-{self.pipeline}{diag}{sigma}{mono}"
+
+    @property
+    def noise(self) -> NoiseStyle:
+        return parse_noise_style(self.noise_style)
+
+    @property
+    def blind_spot(self) -> bool:
+        return self.pipeline.startswith("blindspot")
+
+    def variable_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name -> shape of every trainable variable, in file order."""
+        return variable_shapes(
+            pipeline=self.pipeline, channels=self.channels, diagonal=self.diagonal, noise_params=self.noise_params
+        )

@@ -1,0 +1,41 @@
+"""Evaluates one network file on a validation set, as the published figures were measured (SPEC section 7)."""
+
+import numpy as np
+from tqdm import tqdm
+
+from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.validation import Denoised, EvaluationGraph
+from dnnlib.denoising.validation_set import ValidationSet
+from dnnlib.submission.run_context import RunContext
+from dnnlib.tflib.network import Network
+from dnnlib.tflib.runtime import create_session, initialize
+
+
+def evaluate(network: Network, configuration: Configuration, validation_set: ValidationSet, run: RunContext) -> float:
+    """Evaluates in an entered run; prints the PSNRs, exports the pictures of the first pass, and returns the
+    posterior mean's average PSNR in dB."""
+    count, passes = len(validation_set.paths), validation_set.repeats
+    images_dir = run.run_dir / "img"
+    images_dir.mkdir(exist_ok=True)
+    evaluation = EvaluationGraph(configuration)
+    with (
+        create_session() as session,
+        tqdm(total=count * passes, unit="image", disable=None, leave=False) as bar,
+    ):
+        initialize(session, network.variables)
+
+        def on_picture(index: int, denoised: Denoised) -> None:
+            if index < count:
+                denoised.export(images_dir, index, "png")
+            bar.update()
+
+        scores = evaluation.validate(session, validation_set, passes, on_picture)
+    means = {
+        "noisy_psnr": float(np.mean(scores.noisy)),
+        "valid_psnr_mu": float(np.mean(scores.mean)),
+        "valid_psnr_pme": float(np.mean(scores.posterior_mean)),
+    }
+    run.append_stats({"images": count * passes, **means})
+    print(f"{count * passes} images: " + ", ".join(f"{key}={value:8.4f}" for key, value in means.items()))
+    print(f"RESULT {means['valid_psnr_pme']:8.4f}")
+    return means["valid_psnr_pme"]

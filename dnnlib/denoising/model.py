@@ -1,0 +1,36 @@
+"""A configuration as a graph: from a noisy batch to the denoised one and its loss. Training and evaluation build it here."""
+
+from dnnlib.denoising.architecture import output_channels
+from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.networks import blind_spot_unet, noise_parameter, plain_unet
+from dnnlib.denoising.posterior import Posterior, posterior
+from dnnlib.tflib.runtime import tf
+
+
+def build_model(configuration: Configuration, noisy, parameter, target=None, exponent=0.5, dtype=tf.float32) -> Posterior:
+    """The network and what is computed from its outputs.
+
+    noisy [N,H,W,C] float32; parameter [N,1,1,1]: the true noise parameter, used where the configuration knows it.
+    target [N,H,W,C]: what `n2c` and `n2n` are trained towards (without it their loss is None); exponent: of the
+    annealed loss for impulse noise (SPEC 6.2); dtype: of the convolutions. Call it under `tf.variable_scope(..., reuse=True)` for a second copy.
+    """
+    c = configuration
+    unet = blind_spot_unet if c.blind_spot else plain_unet
+    outputs = unet(noisy, output_channels(c.pipeline, c.channels, c.diagonal), dtype)
+    if c.pipeline == "blindspot":
+        learned = c.noise_params != "known"
+        if learned:
+            parameter = noise_parameter(noisy, c.noise_params, dtype)
+        return posterior(outputs, noisy, c.noise.family, parameter, learned, c.diagonal)
+    if c.pipeline == "blindspot_mean":
+        target = noisy
+    loss = None if target is None else _simple_loss(outputs - target, c, exponent)
+    nothing = tf.zeros_like(outputs[..., 0])  # these networks give no estimate of their error
+    return Posterior(outputs, outputs, loss, nothing, nothing)
+
+
+def _simple_loss(difference, c: Configuration, exponent):
+    """[N,H,W,C] -> the same. The squared error is biased under impulse noise unless the target is clean (SPEC 6.2)."""
+    if c.noise.family == "impulse" and c.pipeline != "n2c":
+        return (tf.abs(difference) + 1e-8) ** exponent
+    return difference * difference

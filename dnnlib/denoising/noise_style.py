@@ -1,0 +1,28 @@
+"""What a noise style's name means: 'gauss25', 'gauss5_50', 'poisson30', 'impulse0_100', ... (SPEC section 4)."""
+
+import re
+from typing import NamedTuple
+
+
+class NoiseStyle(NamedTuple):
+    """family: 'gauss', 'poisson' or 'impulse'; low and high: the range of the parameter, equal when it is constant."""
+
+    family: str
+    low: float
+    high: float
+
+
+_UNITS = {"gauss": 255.0, "poisson": 1.0, "impulse": 100.0}
+
+
+def parse_noise_style(name: str) -> NoiseStyle:
+    """'gauss25', 'gauss5_50', 'poisson30', 'impulse0_100', ... -> NoiseStyle with parameters on the scale of [0, 1] pixels.
+
+    Raises ValueError for a name that is no noise style.
+    """
+    match = re.fullmatch(r"(gauss|poisson|impulse)(\d+(?:\.\d+)?)(?:_(\d+(?:\.\d+)?))?", name)
+    if not match:
+        raise ValueError(f"{name!r} is no noise style")
+    family, low, high = match.groups()
+    unit = _UNITS[family]
+    return NoiseStyle(family, float(low) / unit, float(high or low) / unit)

@@ -1,0 +1,39 @@
+"""The options of a training run: their one list of defaults and what they may be. The command line takes both from here."""
+
+import math
+from dataclasses import dataclass
+
+from dnnlib.denoising.architecture import STRIDE
+from dnnlib.errors import UserError
+
+
+PRECISIONS = ("float32", "bf16")
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """Defaults are the published settings (SPEC section 2). All counts are of images, not steps."""
+
+    num_iter: int = 2_000_000  # length of the schedule; each configuration has its published one
+    minibatch_size: int = 4  # images a step
+    learning_rate: float = 3e-4  # Adam's, between ramp-up and ramp-down
+    train_resolution: int = 256  # side of the square crops in pixels, a multiple of 32
+    print_interval: int = 1_000  # a line of statistics every so many images
+    eval_interval: int = 10_000  # a validation pass every so many images
+    snapshot_every: int = 0  # a network file every so many images; 0: only the final one
+    precision: str = "float32"  # of the convolutions in training; weights, likelihood and evaluation are not affected
+    seed: int = 1  # of initial weights, order, crops and noise
+
+    def check(self) -> None:
+        """Raises UserError naming the first option that cannot be."""
+        at_least = {"num_iter": 1, "minibatch_size": 1, "print_interval": 1, "eval_interval": 1, "snapshot_every": 0, "seed": 0}
+        for name, least in at_least.items():
+            value = getattr(self, name)
+            if not least <= value < 2**63:
+                raise UserError(f"--{name.replace('_', '-')} {value}: must be {least} or more")
+        if self.precision not in PRECISIONS:
+            raise UserError(f"--precision {self.precision}: must be one of {', '.join(PRECISIONS)}")
+        if not (0 < self.learning_rate and math.isfinite(self.learning_rate)):
+            raise UserError(f"--learning-rate {self.learning_rate}: must be a positive number")
+        if self.train_resolution < STRIDE or self.train_resolution % STRIDE:
+            raise UserError(f"--train-resolution {self.train_resolution}: must be a multiple of {STRIDE}, such as 128 or 256")

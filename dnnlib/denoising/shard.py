@@ -1,0 +1,76 @@
+"""The training shard, read as a stream (SPEC section 8): one crop at a time, nothing kept in memory."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from dnnlib.errors import UserError, one_line
+
+FULL_CHECK = 1000  # a shard of up to so many images is checked whole; of a larger one, so many images are
+
+
+class Shard:
+    """An open shard. `shapes` int32 [n, 3]: (3, height, width) of each image.
+
+    Raises UserError, naming --train-h5, for a file that is missing, truncated, not HDF5, empty, not a shard, or that
+    holds an image smaller than `crop` pixels; and when an image is read whose size is not what its shape says.
+    """
+
+    def __init__(self, path: str | os.PathLike, crop: int):
+        import h5py  # late: it costs a fifth of a second that --help should not pay
+
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise self._error("no such file; make it with dataset_tool_h5.py")
+        try:
+            self._file = h5py.File(self.path, "r")
+        except OSError as error:
+            raise self._error(f"is truncated or not an HDF5 file ({one_line(error)}); make it anew with dataset_tool_h5.py") from None
+        try:
+            self._open(crop)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, crop: int) -> None:
+        if not {"images", "shapes"} <= set(self._file):
+            raise self._error("has no data sets 'images' and 'shapes'; make it with dataset_tool_h5.py")
+        self._images = self._file["images"]  # kept open: looking it up for each crop would cost more than reading
+        self.shapes = np.asarray(self._file["shapes"])
+        count = len(self._images)
+        if self.shapes.shape != (count, 3) or self._images.ndim != 1:
+            raise self._error(f"has {count} images but shapes of {list(self.shapes.shape)}; make it anew with dataset_tool_h5.py")
+        if count == 0:
+            raise self._error("holds no image; give dataset_tool_h5.py a folder with pictures of 256 to 512 pixels")
+        small = np.flatnonzero(self.shapes[:, 1:].min(axis=1) < crop)
+        if len(small):
+            _, h, w = self.shapes[small[0]]
+            raise self._error(
+                f"{len(small)} of {count} images are smaller than the crop of {crop} (the first is {w}x{h}); use a smaller --train-resolution"
+            )
+
+    def check(self) -> None:
+        """Reads images, all or FULL_CHECK of them evenly spread. Raises UserError for one that is not as its shape says."""
+        for i in np.unique(np.linspace(0, len(self) - 1, min(len(self), FULL_CHECK)).astype(int)):
+            self.read(int(i))
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    def read(self, i: int) -> np.ndarray:
+        """Image i as stored: uint8 [3, H, W]."""
+        try:
+            pixels = self._images[i]
+        except OSError as error:
+            raise self._error(f"image {i} cannot be read ({one_line(error)}); copy the file again or make it anew") from None
+        shape = tuple(self.shapes[i])
+        if shape[0] != 3 or pixels.dtype != np.uint8 or pixels.shape != (int(np.prod(shape)),):
+            raise self._error(f"image {i} has {pixels.size} {pixels.dtype} values where its shape {list(map(int, shape))} says otherwise")
+        return pixels.reshape(shape)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _error(self, what: str) -> UserError:
+        return UserError(f"--train-h5 {self.path}: {what}")

@@ -1,0 +1,30 @@
+"""The one error type for what a user can cause, and how a script ends on it."""
+
+import os
+import sys
+from collections.abc import Callable
+
+
+class UserError(Exception):
+    """Something the user can mend: one line that names the option or file and the remedy, exit status 1."""
+
+
+def one_line(error: BaseException) -> str:
+    """The message of an error of some library, folded into one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def run_script(main: Callable[[], None]) -> None:
+    """Calls a script's `main`. A UserError becomes `Error: <line>` and exit 1; Ctrl-C exit 130; a bug keeps its traceback."""
+    try:
+        main()
+        sys.stdout.flush()
+    except UserError as error:
+        print(f"Error: {one_line(error)}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # e.g. `--help | head`: nobody reads on, which is no error of ours
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

@@ -1,0 +1,84 @@
+"""TensorFlow as this program uses it: the compat.v1 graph API, without its start-up chatter.
+
+Importing this module imports TensorFlow (some seconds). Every module that needs it says
+`from dnnlib.tflib.runtime import tf`; modules that `--help` or a wrong command line reaches do not.
+"""
+
+import contextlib
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+# Lines of TensorFlow, absl and oneDNN that say nothing a user could act on. Everything else is passed on.
+_CHATTER = re.compile(
+    rb"^(WARNING: All log messages before absl"
+    rb"|[IW]\d{4} "
+    rb"|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IW] "
+    rb"|To enable the following instructions"
+    rb"|E\d{4} .*(cuda_platform|Unable to register cu\w+ factory|cuInit)"
+    rb"|.*(oneDNN custom operations are on|computation_placer already registered))"
+)
+
+
+@contextlib.contextmanager
+def quiet_start() -> Iterator[None]:
+    """Holds back what C++ code writes to file descriptor 2, and passes on all but the known chatter at the end.
+
+    Meant for the two moments at which TensorFlow talks: its import and the making of a session. Its C++ side writes
+    before `TF_CPP_MIN_LOG_LEVEL` is looked at, so nothing less will do.
+    """
+    try:
+        sys.stderr.flush()
+        saved = os.dup(2)
+    except (OSError, AttributeError):  # no usable stderr, so nothing to keep clean
+        yield
+        return
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(saved, 2)
+            os.close(saved)
+            held.seek(0)
+            rest = b"".join(line for line in held if not _CHATTER.match(line))
+            if rest:
+                os.write(2, rest)
+
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+with quiet_start():
+    import tensorflow.compat.v1 as tf
+    from tensorflow.core.protobuf import rewriter_config_pb2
+tf.disable_eager_execution()
+
+
+def create_session(graph=None):
+    """A session on `graph` (default: the current one) that takes GPU memory as it needs it."""
+    config = tf.ConfigProto(allow_soft_placement=True)
+    config.gpu_options.allow_growth = True
+    # The remapper trips over leaky ReLU after a bias (it logs errors and gives up), and costs more than it fuses.
+    config.graph_options.rewrite_options.remapping = rewriter_config_pb2.RewriterConfig.OFF
+    with quiet_start():
+        return tf.Session(graph=graph, config=config)
+
+
+def initialize(session, values: Mapping[str, np.ndarray]) -> None:
+    """Initialises all variables of the session's graph: the trainable ones to `values` (name -> array, all must be there)."""
+    with session.graph.as_default():
+        variables = tf.trainable_variables()
+        initializers = [v.initializer for v in tf.global_variables()]
+    feed = {v.initializer.inputs[1]: values[v.op.name] for v in variables}  # in place of each initial value
+    session.run(initializers, feed)
+
+
+def fetch_variables(session) -> dict[str, np.ndarray]:
+    """The trainable variables of the session's graph as arrays, name -> float32 array, in order of creation."""
+    with session.graph.as_default():
+        variables = tf.trainable_variables()
+    return dict(zip([v.op.name for v in variables], session.run(variables), strict=True))

@@ -1,0 +1,371 @@
+"""The dataset tool: what it writes, in which order, what it prints, and that nothing half-made is ever left behind."""
+
+import errno
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+from dnnlib.command_line import CommandLine
+from dnnlib.denoising import shard_writer
+from dnnlib.denoising.shard_writer import find_pictures, write_shard
+from dnnlib.errors import UserError
+
+TOOL = Path(__file__).parent.parent / "dataset_tool_h5.py"
+RNG = np.random.default_rng(2)
+
+
+def picture(path, height=256, width=256, kind="RGB"):
+    """Writes a picture, quickly; returns the RGB pixels as they should be read."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    channels = {"RGB": 3, "L": 1, "LA": 2, "RGBA": 4}[kind]
+    pixels = np.broadcast_to(RNG.integers(0, 256, (height, 1, channels), dtype=np.uint8), (height, width, channels)).copy()
+    Image.fromarray(pixels.squeeze(axis=2) if channels == 1 else pixels).save(path, format="PNG", compress_level=1)
+    return pixels[:, :, :3] if channels >= 3 else np.repeat(pixels[:, :, :1], 3, axis=2)
+
+
+def read_shard(path):
+    with h5py.File(path, "r") as file:
+        assert file.attrs["complete"]
+        assert h5py.check_vlen_dtype(file["images"].dtype) == np.uint8 and file["shapes"].dtype == np.int32
+        assert file["images"].shape == (len(file["shapes"]),) and file["shapes"].shape[1:] == (3,)
+        return [flat.reshape(shape) for flat, shape in zip(file["images"], file["shapes"], strict=True)]
+
+
+def run_tool(*arguments, **options):
+    command = [sys.executable, str(TOOL), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, errors="surrogateescape", timeout=60, **options)
+
+
+def left_in(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.fixture
+def out(tmp_path):
+    """The name of a shard, alone in its folder."""
+    (tmp_path / "out").mkdir()
+    return tmp_path / "out" / "shard.h5"
+
+
+# --- what is written
+
+
+def test_pictures_order_and_statistics(tmp_path, out, capsys):
+    folder = tmp_path / "in"
+    sizes = [(256, 256), (512, 512), (256, 512), (300, 257), (255, 400), (400, 255), (513, 300), (300, 513)]
+    endings = ["a.JPEG", "b.jpg", "c/d.png", "c/E.PNG", "f.JPG", "g.jpeg", "h.png", "i.png"]
+    kinds = ["RGB", "RGB", "RGB", "L", "LA", "RGBA", "RGB", "RGB"]
+    pixels = {str(folder / e): picture(folder / e, *s, kind=k) for e, s, k in zip(endings, sizes, kinds, strict=True)}
+    pixels[str(folder / "j.png")] = picture(folder / "j.png", 260, 280, "LA")
+    pixels[str(folder / "k.png")] = picture(folder / "k.png", 280, 260, "RGBA")
+    (folder / "notes.txt").write_text("no picture")
+
+    order = sorted(pixels)
+    np.random.RandomState(0xBADF00D).shuffle(order)
+    kept = [path for path in order if all(256 <= side <= 512 for side in pixels[path].shape[:2])]
+    assert len(kept) == 6 and kept != sorted(kept)
+
+    statistics = write_shard(str(folder), out)
+    images = read_shard(out)
+    assert len(images) == len(kept)
+    for image, path in zip(images, kept, strict=True):
+        np.testing.assert_array_equal(image, pixels[path].transpose(2, 0, 1))
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:6] == [f"{i}/6: {path}" for i, path in enumerate(kept, start=1)]
+    assert [line.strip() for line in lines[6:]] == [
+        "Statistics:",
+        "files looked at: 10",
+        "skipped, width or height outside 256..512: 4",
+        "skipped, unreadable: 0",
+        "images written: 6",
+        f"total pixels: {256 * 256 + 512 * 512 + 256 * 512 + 300 * 257 + 260 * 280 * 2}",
+        "image modes:",
+        "RGB: 3 images",
+        *(f"{mode}: 1 images" for mode in sorted(["L", "LA", "RGBA"], key=lambda m: [k for k in modes_of(kept, folder)].index(m))),
+        "image sizes:",
+        ">= 256x256: 6 images",
+    ]
+    assert statistics.written == 6
+    assert left_in(out.parent) == ["shard.h5"]
+
+
+def modes_of(paths, folder):
+    """Modes in the order in which they were first met."""
+    known = {"E.PNG": "L", "j.png": "LA", "k.png": "RGBA"}
+    return [known.get(Path(path).name, "RGB") for path in paths]
+
+
+def test_palette_1_bit_and_cmyk_pictures_are_taken(tmp_path, out, capsys):
+    noise = Image.fromarray(RNG.integers(0, 256, (256, 256, 3), dtype=np.uint8))
+    (tmp_path / "in").mkdir()
+    noise.quantize(16).save(tmp_path / "in" / "p.png")
+    noise.convert("1").save(tmp_path / "in" / "1.png")
+    noise.convert("CMYK").save(tmp_path / "in" / "cmyk.jpg")
+    write_shard(str(tmp_path / "in"), out)
+    assert [image.shape for image in read_shard(out)] == [(3, 256, 256)] * 3
+    assert {"P: 1 images", "1: 1 images", "CMYK: 1 images"} <= {line.strip() for line in capsys.readouterr().out.splitlines()}
+
+
+def test_damaged_files_are_named_counted_and_replaced(tmp_path, out, capsys):
+    folder = tmp_path / "in"
+    for i in range(8):
+        picture(folder / f"{i}.png")
+    whole = (folder / "0.png").read_bytes()
+    order = find_pictures(str(folder))
+    np.random.RandomState(0xBADF00D).shuffle(order)
+    Path(order[0]).write_bytes(whole[: len(whole) // 2])  # the header is fine: found when it is decoded
+    Path(order[1]).write_text("a text")
+    Path(order[2]).write_bytes(b"")
+    statistics = write_shard(str(folder), out, max_files=3)
+    printed = capsys.readouterr().out
+    for path, reason in zip(order, ["image file is truncated", "not a picture", "the file is empty"], strict=False):
+        assert re.search(rf"^skipped: cannot read {re.escape(path)}: .*{reason}", printed, re.MULTILINE)
+    # The first three of the right size are 0, 3 and 4; for the damaged 0 the next one, 5, is taken.
+    assert re.findall(r"^(\d/3): (.*)$", printed, re.MULTILINE) == [(f"{i + 1}/3", order[3 + i]) for i in range(3)]
+    assert (statistics.written, statistics.unreadable, statistics.looked_at) == (3, 3, 6)
+    assert len(read_shard(out)) == 3
+
+
+def test_the_file_shrinks_where_nothing_can_replace_a_damaged_picture(tmp_path, out, capsys):
+    for name in "abc":
+        picture(tmp_path / "in" / f"{name}.png")
+    content = (tmp_path / "in" / "b.png").read_bytes()
+    (tmp_path / "in" / "b.png").write_bytes(content[:-200])
+    write_shard(str(tmp_path / "in"), out)
+    assert len(read_shard(out)) == 2
+    assert "2/3: " in capsys.readouterr().out
+    assert out.stat().st_size < 2 * 3 * 256 * 256 + 50_000  # the space reserved is given back
+
+
+def test_progress_line_per_hundred_files(tmp_path, out, capsys):
+    picture(tmp_path / "in" / "good.png")
+    Image.fromarray(np.zeros((2, 2), np.uint8)).save(tmp_path / "small.png")
+    for i in range(249):
+        os.link(tmp_path / "small.png", tmp_path / "in" / f"{i}.png")
+    write_shard(str(tmp_path / "in"), out)
+    assert re.findall("looked at .*", capsys.readouterr().out)[:2] == ["looked at 100 of 250 files", "looked at 200 of 250 files"]
+
+
+def test_glob_links_and_folders_seen_twice(tmp_path):
+    for name in ("a/x.png", "b/y.jpg", "b/c/z.JPEG", "b/w.txt", "d/odd[1].png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "b" / "loop").symlink_to(tmp_path)  # contains itself
+    (tmp_path / "b" / "other").symlink_to(tmp_path / "d")
+
+    def found(pattern):
+        return [os.path.relpath(path, tmp_path) for path in find_pictures(f"{tmp_path}/{pattern}")]
+
+    assert found("a") == ["a/x.png"]
+    assert found("*/*.png") == ["a/x.png", "d/odd[1].png"]
+    assert found("[ab]/*.*") == ["a/x.png", "b/y.jpg"]
+    assert len(found("")) == 4  # each file once, in spite of the links
+    assert len({os.path.realpath(tmp_path / path) for path in found("")}) == 4
+    assert found("d") == ["d/odd[1].png"]
+    assert [path for path in found("**") if not path.startswith("b/loop")] == found("")
+    (tmp_path / "e[1]").mkdir()
+    (tmp_path / "e[1]" / "v.png").touch()
+    assert found("e[1]") == ["e[1]/v.png"]  # a folder of that name counts before a pattern
+
+
+def test_unreadable_folder_is_named_and_passed_over(tmp_path, monkeypatch, capsys):
+    for name in ("in/a/x.png", "in/b/y.png"):
+        picture(tmp_path / name)
+    real = os.scandir
+
+    def scandir(path):
+        if os.fspath(path).endswith(("/b", "/shut")):
+            raise PermissionError(errno.EACCES, "Permission denied", os.fspath(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert find_pictures(str(tmp_path / "in")) == [str(tmp_path / "in/a/x.png")]
+    assert f"skipped: cannot read the folder {tmp_path}/in/b: Permission denied" in capsys.readouterr().out
+    (tmp_path / "shut").mkdir()
+    with pytest.raises(UserError, match="--input-dir: cannot read the folder .*/shut: Permission denied"):
+        find_pictures(str(tmp_path / "shut"))
+
+
+# --- wrong use
+
+
+def test_nothing_of_the_right_size(tmp_path, out):
+    picture(tmp_path / "in" / "a.png", 255, 300)
+    picture(tmp_path / "in" / "b.png", 300, 513)
+    (tmp_path / "in" / "c.png").touch()
+    with pytest.raises(UserError, match=r"none of the 3 pictures looked at .*: 2 are not within 256\.\.512 .*, 1 cannot be read"):
+        write_shard(str(tmp_path / "in"), out)
+    assert left_in(out.parent) == []
+
+
+def test_only_damaged_pictures(tmp_path, out):
+    picture(tmp_path / "in" / "a.png")
+    content = (tmp_path / "in" / "a.png").read_bytes()
+    (tmp_path / "in" / "a.png").write_bytes(content[:100])
+    with pytest.raises(UserError, match=r"none of the 1 pictures looked at .*: 0 are not .*, 1 cannot be read"):
+        write_shard(str(tmp_path / "in"), out)
+    assert left_in(out.parent) == []
+
+
+WRONG_USE = [
+    ("--out OUT", "the following arguments are required: --input-dir"),
+    ("--input-dir IN", "the following arguments are required: --out"),
+    ("--input-dir IN --out OUT --max-files 0", "--max-files must be at least 1, not 0"),
+    ("--input-dir IN --out OUT --max-files x", "--max-files: invalid int value: 'x'"),
+    ("--input-dir IN --out OUT --max-file 3", "unrecognized arguments: --max-file 3; did you mean --max-files?"),
+    ("--input-dir TMP/none --out OUT", "--input-dir: there is no folder TMP/none"),
+    ("--input-dir IN/a.png --out OUT", "--input-dir: IN/a.png is not a folder"),
+    ("--input-dir TMP/*.png --out OUT", "--input-dir: nothing matches TMP/*.png"),
+    ("--input-dir TMP/out --out OUT", "--input-dir: no *.JPEG, *.jpg or *.png in TMP/out"),
+    ("--input-dir IN --out TMP/none/a.h5", "--out: cannot write TMP/none/a.h5: No such file or directory"),
+    ("--input-dir IN --out TMP/out", "--out: TMP/out is not a file"),
+    ("--input-dir IN --out /dev/null", "--out: /dev/null is not a file"),
+    ("--input-dir IN --out /proc/a.h5", "--out: cannot write /proc/a.h5: "),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), WRONG_USE)
+def test_wrong_use_is_one_line(tmp_path, out, arguments, message, monkeypatch):
+    import dataset_tool_h5
+
+    picture(tmp_path / "in" / "a.png")
+
+    def fill(text):
+        return text.replace("IN", str(tmp_path / "in")).replace("OUT", str(out)).replace("TMP", str(tmp_path))
+
+    with pytest.raises(UserError) as caught:
+        dataset_tool_h5.main([fill(argument) for argument in arguments.split()])
+    assert str(caught.value).startswith(fill(message)) or fill(message) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert left_in(out.parent) == [] and left_in(tmp_path / "in") == ["a.png"]
+
+
+def test_folder_that_cannot_be_written(tmp_path, out, monkeypatch):
+    picture(tmp_path / "in" / "a.png")
+
+    def mkstemp(**_options):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("tempfile.mkstemp", mkstemp)
+    monkeypatch.setattr(shard_writer, "find_pictures", lambda _: pytest.fail("looked for pictures before the output was known to work"))
+    with pytest.raises(UserError, match=r"--out: cannot write .*shard\.h5: Permission denied"):
+        write_shard(str(tmp_path / "in"), out)
+
+
+def test_suggestion_for_a_mistyped_option():
+    parser = CommandLine()
+    parser.add_argument("--dataset-dir")
+    with pytest.raises(UserError, match=r"unrecognized arguments: --dataset_dir=x; did you mean --dataset-dir\? \(see --help\)"):
+        parser.parse_args(["--dataset_dir=x"])
+    with pytest.raises(UserError, match=r"unrecognized arguments: --zzz \(see --help\)"):
+        parser.parse_args(["--zzz"])
+    with pytest.raises(UserError, match="unrecognized arguments: --data x"):  # no abbreviations
+        parser.parse_args(["--data", "x"])
+
+
+# --- the real command line
+
+
+def test_command_line_end_to_end(tmp_path, out):
+    picture(tmp_path / "in" / "a.png")
+    odd = os.fsdecode(b"b\xff.png")  # a name that is not text
+    picture(tmp_path / "in" / odd)
+    out.write_bytes(b"old")
+    done = run_tool("--input-dir", tmp_path / "in", "--out", out, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"b\udcff.png" in done.stdout
+    assert len(read_shard(out)) == 2
+    assert out.stat().st_mode & 0o044 == 0o044 & ~shard_writer_umask()
+
+
+def shard_writer_umask():
+    from dnnlib import files
+
+    return files._umask
+
+
+def test_error_on_the_real_command_line(out):
+    done = run_tool("--out", out)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "Error: the following arguments are required: --input-dir (see --help)\n"
+
+
+def test_help_is_quick_and_imports_nothing_heavy():
+    script = "import sys, runpy; sys.argv = ['x', '--help']\n" + (
+        f"try: runpy.run_path({str(TOOL)!r}, run_name='__main__')\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "assert not {'h5py', 'numpy', 'PIL', 'tensorflow'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=TOOL.parent, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "existing file is replaced" in " ".join(done.stdout.split()) or "old file is replaced" in " ".join(done.stdout.split())
+    assert done.stdout.rstrip().splitlines()[-1].lstrip().startswith("python dataset_tool_h5.py --input-dir")
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this system cannot reserve disk space")
+@pytest.mark.parametrize("limit", [1, 100_000, 40_000_000])
+def test_disk_full(tmp_path, out, limit):
+    for i in range(40):  # at 512 x 512 x 3 bytes, more than 30 MB: the second reservation fails
+        picture(tmp_path / "in" / f"{i}.png", 512, 512) if i == 0 else os.link(tmp_path / "in/0.png", tmp_path / f"in/{i}.png")
+    out.write_bytes(b"old")
+    done = run_tool(
+        "--input-dir",
+        tmp_path / "in",
+        "--out",
+        out,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    assert done.returncode == 1, done.stderr  # HDF5 crashes on a full disk, so it must not meet it
+    assert done.stderr == f"Error: --out: cannot write {out}: File too large\n"
+    assert left_in(out.parent) == ["shard.h5"] and out.read_bytes() == b"old"
+    assert ("/40: " in done.stdout) == (limit == 40_000_000)
+
+
+def test_interrupt_leaves_nothing(tmp_path, out):
+    picture(tmp_path / "in" / "0.png", 512, 512)
+    for i in range(1, 3000):
+        os.link(tmp_path / "in" / "0.png", tmp_path / "in" / f"{i}.png")
+    command = [sys.executable, str(TOOL), "--input-dir", str(tmp_path / "in"), "--out", str(out)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while not process.stdout.readline().startswith("1/3000: "):
+            assert process.poll() is None
+        assert len(left_in(out.parent)) == 1  # the temporary file is there now
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (130, "Interrupted.\n")
+    assert left_in(out.parent) == []
+
+
+def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path, out):
+    picture(tmp_path / "in" / "0.png", 512, 512)
+    for i in range(1, 150):
+        os.link(tmp_path / "in" / "0.png", tmp_path / "in" / f"{i}.png")
+    script = (
+        "import resource, sys; from dnnlib.denoising.shard_writer import write_shard\n"
+        "write_shard(*sys.argv[1:3], max_files=20); before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "write_shard(*sys.argv[1:3]); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "in"), str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=TOOL.parent, timeout=60)
+    grown = int(done.stdout.splitlines()[-1]) * (1 if sys.platform == "darwin" else 1024)
+    assert grown < 20e6  # the other 130 pictures are 102 MB
+
+
+def test_pool_fits_decoding_is_lazy(tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr(shard_writer, "read_image", lambda path: read.append(path) or np.zeros((1, 1, 3), np.uint8))
+    pictures = shard_writer.decoded([shard_writer.Candidate("a", "RGB"), shard_writer.Candidate("b", "RGB")])
+    assert read == []
+    assert next(pictures)[0].path == "a" and read == ["a"]
+    assert time.thread_time() >= 0
