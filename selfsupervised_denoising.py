@@ -13,25 +13,27 @@ from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.options import TrainingOptions
 from dnnlib.errors import UserError, run_script
 
-KNOWN = {Configuration(*(row[key] for key in ("noise_style", "pipeline", "noise_params", "diagonal", "channels"))).name: row
-         for row in CONFIGURATIONS}
+FIELDS = ("noise_style", "pipeline", "noise_params", "diagonal", "channels")
+PUBLISHED = {Configuration(*map(row.get, FIELDS)).name: row for row in CONFIGURATIONS}
 
-EXAMPLES = """\
+EPILOG = """\
 examples:
   # train on a shard made by dataset_tool_h5.py, validate on Kodak
-  python selfsupervised_denoising.py --train=gauss25-blindspot-sigma_known --train-h5=imagenet_val.h5 --dataset-dir=datasets
+  python selfsupervised_denoising.py --train=gauss25-blindspot-sigma_known \\
+      --train-h5=imagenet_val.h5 --dataset-dir=datasets
 
   # evaluate a network file on BSD300
-  python selfsupervised_denoising.py --eval=network-final-gauss25-blindspot-sigma_known.pickle --dataset-dir=datasets --validation-set=bsd300
+  python selfsupervised_denoising.py --eval=network-final-gauss25-blindspot-sigma_known.pickle \\
+      --dataset-dir=datasets --validation-set=bsd300
 
-configurations:
+configurations (noise, network, what it knows of the noise):
 """
 
 
 def command_line() -> CommandLine:
     parser = CommandLine(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=EXAMPLES + "\n".join(f"  {name}" for name in KNOWN),
+        epilog=EPILOG + "\n".join(f"  {name}" for name in PUBLISHED),
     )
     what = parser.add_argument_group("what to do (one of)")
     what.add_argument("--train", metavar="CONFIG", help="train a configuration (list below)")
@@ -40,28 +42,35 @@ def command_line() -> CommandLine:
     data = parser.add_argument_group("data")
     data.add_argument("--train-h5", metavar="FILE", help="training shard, made by dataset_tool_h5.py")
     data.add_argument("--dataset-dir", metavar="DIR", help="folder that holds the validation sets")
-    data.add_argument("--validation-set", metavar="SET", default="kodak",
-                      help=f"{', '.join(VALIDATION_SETS)}, or a folder of your own pictures (default: kodak)")
+    data.add_argument(
+        "--validation-set", metavar="SET", default="kodak",
+        help=f"{', '.join(VALIDATION_SETS)}, or a folder of your own clean pictures (default: kodak)",
+    )
 
     run = parser.add_argument_group("run")
-    run.add_argument("--result-dir", metavar="DIR", default="results", help="where run directories are made (default: results)")
+    run.add_argument("--result-dir", metavar="DIR", default="results", help="where run directories go (default: results)")
     run.add_argument("-n", "--dry-run", action="store_true", help="print the resolved options and the run's name, and stop")
 
-    d = TrainingOptions()
-    training = parser.add_argument_group("training (defaults: the published settings; counts are of images)")
-    training.add_argument("--num-iter", metavar="N", type=int, help="length of the schedule (default: the configuration's)")
-    training.add_argument("--minibatch-size", metavar="N", type=int, help=f"images a step (default: {d.minibatch_size})")
-    training.add_argument("--learning-rate", metavar="RATE", type=float, help=f"of Adam, at its peak (default: {d.learning_rate:g})")
-    training.add_argument("--train-resolution", metavar="PX", type=int,
-                          help=f"side of the crops; below 128 the network fails on whole pictures (default: {d.train_resolution})")
-    training.add_argument("--print-interval", metavar="N", type=int, help=f"between printed lines (default: {d.print_interval})")
-    training.add_argument("--eval-interval", metavar="N", type=int, help=f"between validations (default: {d.eval_interval})")
-    training.add_argument("--snapshot-every", metavar="N", type=int,
-                          help="between network files; 0: only the final one (default: the configuration's)")
-    training.add_argument("--precision", metavar="P",
-                          help=f"of the convolutions: float32, or bf16 where the device is fast at it (default: {d.precision})")
-    training.add_argument("--seed", metavar="N", type=int, help=f"of weights, order, crops and noise (default: {d.seed})")
+    add_training_options(parser.add_argument_group("training (counts are of images, not steps)"))
     return parser
+
+
+def add_training_options(group) -> None:
+    """The fields of TrainingOptions as options; one that is not given stays None, and its default is taken there."""
+    d = TrainingOptions
+
+    def add(name: str, metavar: str, kind: type, meaning: str, default: str) -> None:
+        group.add_argument(name, metavar=metavar, type=kind, help=f"{meaning} (default: {default})")
+
+    add("--num-iter", "N", int, "length of the schedule", "the configuration's, 2000000 for most")
+    add("--minibatch-size", "N", int, "images a step", f"{d.minibatch_size}")
+    add("--learning-rate", "RATE", float, "of Adam, at its peak", f"{d.learning_rate:g}")
+    add("--train-resolution", "PX", int, "side of the crops; below 128 whole pictures suffer", f"{d.train_resolution}")
+    add("--print-interval", "N", int, "images between printed lines", f"{d.print_interval}")
+    add("--eval-interval", "N", int, "images between validations", f"{d.eval_interval}")
+    add("--snapshot-every", "N", int, "images between network files; 0: only the final one", "the configuration's")
+    add("--precision", "P", str, "of the convolutions: float32, or bf16 where the device is fast at it", f"{d.precision}")
+    add("--seed", "N", int, "of weights, order, crops and noise", f"{d.seed}")
 
 
 def main() -> None:
@@ -77,72 +86,78 @@ def main() -> None:
 
 
 def train(args: argparse.Namespace) -> None:
-    if args.train not in KNOWN:
-        close = difflib.get_close_matches(args.train, KNOWN, n=3, cutoff=0.3)
-        raise UserError(f"--train {args.train}: no such configuration; did you mean {' or '.join(close) or 'one of those --help lists'}?")
-    configuration = Configuration.from_name(args.train)
-    given = {f.name: getattr(args, f.name) for f in dataclasses.fields(TrainingOptions) if getattr(args, f.name) is not None}
-    published = {"num_iter": KNOWN[args.train]["images"], "snapshot_every": KNOWN[args.train]["snapshot"]}
-    options = TrainingOptions(**(published | given))
-    options.check()
+    configuration, options = training_options(args)
     if not args.train_h5:
-        raise UserError("--train-h5 is missing: the training shard; make one with dataset_tool_h5.py")
+        raise UserError("--train-h5 is missing: name the training shard; dataset_tool_h5.py makes one")
 
     from dnnlib.denoising.run_name import describe_training
     from dnnlib.denoising.shard import Shard
-    from dnnlib.submission.run_dir import check_result_dir, create_run_dir
 
     validation_set = find_validation_set(args)
     shard = Shard(args.train_h5, options.train_resolution)
-    resolved = {"train": args.train, **common_options(args), "train_h5": args.train_h5, **dataclasses.asdict(options)}
-    description = describe_training(
-        validation_set=args.validation_set, **fields_of(configuration), num_iter=options.num_iter,
-        minibatch_size=options.minibatch_size, learning_rate=options.learning_rate, train_resolution=options.train_resolution,
-    )
-    check_result_dir(args.result_dir)
-    if args.dry_run:
-        return print_plan(resolved, args.result_dir, description)
-    validation_set.check()
-    shard.check()
+    schedule = ("num_iter", "minibatch_size", "learning_rate", "train_resolution")
+    description = describe_training(**named(args, configuration), **{key: getattr(options, key) for key in schedule})
+    resolved = {"train": args.train, "train_h5": args.train_h5, **common_options(args), **dataclasses.asdict(options)}
 
-    from dnnlib.denoising.training_loop import train as training_loop
-    from dnnlib.submission.run_context import RunContext
+    def work(run) -> None:
+        from dnnlib.denoising.training_loop import train as training_loop
 
-    run_dir = create_run_dir(args.result_dir, description)
-    with RunContext(run_dir, f"train {args.train}", resolved) as run:
-        run.write_options()
-        print(f"Training {args.train} on {len(shard)} images for {options.num_iter} images, in {run_dir}")
+        print(f"Training {args.train} on {len(shard)} images, in {run.run_dir}")
         path = training_loop(configuration, options, shard, validation_set, run)
         print(f"Network written to {path}")
+
+    carry_out(args, f"train {args.train}", args.result_dir, description, resolved, [validation_set, shard], work)
 
 
 def evaluate(args: argparse.Namespace) -> None:
     from dnnlib.denoising.network_configuration import load_configured
     from dnnlib.denoising.run_name import describe_evaluation
-    from dnnlib.submission.run_dir import check_result_dir, create_run_dir
 
     validation_set = find_validation_set(args)
     network, configuration = load_configured(args.eval)
-    resolved = {"eval": args.eval, **common_options(args), "configuration": configuration.name}
-    published = KNOWN.get(configuration.name, {"images": TrainingOptions.num_iter})
-    description = describe_evaluation(
-        configuration=configuration.name, validation_set=args.validation_set, **fields_of(configuration), num_iter=published["images"]
-    )
-    result_dir = f"{args.result_dir}/_eval"
+    schedule = PUBLISHED.get(configuration.name, {}).get("images", TrainingOptions.num_iter)
+    description = describe_evaluation(configuration=configuration.name, **named(args, configuration), num_iter=schedule)
+    resolved = {"eval": args.eval, "configuration": configuration.name, **common_options(args)}
+
+    def work(run) -> None:
+        from dnnlib.denoising.evaluation_loop import evaluate as evaluation_loop
+
+        print(f"Evaluating {args.eval} ({configuration.name}) on {args.validation_set}, in {run.run_dir}")
+        evaluation_loop(network, configuration, validation_set, run)
+        print(f"Pictures written to {run.run_dir / 'img'}")
+
+    carry_out(args, f"eval {args.eval}", f"{args.result_dir}/_eval", description, resolved, [validation_set], work)
+
+
+def carry_out(args, task: str, result_dir: str, description: str, resolved: dict, inputs: list, work) -> None:
+    """What training and evaluation share: checks of the inputs, then a run directory, then the work in it."""
+    from dnnlib.submission.run_context import RunContext
+    from dnnlib.submission.run_dir import check_result_dir, create_run_dir
+
     check_result_dir(result_dir)
     if args.dry_run:
-        return print_plan(resolved, result_dir, description)
-    validation_set.check()
+        print(json.dumps(resolved, indent=2))
+        print(f"Would run in {result_dir}/<id>-{description}")
+        return
+    for data in inputs:
+        data.check()
+    with RunContext(create_run_dir(result_dir, description), task, resolved) as run:
+        run.write_options()
+        work(run)
 
-    from dnnlib.denoising.evaluation_loop import evaluate as evaluation_loop
-    from dnnlib.submission.run_context import RunContext
 
-    run_dir = create_run_dir(result_dir, description)
-    with RunContext(run_dir, f"eval {args.eval}", resolved) as run:
-        run.write_options(name="evaluation_options.json")
-        print(f"Evaluating {args.eval} ({configuration.name}) on {args.validation_set}, in {run_dir}")
-        evaluation_loop(network, configuration, validation_set, run)
-        print(f"Pictures written to {run_dir / 'img'}")
+def training_options(args: argparse.Namespace) -> tuple[Configuration, TrainingOptions]:
+    """What is given on the command line, over the configuration's published schedule, over the defaults."""
+    if args.train not in PUBLISHED:
+        close = difflib.get_close_matches(args.train, PUBLISHED, n=3, cutoff=0.3)
+        hint = f"did you mean {' or '.join(close)}?" if close else "see --help for their names"
+        raise UserError(f"--train {args.train}: there is no such configuration; {hint}")
+    row = PUBLISHED[args.train]
+    names = [field.name for field in dataclasses.fields(TrainingOptions)]
+    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    options = TrainingOptions(**({"num_iter": row["images"], "snapshot_every": row["snapshot"]} | given))
+    options.check()
+    return Configuration.from_name(args.train), options
 
 
 def find_validation_set(args: argparse.Namespace):
@@ -152,17 +167,12 @@ def find_validation_set(args: argparse.Namespace):
 
 
 def common_options(args: argparse.Namespace) -> dict:
-    return {"dataset_dir": args.dataset_dir, "validation_set": args.validation_set, "result_dir": args.result_dir}
+    return {key: getattr(args, key) for key in ("dataset_dir", "validation_set", "result_dir")}
 
 
-def fields_of(c: Configuration) -> dict:
-    return {"channels": c.channels, "noise_style": c.noise_style, "pipeline": c.pipeline,
-            "noise_params": c.noise_params, "diagonal": c.diagonal}
-
-
-def print_plan(resolved: dict, result_dir: str, description: str) -> None:
-    print(json.dumps(resolved, indent=2))
-    print(f"Would run in {result_dir}/<id>-{description}")
+def named(args: argparse.Namespace, configuration: Configuration) -> dict:
+    """What both kinds of run directories are named after."""
+    return {"validation_set": args.validation_set, **{key: getattr(configuration, key) for key in FIELDS}}
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ VALIDATION_SETS = {
         "folder": "BSDS300/images/test",
         "pattern": "*.jpg",
         "repeats": 3,
-        "source": "BSDS300-images.tgz from the page 'The Berkeley Segmentation Dataset and Benchmark', extracted in DATASET_DIR",
+        "source": "BSDS300-images.tgz of the Berkeley Segmentation Dataset and Benchmark, extracted in DATASET_DIR",
     },
     "set14": {
         "folder": "Set14",

@@ -15,10 +15,11 @@ def one_line(error: BaseException) -> str:
 
 
 def run_script(main: Callable[[], None]) -> None:
-    """Calls a script's `main`. A UserError becomes `Error: <line>` and exit 1; Ctrl-C exit 130; a bug keeps its traceback."""
+    """Calls a script's `main`. A UserError ends as `Error: <line>` and exit 1, Ctrl-C as 130, a bug with its traceback."""
     try:
         main()
-        sys.stdout.flush()
+        if sys.stdout:  # None where the shell closed it
+            sys.stdout.flush()
     except UserError as error:
         print(f"Error: {one_line(error)}", file=sys.stderr)
         sys.exit(1)

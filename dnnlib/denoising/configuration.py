@@ -26,7 +26,7 @@ class Configuration:
 
     @classmethod
     def from_name(cls, name: str) -> "Configuration":
-        """The configuration that a name stands for, also one that was never published. Raises ValueError if there is none."""
+        """The configuration that a name stands for, published or not. Raises ValueError if there is none."""
         match = _NAME.fullmatch(name)
         if not match:
             raise ValueError(f"{name!r} is no configuration")

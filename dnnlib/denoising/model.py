@@ -12,7 +12,8 @@ def build_model(configuration: Configuration, noisy, parameter, target=None, exp
 
     noisy [N,H,W,C] float32; parameter [N,1,1,1]: the true noise parameter, used where the configuration knows it.
     target [N,H,W,C]: what `n2c` and `n2n` are trained towards (without it their loss is None); exponent: of the
-    annealed loss for impulse noise (SPEC 6.2); dtype: of the convolutions. Call it under `tf.variable_scope(..., reuse=True)` for a second copy.
+    annealed loss for impulse noise (SPEC 6.2); dtype: of the convolutions. Call it under
+    `tf.variable_scope(..., reuse=True)` for a second copy.
     """
     c = configuration
     unet = blind_spot_unet if c.blind_spot else plain_unet

@@ -6,7 +6,15 @@ Variables and the last layer are float32; `dtype` (float32 or bfloat16) is that 
 
 from dnnlib.denoising.architecture import ESTIMATOR_SCOPE, NOISE_VARIABLE, POOLINGS, unet_layers
 from dnnlib.denoising.layers import (
-    add_bias, conv3x3, conv_valid, leaky_relu, pool, rotate, shift_down, upsampled_conv3x3, variables,
+    add_bias,
+    conv3x3,
+    conv_valid,
+    leaky_relu,
+    pool,
+    rotate,
+    shift_down,
+    upsampled_conv3x3,
+    variables,
 )
 from dnnlib.tflib.runtime import tf
 
@@ -32,7 +40,7 @@ def blind_spot_unet(x, outputs: int, dtype=tf.float32):
 
 
 def noise_parameter(noisy, kind: str, dtype=tf.float32):
-    """The learned noise parameter, positive and starting near zero (SPEC 3.3): [1,1,1,1] ('global') or [N,1,1,1] ('per_image').
+    """The learned noise parameter, positive (SPEC 3.3): [1,1,1,1] for 'global', [N,1,1,1] for 'per_image'.
 
     In the units of the noise model: sigma (of 1), 1/lambda, or alpha (of 1). noisy [N,H,W,C].
     """

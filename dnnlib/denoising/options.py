@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from dnnlib.denoising.architecture import STRIDE
 from dnnlib.errors import UserError
 
-
 PRECISIONS = ("float32", "bf16")
 
 
@@ -26,14 +25,15 @@ class TrainingOptions:
 
     def check(self) -> None:
         """Raises UserError naming the first option that cannot be."""
-        at_least = {"num_iter": 1, "minibatch_size": 1, "print_interval": 1, "eval_interval": 1, "snapshot_every": 0, "seed": 0}
+        at_least = {"num_iter": 1, "minibatch_size": 1, "print_interval": 1, "eval_interval": 1}
+        at_least |= {"snapshot_every": 0, "seed": 0}
         for name, least in at_least.items():
             value = getattr(self, name)
             if not least <= value < 2**63:
                 raise UserError(f"--{name.replace('_', '-')} {value}: must be {least} or more")
         if self.precision not in PRECISIONS:
             raise UserError(f"--precision {self.precision}: must be one of {', '.join(PRECISIONS)}")
-        if not (0 < self.learning_rate and math.isfinite(self.learning_rate)):
+        if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
             raise UserError(f"--learning-rate {self.learning_rate}: must be a positive number")
         if self.train_resolution < STRIDE or self.train_resolution % STRIDE:
-            raise UserError(f"--train-resolution {self.train_resolution}: must be a multiple of {STRIDE}, such as 128 or 256")
+            raise UserError(f"--train-resolution {self.train_resolution}: must be a multiple of {STRIDE}, e.g. 128 or 256")

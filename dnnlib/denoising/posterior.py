@@ -9,7 +9,6 @@ plain arithmetic on maps.
 import math
 from typing import NamedTuple
 
-
 from dnnlib.denoising import symmetric3 as s3
 from dnnlib.tflib.runtime import tf
 
@@ -48,9 +47,8 @@ def posterior(outputs, noisy, family: str, parameter, learned: bool, diagonal: b
             result = _impulse(y, mu, sigma_x, t)
         else:
             result = _gauss_or_poisson(y, mu, sigma_x, _noise_variances(family, mu, t, learned), learned)
-    pme, loss, net_std, noise_std = result
-    to_float = lambda x: tf.cast(x, tf.float32)  # noqa: E731
-    return Posterior(outputs[..., :channels], to_float(tf.stack(pme, axis=-1)), to_float(loss), to_float(net_std), to_float(noise_std))
+    pme, *maps = result
+    return Posterior(outputs[..., :channels], *(tf.cast(x, tf.float32) for x in (tf.stack(pme, axis=-1), *maps)))
 
 
 def _noise_variances(family: str, mu, t, learned: bool) -> list:

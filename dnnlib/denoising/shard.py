@@ -1,5 +1,6 @@
 """The training shard, read as a stream (SPEC section 8): one crop at a time, nothing kept in memory."""
 
+import math
 import os
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from dnnlib.errors import UserError, one_line
 
+_REMEDY = "copy it again, or make it anew with dataset_tool_h5.py"
 FULL_CHECK = 1000  # a shard of up to so many images is checked whole; of a larger one, so many images are
 
 
@@ -26,7 +28,7 @@ class Shard:
         try:
             self._file = h5py.File(self.path, "r")
         except OSError as error:
-            raise self._error(f"is truncated or not an HDF5 file ({one_line(error)}); make it anew with dataset_tool_h5.py") from None
+            raise self._error(f"is truncated or no HDF5 file ({one_line(error)}); {_REMEDY}") from None
         try:
             self._open(crop)
         except BaseException:
@@ -40,14 +42,15 @@ class Shard:
         self.shapes = np.asarray(self._file["shapes"])
         count = len(self._images)
         if self.shapes.shape != (count, 3) or self._images.ndim != 1:
-            raise self._error(f"has {count} images but shapes of {list(self.shapes.shape)}; make it anew with dataset_tool_h5.py")
+            raise self._error(f"has {count} images but shapes of {list(self.shapes.shape)}; {_REMEDY}")
         if count == 0:
             raise self._error("holds no image; give dataset_tool_h5.py a folder with pictures of 256 to 512 pixels")
         small = np.flatnonzero(self.shapes[:, 1:].min(axis=1) < crop)
         if len(small):
             _, h, w = self.shapes[small[0]]
             raise self._error(
-                f"{len(small)} of {count} images are smaller than the crop of {crop} (the first is {w}x{h}); use a smaller --train-resolution"
+                f"{len(small)} of {count} images are smaller than the crop of {crop} (the first is {w}x{h}); "
+                "use a smaller --train-resolution"
             )
 
     def check(self) -> None:
@@ -63,10 +66,10 @@ class Shard:
         try:
             pixels = self._images[i]
         except OSError as error:
-            raise self._error(f"image {i} cannot be read ({one_line(error)}); copy the file again or make it anew") from None
-        shape = tuple(self.shapes[i])
-        if shape[0] != 3 or pixels.dtype != np.uint8 or pixels.shape != (int(np.prod(shape)),):
-            raise self._error(f"image {i} has {pixels.size} {pixels.dtype} values where its shape {list(map(int, shape))} says otherwise")
+            raise self._error(f"image {i} cannot be read ({one_line(error)}); {_REMEDY}") from None
+        shape = tuple(map(int, self.shapes[i]))
+        if shape[0] != 3 or pixels.dtype != np.uint8 or pixels.shape != (math.prod(shape),):
+            raise self._error(f"image {i} has {pixels.size} {pixels.dtype} values, but is of shape {shape}; {_REMEDY}")
         return pixels.reshape(shape)
 
     def close(self) -> None:

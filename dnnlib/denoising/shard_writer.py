@@ -94,7 +94,7 @@ def write_shard(input_dir: str, out: str | os.PathLike, max_files: int | None = 
 def find_pictures(input_dir: str) -> list[str]:
     """Paths of all *.JPEG, *.jpg and *.png (in any case) under a folder, or under all that a glob pattern matches; sorted.
 
-    A folder reached in two ways (links) is walked once. Raises UserError where there is nothing to find.
+    What can be reached in two ways, by links between folders, is found once. Raises UserError where there is nothing to find.
     """
     if os.path.isdir(input_dir):
         roots = [input_dir]
@@ -108,7 +108,14 @@ def find_pictures(input_dir: str) -> list[str]:
         raise UserError(f"--input-dir: there is no folder {input_dir}")
     walked: set[tuple[int, int]] = set()
     files = itertools.chain.from_iterable(_walk(root, walked) if os.path.isdir(root) else [root] for root in roots)
-    paths = sorted({path for path in files if path.lower().endswith(SUFFIXES)})
+    real_folder = functools.cache(os.path.realpath)
+    paths = sorted(
+        {
+            (real_folder(os.path.dirname(path)), os.path.basename(path)): path  # a pattern may match by several ways, too
+            for path in files
+            if path.lower().endswith(SUFFIXES)
+        }.values()
+    )
     if not paths:
         raise UserError(f"--input-dir: no *.JPEG, *.jpg or *.png in {input_dir}")
     return paths
@@ -117,19 +124,19 @@ def find_pictures(input_dir: str) -> list[str]:
 def right_size(paths: Iterable[str], total: int, statistics: Statistics) -> Iterator[Candidate]:
     """Looks at the headers, one after another, and yields the pictures whose width and height lie in 256..512."""
     for path in paths:
+        statistics.looked_at += 1
+        if statistics.looked_at % 100 == 0:
+            _say(f"looked at {statistics.looked_at} of {total} files")
         try:
             width, height, mode = image_header(path)
         except UserError as error:
             statistics.unreadable += 1
             _say(f"skipped: {error}")
+            continue
+        if min(width, height) >= MIN_SIDE and max(width, height) <= MAX_SIDE:
+            yield Candidate(path, mode)
         else:
-            if min(width, height) >= MIN_SIDE and max(width, height) <= MAX_SIDE:
-                yield Candidate(path, mode)
-            else:
-                statistics.wrong_size += 1
-        statistics.looked_at += 1
-        if statistics.looked_at % 100 == 0:
-            _say(f"looked at {statistics.looked_at} of {total} files")
+            statistics.wrong_size += 1
 
 
 def decoded(candidates: Iterable[Candidate]) -> Iterator[tuple[Candidate, np.ndarray | UserError]]:

@@ -8,7 +8,6 @@ from dnnlib.denoising.noise import add_training_noise
 from dnnlib.tflib.optimizer import adam_step
 from dnnlib.tflib.runtime import tf
 
-
 _DTYPES = {"float32": tf.float32, "bf16": tf.bfloat16}
 
 
@@ -23,7 +22,9 @@ class TrainingGraph(NamedTuple):
     statistics: dict[str, tf.Tensor]
 
 
-def build_training_graph(configuration: Configuration, minibatch_size: int, crop: int, seed: int, precision: str = "float32") -> TrainingGraph:
+def build_training_graph(
+    configuration: Configuration, minibatch_size: int, crop: int, seed: int, precision: str = "float32"
+) -> TrainingGraph:
     """Builds the step and with it the variables; their values are loaded afterwards."""
     c = configuration
     numbers = tf.placeholder(tf.int64, [minibatch_size])

@@ -61,7 +61,11 @@ class EvaluationGraph:
         return [x[0] for x in session.run(self._fetches, feed)]
 
     def validate(
-        self, session, validation_set: ValidationSet, passes: int = 1, on_picture: Callable[[int, Denoised], None] | None = None
+        self,
+        session,
+        validation_set: ValidationSet,
+        passes: int = 1,
+        on_picture: Callable[[int, Denoised], None] | None = None,
     ) -> Scores:
         """Denoises the whole set `passes` times; the noise starts over with each call and runs on from pass to pass.
 

@@ -35,13 +35,13 @@ class ValidationSet:
 
 
 def open_validation_set(name: str, dataset_dir: str | None, known: Mapping[str, Mapping]) -> ValidationSet:
-    """A set by name (a key of `known`, a table such as config/validation_sets.py, under dataset_dir) or a folder of pictures.
+    """A set by name (a key of `known`, config/validation_sets.py, under dataset_dir), or a folder of pictures.
 
     Reads the pictures' headers only. Raises UserError that names option, folder and remedy.
     """
     if name in known:
         if not dataset_dir:
-            raise UserError("--dataset-dir is missing: the folder that holds the validation sets, e.g. --dataset-dir datasets")
+            raise UserError("--dataset-dir is missing: name the folder that holds the validation sets")
         if not Path(dataset_dir).is_dir():
             raise UserError(f"--dataset-dir {dataset_dir}: no such folder")
         entry = known[name]
@@ -59,5 +59,8 @@ def open_validation_set(name: str, dataset_dir: str | None, known: Mapping[str, 
     sizes = [max(image_header(path)[:2]) for path in paths]
     if max(sizes) > LARGEST_SIDE:
         worst = paths[int(np.argmax(sizes))]
-        raise UserError(f"--validation-set {name}: {worst} has a side of {max(sizes)} pixels, more than {LARGEST_SIDE}; crop it or leave it out")
+        raise UserError(
+            f"--validation-set {name}: {worst} has a side of {max(sizes)} pixels, more than {LARGEST_SIDE}; "
+            "crop it or leave it out"
+        )
     return ValidationSet(name, paths, -(-max(sizes) // STRIDE) * STRIDE, repeats)

@@ -69,7 +69,7 @@ def create_session(graph=None):
 
 
 def initialize(session, values: Mapping[str, np.ndarray]) -> None:
-    """Initialises all variables of the session's graph: the trainable ones to `values` (name -> array, all must be there)."""
+    """Initialises all variables of the session's graph; the trainable ones get `values` (name -> array, none missing)."""
     with session.graph.as_default():
         variables = tf.trainable_variables()
         initializers = [v.initializer for v in tf.global_variables()]
