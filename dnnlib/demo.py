@@ -36,7 +36,7 @@ def main() -> None:
     scores = json.loads((evaluated / "stats.jsonl").read_text().splitlines()[-1])
     picture = compare(evaluated / "img", RESULTS / "comparison.png")
     print(f"\nDone in {(time.monotonic() - started) / 60:.1f} minutes; the network never saw a clean picture.")
-    print(f"PSNR of pictures it was not trained on: {scores['noisy_psnr']:.2f} dB noisy, {scores['valid_psnr_pme']:.2f} dB denoised")
+    print(f"PSNR on new pictures: {scores['noisy_psnr']:.2f} dB noisy, {scores['valid_psnr_pme']:.2f} dB denoised")
     print(f"Clean, noisy, denoised and predicted std side by side: {picture}")
 
 

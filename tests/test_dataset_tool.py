@@ -1,13 +1,13 @@
 """The dataset tool: what it writes, in which order, what it prints, and that nothing half-made is ever left behind."""
 
 import errno
+import itertools
 import os
 import re
 import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import h5py
@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import dataset_tool_h5
 from dnnlib.command_line import CommandLine
 from dnnlib.denoising import shard_writer
 from dnnlib.denoising.shard_writer import find_pictures, write_shard
@@ -31,6 +32,13 @@ def picture(path, height=256, width=256, kind="RGB"):
     pixels = np.broadcast_to(RNG.integers(0, 256, (height, 1, channels), dtype=np.uint8), (height, width, channels)).copy()
     Image.fromarray(pixels.squeeze(axis=2) if channels == 1 else pixels).save(path, format="PNG", compress_level=1)
     return pixels[:, :, :3] if channels >= 3 else np.repeat(pixels[:, :, :1], 3, axis=2)
+
+
+def many_pictures(folder, count):
+    """So many of 512 x 512 pixels: 786,432 bytes each in a shard."""
+    picture(folder / "0.png", 512, 512)
+    for i in range(1, count):
+        os.link(folder / "0.png", folder / f"{i}.png")
 
 
 def read_shard(path):
@@ -62,12 +70,13 @@ def out(tmp_path):
 
 def test_pictures_order_and_statistics(tmp_path, out, capsys):
     folder = tmp_path / "in"
-    sizes = [(256, 256), (512, 512), (256, 512), (300, 257), (255, 400), (400, 255), (513, 300), (300, 513)]
-    endings = ["a.JPEG", "b.jpg", "c/d.png", "c/E.PNG", "f.JPG", "g.jpeg", "h.png", "i.png"]
-    kinds = ["RGB", "RGB", "RGB", "L", "LA", "RGBA", "RGB", "RGB"]
-    pixels = {str(folder / e): picture(folder / e, *s, kind=k) for e, s, k in zip(endings, sizes, kinds, strict=True)}
-    pixels[str(folder / "j.png")] = picture(folder / "j.png", 260, 280, "LA")
-    pixels[str(folder / "k.png")] = picture(folder / "k.png", 280, 260, "RGBA")
+    taken = {"a.JPEG": (256, 256), "b.jpg": (512, 512), "c/d.png": (256, 512), "c/E.PNG": (300, 257)}
+    taken |= {"f.JPG": (260, 280), "g.jpeg": (280, 260)}
+    left = {"h.png": (255, 400), "i.png": (400, 255), "j.png": (513, 300), "k.png": (300, 513)}
+    modes = dict.fromkeys(("a.JPEG", "b.jpg", "d.png"), "RGB") | {"E.PNG": "L", "f.JPG": "LA", "g.jpeg": "RGBA"}
+    pixels = {}
+    for name, size in (taken | left).items():
+        pixels[str(folder / name)] = picture(folder / name, *size, modes.get(Path(name).name, "RGB"))
     (folder / "notes.txt").write_text("no picture")
 
     order = sorted(pixels)
@@ -92,18 +101,12 @@ def test_pictures_order_and_statistics(tmp_path, out, capsys):
         f"total pixels: {256 * 256 + 512 * 512 + 256 * 512 + 300 * 257 + 260 * 280 * 2}",
         "image modes:",
         "RGB: 3 images",
-        *(f"{mode}: 1 images" for mode in sorted(["L", "LA", "RGBA"], key=lambda m: [k for k in modes_of(kept, folder)].index(m))),
+        *(f"{mode}: 1 images" for mode in dict.fromkeys(modes[Path(path).name] for path in kept) if mode != "RGB"),
         "image sizes:",
         ">= 256x256: 6 images",
     ]
     assert statistics.written == 6
     assert left_in(out.parent) == ["shard.h5"]
-
-
-def modes_of(paths, folder):
-    """Modes in the order in which they were first met."""
-    known = {"E.PNG": "L", "j.png": "LA", "k.png": "RGBA"}
-    return [known.get(Path(path).name, "RGB") for path in paths]
 
 
 def test_palette_1_bit_and_cmyk_pictures_are_taken(tmp_path, out, capsys):
@@ -114,7 +117,7 @@ def test_palette_1_bit_and_cmyk_pictures_are_taken(tmp_path, out, capsys):
     noise.convert("CMYK").save(tmp_path / "in" / "cmyk.jpg")
     write_shard(str(tmp_path / "in"), out)
     assert [image.shape for image in read_shard(out)] == [(3, 256, 256)] * 3
-    assert {"P: 1 images", "1: 1 images", "CMYK: 1 images"} <= {line.strip() for line in capsys.readouterr().out.splitlines()}
+    assert set(re.findall(r"^    (\w+): 1 images$", capsys.readouterr().out, re.MULTILINE)) == {"P", "1", "CMYK"}
 
 
 def test_damaged_files_are_named_counted_and_replaced(tmp_path, out, capsys):
@@ -154,7 +157,7 @@ def test_progress_line_per_hundred_files(tmp_path, out, capsys):
     for i in range(249):
         os.link(tmp_path / "small.png", tmp_path / "in" / f"{i}.png")
     write_shard(str(tmp_path / "in"), out)
-    assert re.findall("looked at .*", capsys.readouterr().out)[:2] == ["looked at 100 of 250 files", "looked at 200 of 250 files"]
+    assert re.findall("looked at (.*) files$", capsys.readouterr().out, re.MULTILINE) == ["100 of 250", "200 of 250"]
 
 
 def test_glob_links_and_folders_seen_twice(tmp_path):
@@ -173,10 +176,23 @@ def test_glob_links_and_folders_seen_twice(tmp_path):
     assert len(found("")) == 4  # each file once, in spite of the links
     assert len({os.path.realpath(tmp_path / path) for path in found("")}) == 4
     assert found("d") == ["d/odd[1].png"]
-    assert [path for path in found("**") if not path.startswith("b/loop")] == found("")
+    assert sorted(os.path.realpath(tmp_path / path) for path in found("**")) == [
+        str(tmp_path / name) for name in ("a/x.png", "b/c/z.JPEG", "b/y.jpg", "d/odd[1].png")
+    ]
     (tmp_path / "e[1]").mkdir()
     (tmp_path / "e[1]" / "v.png").touch()
     assert found("e[1]") == ["e[1]/v.png"]  # a folder of that name counts before a pattern
+
+
+def test_links_are_followed_once(tmp_path):
+    for name in ("in/a.png", "in/sub/b.png", "outside/c.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    for name in ("back", "again"):  # with each other they would make 2 to the power of 40 ways
+        (tmp_path / "in" / "sub" / name).symlink_to(tmp_path / "in")
+    (tmp_path / "in" / "sub" / "link").symlink_to(tmp_path / "outside")
+    walk = itertools.islice(shard_writer._walk(str(tmp_path / "in"), set()), 10)
+    assert sorted(os.path.relpath(path, tmp_path) for path in walk) == ["in/a.png", "in/sub/b.png", "in/sub/link/c.png"]
 
 
 def test_unreadable_folder_is_named_and_passed_over(tmp_path, monkeypatch, capsys):
@@ -204,7 +220,7 @@ def test_nothing_of_the_right_size(tmp_path, out):
     picture(tmp_path / "in" / "a.png", 255, 300)
     picture(tmp_path / "in" / "b.png", 300, 513)
     (tmp_path / "in" / "c.png").touch()
-    with pytest.raises(UserError, match=r"none of the 3 pictures looked at .*: 2 are not within 256\.\.512 .*, 1 cannot be read"):
+    with pytest.raises(UserError, match=r"none of the 3 pictures .*: 2 are not within 256\.\.512 .*, 1 cannot be read"):
         write_shard(str(tmp_path / "in"), out)
     assert left_in(out.parent) == []
 
@@ -236,9 +252,7 @@ WRONG_USE = [
 
 
 @pytest.mark.parametrize(("arguments", "message"), WRONG_USE)
-def test_wrong_use_is_one_line(tmp_path, out, arguments, message, monkeypatch):
-    import dataset_tool_h5
-
+def test_wrong_use_is_one_line(tmp_path, out, arguments, message):
     picture(tmp_path / "in" / "a.png")
 
     def fill(text):
@@ -246,7 +260,7 @@ def test_wrong_use_is_one_line(tmp_path, out, arguments, message, monkeypatch):
 
     with pytest.raises(UserError) as caught:
         dataset_tool_h5.main([fill(argument) for argument in arguments.split()])
-    assert str(caught.value).startswith(fill(message)) or fill(message) in str(caught.value)
+    assert fill(message) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert left_in(out.parent) == [] and left_in(tmp_path / "in") == ["a.png"]
 
@@ -258,7 +272,7 @@ def test_folder_that_cannot_be_written(tmp_path, out, monkeypatch):
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr("tempfile.mkstemp", mkstemp)
-    monkeypatch.setattr(shard_writer, "find_pictures", lambda _: pytest.fail("looked for pictures before the output was known to work"))
+    monkeypatch.setattr(shard_writer, "find_pictures", lambda _: pytest.fail("searched first"))
     with pytest.raises(UserError, match=r"--out: cannot write .*shard\.h5: Permission denied"):
         write_shard(str(tmp_path / "in"), out)
 
@@ -266,7 +280,7 @@ def test_folder_that_cannot_be_written(tmp_path, out, monkeypatch):
 def test_suggestion_for_a_mistyped_option():
     parser = CommandLine()
     parser.add_argument("--dataset-dir")
-    with pytest.raises(UserError, match=r"unrecognized arguments: --dataset_dir=x; did you mean --dataset-dir\? \(see --help\)"):
+    with pytest.raises(UserError, match=r"arguments: --dataset_dir=x; did you mean --dataset-dir\? \(see --help\)"):
         parser.parse_args(["--dataset_dir=x"])
     with pytest.raises(UserError, match=r"unrecognized arguments: --zzz \(see --help\)"):
         parser.parse_args(["--zzz"])
@@ -286,13 +300,6 @@ def test_command_line_end_to_end(tmp_path, out):
     assert (done.returncode, done.stderr) == (0, "")
     assert r"b\udcff.png" in done.stdout
     assert len(read_shard(out)) == 2
-    assert out.stat().st_mode & 0o044 == 0o044 & ~shard_writer_umask()
-
-
-def shard_writer_umask():
-    from dnnlib import files
-
-    return files._umask
 
 
 def test_error_on_the_real_command_line(out):
@@ -309,15 +316,14 @@ def test_help_is_quick_and_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=TOOL.parent, timeout=60)
     assert done.returncode == 0, done.stderr
-    assert "existing file is replaced" in " ".join(done.stdout.split()) or "old file is replaced" in " ".join(done.stdout.split())
+    assert "old file is replaced when the new one is complete" in " ".join(done.stdout.split())
     assert done.stdout.rstrip().splitlines()[-1].lstrip().startswith("python dataset_tool_h5.py --input-dir")
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this system cannot reserve disk space")
 @pytest.mark.parametrize("limit", [1, 100_000, 40_000_000])
 def test_disk_full(tmp_path, out, limit):
-    for i in range(40):  # at 512 x 512 x 3 bytes, more than 30 MB: the second reservation fails
-        picture(tmp_path / "in" / f"{i}.png", 512, 512) if i == 0 else os.link(tmp_path / "in/0.png", tmp_path / f"in/{i}.png")
+    many_pictures(tmp_path / "in", 40)  # more than 30 MB: the second reservation fails
     out.write_bytes(b"old")
     done = run_tool(
         "--input-dir",
@@ -333,9 +339,7 @@ def test_disk_full(tmp_path, out, limit):
 
 
 def test_interrupt_leaves_nothing(tmp_path, out):
-    picture(tmp_path / "in" / "0.png", 512, 512)
-    for i in range(1, 3000):
-        os.link(tmp_path / "in" / "0.png", tmp_path / "in" / f"{i}.png")
+    many_pictures(tmp_path / "in", 3000)
     command = [sys.executable, str(TOOL), "--input-dir", str(tmp_path / "in"), "--out", str(out)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         while not process.stdout.readline().startswith("1/3000: "):
@@ -348,9 +352,7 @@ def test_interrupt_leaves_nothing(tmp_path, out):
 
 
 def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path, out):
-    picture(tmp_path / "in" / "0.png", 512, 512)
-    for i in range(1, 150):
-        os.link(tmp_path / "in" / "0.png", tmp_path / "in" / f"{i}.png")
+    many_pictures(tmp_path / "in", 150)
     script = (
         "import resource, sys; from dnnlib.denoising.shard_writer import write_shard\n"
         "write_shard(*sys.argv[1:3], max_files=20); before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
@@ -362,10 +364,9 @@ def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path, out):
     assert grown < 20e6  # the other 130 pictures are 102 MB
 
 
-def test_pool_fits_decoding_is_lazy(tmp_path, monkeypatch):
+def test_decoding_is_lazy(monkeypatch):
     read = []
     monkeypatch.setattr(shard_writer, "read_image", lambda path: read.append(path) or np.zeros((1, 1, 3), np.uint8))
     pictures = shard_writer.decoded([shard_writer.Candidate("a", "RGB"), shard_writer.Candidate("b", "RGB")])
     assert read == []
     assert next(pictures)[0].path == "a" and read == ["a"]
-    assert time.thread_time() >= 0

@@ -20,6 +20,7 @@ from dnnlib.errors import UserError
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = Path(__file__).parent / "data" / "golden"
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # pytest puts its own filters before ours
 RNG = np.random.default_rng(1)
 RGB = RNG.integers(0, 256, (7, 5, 3), dtype=np.uint8)
 GREY = RNG.integers(0, 256, (7, 5), dtype=np.uint8)
@@ -78,9 +79,7 @@ def test_pillow_is_silent_in_a_script(tmp_path):
 
 
 def test_cmyk_jpeg_becomes_rgb(tmp_path):
-    cmyk = np.zeros((32, 32, 4), np.uint8)
-    cmyk[:, :, 0] = 255  # cyan: no red
-    Image.fromarray(cmyk, mode="CMYK").save(tmp_path / "a.jpg", quality=95)
+    Image.new("CMYK", (32, 32), (255, 0, 0, 0)).save(tmp_path / "a.jpg", quality=95)  # cyan: no red
     image = read_image(tmp_path / "a.jpg")
     assert image.shape == (32, 32, 3)
     assert np.abs(image.astype(int) - [0, 255, 255]).max() <= 3
@@ -165,13 +164,13 @@ def test_truncated_anywhere(tmp_path, file_format):
             image = read_image(path)
         except UserError as error:
             assert str(path) in str(error) and "\n" not in str(error)
-        else:  # only the end marker is missing
-            assert size >= len(content) - 16
+        else:  # only checksums and the end marker are missing
+            assert size >= len(content) - 20
             np.testing.assert_array_equal(image, whole)
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.sampled_from(sorted(PICTURES)), st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), min_size=1, max_size=8))
+@given(st.sampled_from(sorted(PICTURES)), st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), min_size=1))
 def test_damaged_anywhere_is_read_or_refused(tmp_path_factory, file_format, changes):
     content = bytearray(PICTURES[file_format])
     for position, value in changes:
@@ -195,7 +194,8 @@ def test_list_images(tmp_path):
         (tmp_path / name).touch()
     (tmp_path / "folder.png").mkdir()
     assert list_images(tmp_path, ["*.png"]) == [tmp_path / name for name in ("C.png", "a10.png", "a2.png", "b.png")]
-    assert [path.name for path in list_images(str(tmp_path), ["*.jpg", "b*", "*.png"])] == ["C.png", "a10.png", "a2.png", "b.png", "e.jpg"]
+    several = list_images(str(tmp_path), ["*.jpg", "b*", "*.png"])
+    assert [path.name for path in several] == ["C.png", "a10.png", "a2.png", "b.png", "e.jpg"]
     assert list_images(tmp_path, ["*.bmp"]) == []
 
 
@@ -276,7 +276,7 @@ def test_every_8_bit_value_survives(dtype):
 
 
 def test_to_uint8_at_the_halves_and_beyond():
-    image = np.array([0.499 / 255, 0.501 / 255, 254.499 / 255, 254.501 / 255, 1.0, 1.001, 7.0, -0.001, -7.0, np.inf, -np.inf])
+    image = np.array([0.499, 0.501, 254.499, 254.501, 255, 255.3, 2000, -0.3, -2000, np.inf, -np.inf]) / 255
     assert to_uint8(image).tolist() == [0, 1, 254, 255, 255, 255, 255, 0, 0, 255, 0]
 
 

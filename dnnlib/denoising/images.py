@@ -26,7 +26,6 @@ _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
 # Odd EXIF blocks, palette transparency, large pictures: nothing a user could act on. Set once and not around each
 # call, because `warnings.catch_warnings` must not be used from several threads.
 warnings.filterwarnings("ignore", module=r"PIL\.")
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 def read_image(path: str | os.PathLike, channels: int = 3) -> np.ndarray:

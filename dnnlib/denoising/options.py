@@ -16,6 +16,7 @@ class TrainingOptions:
     num_iter: int = 2_000_000  # length of the schedule; each configuration has its published one
     minibatch_size: int = 4  # images a step
     learning_rate: float = 3e-4  # Adam's, between ramp-up and ramp-down
+    noise_learning_rate: float | None = None  # that of the parameter of sigma_global; None: as the network's
     train_resolution: int = 256  # side of the square crops in pixels, a multiple of 32
     print_interval: int = 1_000  # a line of statistics every so many images
     eval_interval: int = 10_000  # a validation pass every so many images
@@ -33,7 +34,9 @@ class TrainingOptions:
                 raise UserError(f"--{name.replace('_', '-')} {value}: must be {least} or more")
         if self.precision not in PRECISIONS:
             raise UserError(f"--precision {self.precision}: must be one of {', '.join(PRECISIONS)}")
-        if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
-            raise UserError(f"--learning-rate {self.learning_rate}: must be a positive number")
+        for name in ("learning_rate", "noise_learning_rate"):
+            rate = getattr(self, name)
+            if rate is not None and not 0 < rate < math.inf:
+                raise UserError(f"--{name.replace('_', '-')} {rate}: must be a positive number")
         if self.train_resolution < STRIDE or self.train_resolution % STRIDE:
             raise UserError(f"--train-resolution {self.train_resolution}: must be a multiple of {STRIDE}, e.g. 128 or 256")

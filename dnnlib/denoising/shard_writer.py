@@ -94,7 +94,7 @@ def write_shard(input_dir: str, out: str | os.PathLike, max_files: int | None = 
 def find_pictures(input_dir: str) -> list[str]:
     """Paths of all *.JPEG, *.jpg and *.png (in any case) under a folder, or under all that a glob pattern matches; sorted.
 
-    What can be reached in two ways, by links between folders, is found once. Raises UserError where there is nothing to find.
+    What can be reached in two ways, by links between folders, is found once. Raises UserError where nothing is found.
     """
     if os.path.isdir(input_dir):
         roots = [input_dir]
@@ -154,7 +154,7 @@ def _write(file_name: Path, paths: list[str], max_files: int | None, statistics:
     selected = list(itertools.islice(candidates, max_files))
     if not selected:
         raise _nothing_kept(statistics)
-    _reserve(file_name, _RESERVE)
+    _reserve(file_name, 0)
     with h5py.File(file_name, "w") as file:
         # Where a selected picture turns out to be damaged, the next one of the right size takes its place.
         _write_rows(file, decoded(itertools.chain(selected, candidates)), len(selected), statistics)
@@ -181,7 +181,7 @@ def _write_rows(
         used = file.id.get_filesize()
         if used + _RESERVE // 2 > reserved:
             reserved = used + _RESERVE
-            _reserve(Path(file.filename), reserved)
+            _reserve(Path(file.filename), used)
         images[statistics.written] = pixels.transpose(2, 0, 1).ravel()
         shapes[statistics.written] = (3, *pixels.shape[:2])
         statistics.written += 1
@@ -196,8 +196,8 @@ def _write_rows(
     shapes.resize(statistics.written, axis=0)
 
 
-def _reserve(path: Path, size: int) -> None:
-    """Takes the disk space of a file's first `size` bytes; raises OSError where there is not so much.
+def _reserve(path: Path, start: int) -> None:
+    """Takes the disk space of the next `_RESERVE` bytes of a file, from `start` on; raises OSError where there is less.
 
     HDF5 does not survive a full disk: after a failed write it cannot close its file, and the process crashes when it
     ends. So it never writes where space was not taken before. Systems that cannot reserve go without.
@@ -206,7 +206,7 @@ def _reserve(path: Path, size: int) -> None:
         return
     with open(path, "rb+") as file:
         try:
-            os.posix_fallocate(file.fileno(), 0, size)
+            os.posix_fallocate(file.fileno(), start, _RESERVE)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise

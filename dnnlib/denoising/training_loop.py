@@ -54,9 +54,10 @@ def train(
         for batch in feed:
             n = int(batch.numbers[0])
             rate = learning_rate(n, o.num_iter, o.learning_rate)
+            noise_rate = learning_rate(n, o.num_iter, o.noise_learning_rate or o.learning_rate)
             feed_dict = {
                 graph.numbers: batch.numbers, graph.images: batch.images,
-                graph.learning_rate: rate, graph.exponent: loss_exponent(n, o.num_iter),
+                graph.learning_rate: rate, graph.noise_rate: noise_rate, graph.exponent: loss_exponent(n, o.num_iter),
             }
             _, statistics = session.run([graph.train_op, graph.statistics], feed_dict)
             report.add(statistics)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dnnlib.denoising.architecture import STRIDE
-from dnnlib.denoising.images import image_header, list_images, pad_to_square, read_image
+from dnnlib.denoising.images import image_header, list_images, pad_to_square, read_image, to_float
 from dnnlib.errors import UserError
 
 ANY_PICTURE = [f"*.{e}" for s in ("png", "jpg", "jpeg", "bmp", "tif", "tiff", "webp") for e in (s, s.upper())]
@@ -26,7 +26,7 @@ class ValidationSet:
     def read(self, i: int, channels: int) -> tuple[np.ndarray, int, int]:
         """Picture i padded by reflection: float32 [side, side, channels] in [0, 1], and its true height and width."""
         image = read_image(self.paths[i], channels)
-        return pad_to_square(image.astype(np.float32) / np.float32(255), self.side), image.shape[0], image.shape[1]
+        return pad_to_square(to_float(image), self.side), image.shape[0], image.shape[1]
 
     def check(self) -> None:
         """Decodes every picture once. Raises UserError naming one that is broken, before hours of work are spent."""
