@@ -65,12 +65,12 @@ def add_training_options(group) -> None:
     add("--num-iter", "N", int, "length of the schedule", "the configuration's, 2000000 for most")
     add("--minibatch-size", "N", int, "images a step", f"{d.minibatch_size}")
     add("--learning-rate", "RATE", float, "of Adam, at its peak", f"{d.learning_rate:g}")
-    add("--noise-learning-rate", "RATE", float, "of the noise parameter of sigma_global", "as --learning-rate")
     add("--train-resolution", "PX", int, "side of the crops; below 128 whole pictures suffer", f"{d.train_resolution}")
     add("--print-interval", "N", int, "images between printed lines", f"{d.print_interval}")
     add("--eval-interval", "N", int, "images between validations", f"{d.eval_interval}")
     add("--snapshot-every", "N", int, "images between network files; 0: only the final one", "the configuration's")
-    add("--precision", "P", str, "of the convolutions: float32, or bf16 where the device is fast at it", f"{d.precision}")
+    add("--noise-init", "HOW", str, "start of sigma_global: zero, or estimate (from noisy crops)", d.noise_init)
+    add("--precision", "P", str, "of the convolutions: float32, or bf16 where the device is fast at it", d.precision)
     add("--seed", "N", int, "of weights, order, crops and noise", f"{d.seed}")
 
 
@@ -158,9 +158,10 @@ def training_options(args: argparse.Namespace) -> tuple[Configuration, TrainingO
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     options = TrainingOptions(**({"num_iter": row["images"], "snapshot_every": row["snapshot"]} | given))
     options.check()
-    if options.noise_learning_rate and row["noise_params"] != "global":
-        raise UserError(f"--noise-learning-rate is for sigma_global configurations; {args.train} is none")
-    return Configuration.from_name(args.train), options
+    configuration = Configuration.from_name(args.train)
+    if options.noise_init == "estimate" and (configuration.noise_params, configuration.noise.family) != ("global", "gauss"):
+        raise UserError(f"--noise-init estimate is for Gaussian noise and sigma_global, not for {args.train}")
+    return configuration, options
 
 
 def find_validation_set(args: argparse.Namespace):

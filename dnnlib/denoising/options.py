@@ -7,6 +7,7 @@ from dnnlib.denoising.architecture import STRIDE
 from dnnlib.errors import UserError
 
 PRECISIONS = ("float32", "bf16")
+NOISE_INITS = ("zero", "estimate")
 
 
 @dataclass(frozen=True)
@@ -16,11 +17,11 @@ class TrainingOptions:
     num_iter: int = 2_000_000  # length of the schedule; each configuration has its published one
     minibatch_size: int = 4  # images a step
     learning_rate: float = 3e-4  # Adam's, between ramp-up and ramp-down
-    noise_learning_rate: float | None = None  # that of the parameter of sigma_global; None: as the network's
     train_resolution: int = 256  # side of the square crops in pixels, a multiple of 32
     print_interval: int = 1_000  # a line of statistics every so many images
     eval_interval: int = 10_000  # a validation pass every so many images
     snapshot_every: int = 0  # a network file every so many images; 0: only the final one
+    noise_init: str = "zero"  # of the parameter of sigma_global: near zero as published, or an estimate from the data
     precision: str = "float32"  # of the convolutions in training; weights, likelihood and evaluation are not affected
     seed: int = 1  # of initial weights, order, crops and noise
 
@@ -32,11 +33,10 @@ class TrainingOptions:
             value = getattr(self, name)
             if not least <= value < 2**63:
                 raise UserError(f"--{name.replace('_', '-')} {value}: must be {least} or more")
-        if self.precision not in PRECISIONS:
-            raise UserError(f"--precision {self.precision}: must be one of {', '.join(PRECISIONS)}")
-        for name in ("learning_rate", "noise_learning_rate"):
-            rate = getattr(self, name)
-            if rate is not None and not 0 < rate < math.inf:
-                raise UserError(f"--{name.replace('_', '-')} {rate}: must be a positive number")
+        for name, choices in {"noise_init": NOISE_INITS, "precision": PRECISIONS}.items():
+            if getattr(self, name) not in choices:
+                raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: must be {' or '.join(choices)}")
+        if not 0 < self.learning_rate < math.inf:
+            raise UserError(f"--learning-rate {self.learning_rate}: must be a positive number")
         if self.train_resolution < STRIDE or self.train_resolution % STRIDE:
             raise UserError(f"--train-resolution {self.train_resolution}: must be a multiple of {STRIDE}, e.g. 128 or 256")

@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-from dnnlib.denoising.architecture import NOISE_VARIABLE
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.model import build_model
 from dnnlib.denoising.noise import add_training_noise
@@ -18,8 +17,8 @@ class TrainingGraph(NamedTuple):
     numbers: tf.Tensor  # int64 [B]: number of each image in the run; its noise follows from it
     images: tf.Tensor  # uint8 [B, crop, crop, C]: clean
     learning_rate: tf.Tensor  # scalar
-    noise_rate: tf.Tensor  # scalar, learning rate of the global noise parameter
     exponent: tf.Tensor  # scalar, SPEC 6.2
+    noisy: tf.Tensor  # float32 [B, crop, crop, C]: what the step corrupts the images to
     train_op: tf.Operation
     statistics: dict[str, tf.Tensor]
 
@@ -32,7 +31,6 @@ def build_training_graph(
     numbers = tf.placeholder(tf.int64, [minibatch_size])
     images = tf.placeholder(tf.uint8, [minibatch_size, crop, crop, c.channels])
     learning_rate = tf.placeholder(tf.float32, [])
-    noise_rate = tf.placeholder(tf.float32, [])
     exponent = tf.placeholder(tf.float32, [])
 
     clean = tf.cast(images, tf.float32) / 255.0
@@ -42,7 +40,7 @@ def build_training_graph(
         target, _ = add_training_noise(clean, c.noise, seed, numbers, draw=1)
     model = build_model(c, noisy, parameter, target, exponent, _DTYPES[precision])
     loss = tf.reduce_mean(model.loss)
-    train_op, finite = adam_step(loss, learning_rate, {NOISE_VARIABLE: noise_rate})
+    train_op, finite = adam_step(loss, learning_rate)
     statistics = {
         "loss": loss,
         "train_psnr": _mean_psnr(model.mean, clean),
@@ -51,7 +49,7 @@ def build_training_graph(
         "std_noise": 255.0 * tf.reduce_mean(model.noise_std),
         "finite": tf.cast(finite, tf.float32),
     }
-    return TrainingGraph(numbers, images, learning_rate, noise_rate, exponent, train_op, statistics)
+    return TrainingGraph(numbers, images, learning_rate, exponent, noisy, train_op, statistics)
 
 
 def _mean_psnr(images, references):

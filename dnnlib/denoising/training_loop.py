@@ -1,27 +1,31 @@
 """Trains one configuration: the loop, what it prints, and what it leaves in the run directory (SPEC 6 and 11)."""
 
 import contextlib
+import itertools
 import time
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from dnnlib.denoising.architecture import initial_variables
+from dnnlib.denoising.architecture import NOISE_VARIABLE, initial_variables
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.network_configuration import to_network
+from dnnlib.denoising.noise_estimate import estimate_sigma, raw_noise_parameter
 from dnnlib.denoising.options import TrainingOptions
 from dnnlib.denoising.run_name import network_file_name
 from dnnlib.denoising.schedule import learning_rate, loss_exponent
 from dnnlib.denoising.shard import Shard
 from dnnlib.denoising.training_data import Crops, Prefetch, batches
-from dnnlib.denoising.training_graph import build_training_graph
+from dnnlib.denoising.training_graph import TrainingGraph, build_training_graph
 from dnnlib.denoising.validation import EvaluationGraph, Scores
 from dnnlib.denoising.validation_set import ValidationSet
 from dnnlib.submission.run_context import RunContext
 from dnnlib.tflib.network import save_network
 from dnnlib.tflib.runtime import create_session, fetch_variables, initialize
 from dnnlib.tflib.summaries import EventWriter
+
+ESTIMATE_FROM = 64  # crops
 
 
 def train(
@@ -49,15 +53,17 @@ def train(
         Prefetch(batches(crops, o.minibatch_size, 0, last)) as feed,
         tqdm(total=last, unit="image", disable=None, leave=False) as bar,
     ):
-        initialize(session, initial_variables(configuration.variable_shapes(), o.seed))
+        values = initial_variables(configuration.variable_shapes(), o.seed)
+        if o.noise_init == "estimate":
+            values[NOISE_VARIABLE][:] = _estimated_noise(session, graph, crops, o.minibatch_size)
+        initialize(session, values)
         report = _Report(run, events)
         for batch in feed:
             n = int(batch.numbers[0])
             rate = learning_rate(n, o.num_iter, o.learning_rate)
-            noise_rate = learning_rate(n, o.num_iter, o.noise_learning_rate or o.learning_rate)
             feed_dict = {
                 graph.numbers: batch.numbers, graph.images: batch.images,
-                graph.learning_rate: rate, graph.noise_rate: noise_rate, graph.exponent: loss_exponent(n, o.num_iter),
+                graph.learning_rate: rate, graph.exponent: loss_exponent(n, o.num_iter),
             }
             _, statistics = session.run([graph.train_op, graph.statistics], feed_dict)
             report.add(statistics)
@@ -74,6 +80,15 @@ def train(
             if o.snapshot_every and 0 < n < last and due(n, o.snapshot_every):
                 _save(session, configuration, run.run_dir, n)
         return _save(session, configuration, run.run_dir, None)
+
+
+def _estimated_noise(session, graph: TrainingGraph, crops: Crops, minibatch_size: int) -> float:
+    """Where the noise variable starts: sigma as estimated from the first noisy crops, in the variable's own scale."""
+    first = itertools.islice(batches(crops, minibatch_size, 0, ESTIMATE_FROM), -(-ESTIMATE_FROM // minibatch_size))
+    noisy = [session.run(graph.noisy, {graph.numbers: b.numbers, graph.images: b.images}) for b in first]
+    sigma = estimate_sigma(np.concatenate(noisy))
+    print(f"Estimated sigma to start from: {255 * sigma:.2f}")
+    return raw_noise_parameter(sigma)
 
 
 def _validate(session, evaluation: EvaluationGraph, validation_set: ValidationSet, images_dir: Path, n: int) -> Scores:
