@@ -1,8 +1,8 @@
 """`make demo`: the whole program on the sample pictures, through its own command line, in a few minutes on a CPU.
 
 A shard from img/samples/train, a short training in which the network learns sigma too, and an evaluation on pictures
-it has never seen. The settings are not the published ones but what gets furthest in that time: one crop a step, and a start of
-sigma that is estimated from the noisy crops, for there are too few steps to come there from zero.
+it has never seen. The settings are not the published ones but what gets furthest in that time: one crop a step, and a
+start of sigma that is estimated from the noisy crops, for there are too few steps to come there from zero.
 """
 
 import json
