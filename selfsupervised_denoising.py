@@ -4,7 +4,6 @@
 import argparse
 import dataclasses
 import difflib
-import json
 
 from config.configurations import CONFIGURATIONS
 from config.validation_sets import VALIDATION_SETS
@@ -49,6 +48,10 @@ def command_line() -> CommandLine:
 
     run = parser.add_argument_group("run")
     run.add_argument("--result-dir", metavar="DIR", default="results", help="where run directories go (default: results)")
+    run.add_argument(
+        "--resume", metavar="RUN_DIR", nargs="?", const="",
+        help="go on with a run that was cut off, under its options; without RUN_DIR the newest of the configuration",
+    )
     run.add_argument("-n", "--dry-run", action="store_true", help="print the resolved options and the run's name, and stop")
 
     add_training_options(parser.add_argument_group("training (counts are of images, not steps)"))
@@ -70,6 +73,9 @@ def add_training_options(group) -> None:
     add("--eval-interval", "N", int, "images between validations", f"{d.eval_interval}")
     add("--snapshot-every", "N", int, "images between network files; 0: only the final one", "the configuration's")
     add("--noise-init", "HOW", str, "start of sigma_global: zero, or estimate (from noisy crops)", d.noise_init)
+    add("--max-skips", "N", int, "so many steps in a row without finite gradients end the run", f"{d.max_skips}")
+    add("--state-interval", "N", int, "images between states to resume from", f"{d.state_interval}")
+    add("--state-minutes", "MIN", float, "minutes between them, if that is sooner", f"{d.state_minutes:g}")
     add("--precision", "P", str, "of the convolutions: float32, or bf16 where the device is fast at it", d.precision)
     add("--seed", "N", int, "of weights, order, crops and noise", f"{d.seed}")
 
@@ -80,71 +86,18 @@ def main() -> None:
         raise UserError("nothing to do: give --train CONFIG or --eval FILE; see --help")
     if args.train and args.eval:
         raise UserError("--train and --eval do not go together: give one of them")
-    if args.train:
-        train(args)
-    else:
-        evaluate(args)
-
-
-def train(args: argparse.Namespace) -> None:
-    configuration, options = training_options(args)
-    if not args.train_h5:
+    configuration, options = training_options(args) if args.train else (None, None)
+    if args.train and not args.train_h5:
         raise UserError("--train-h5 is missing: name the training shard; dataset_tool_h5.py makes one")
 
-    from dnnlib.denoising.run_name import describe_training
-    from dnnlib.denoising.shard import Shard
+    from dnnlib.denoising import commands  # late: it imports h5py and Pillow
 
-    validation_set = find_validation_set(args)
-    shard = Shard(args.train_h5, options.train_resolution)
-    schedule = ("num_iter", "minibatch_size", "learning_rate", "train_resolution")
-    description = describe_training(**named(args, configuration), **{key: getattr(options, key) for key in schedule})
-    resolved = {"train": args.train, "train_h5": args.train_h5, **common_options(args), **dataclasses.asdict(options)}
-
-    def work(run) -> None:
-        from dnnlib.denoising.training_loop import train as training_loop
-
-        print(f"Training {args.train} on {len(shard)} images, in {run.run_dir}")
-        path = training_loop(configuration, options, shard, validation_set, run)
-        print(f"Network written to {path}")
-
-    carry_out(args, f"train {args.train}", args.result_dir, description, resolved, [validation_set, shard], work)
-
-
-def evaluate(args: argparse.Namespace) -> None:
-    from dnnlib.denoising.network_configuration import load_configured
-    from dnnlib.denoising.run_name import describe_evaluation
-
-    validation_set = find_validation_set(args)
-    network, configuration = load_configured(args.eval)
-    schedule = PUBLISHED.get(configuration.name, {}).get("images", TrainingOptions.num_iter)
-    description = describe_evaluation(configuration=configuration.name, **named(args, configuration), num_iter=schedule)
-    resolved = {"eval": args.eval, "configuration": configuration.name, **common_options(args)}
-
-    def work(run) -> None:
-        from dnnlib.denoising.evaluation_loop import evaluate as evaluation_loop
-
-        print(f"Evaluating {args.eval} ({configuration.name}) on {args.validation_set}, in {run.run_dir}")
-        evaluation_loop(network, configuration, validation_set, run)
-        print(f"Pictures written to {run.run_dir / 'img'}")
-
-    carry_out(args, f"eval {args.eval}", f"{args.result_dir}/_eval", description, resolved, [validation_set], work)
-
-
-def carry_out(args, task: str, result_dir: str, description: str, resolved: dict, inputs: list, work) -> None:
-    """What training and evaluation share: checks of the inputs, then a run directory, then the work in it."""
-    from dnnlib.submission.run_context import RunContext
-    from dnnlib.submission.run_dir import check_result_dir, create_run_dir
-
-    check_result_dir(result_dir)
-    if args.dry_run:
-        print(json.dumps(resolved, indent=2))
-        print(f"Would run in {result_dir}/<id>-{description}")
-        return
-    for data in inputs:
-        data.check()
-    with RunContext(create_run_dir(result_dir, description), task, resolved) as run:
-        run.write_options()
-        work(run)
+    place = commands.Place(args.dataset_dir, args.validation_set, args.result_dir, args.dry_run)
+    if args.train:
+        commands.train(configuration, options, args.train_h5, args.resume, place, VALIDATION_SETS)
+    else:
+        schedules = {name: row["images"] for name, row in PUBLISHED.items()}
+        commands.evaluate(args.eval, schedules, place, VALIDATION_SETS)
 
 
 def training_options(args: argparse.Namespace) -> tuple[Configuration, TrainingOptions]:
@@ -162,21 +115,6 @@ def training_options(args: argparse.Namespace) -> tuple[Configuration, TrainingO
     if options.noise_init == "estimate" and (configuration.noise_params, configuration.noise.family) != ("global", "gauss"):
         raise UserError(f"--noise-init estimate is for Gaussian noise and sigma_global, not for {args.train}")
     return configuration, options
-
-
-def find_validation_set(args: argparse.Namespace):
-    from dnnlib.denoising.validation_set import open_validation_set
-
-    return open_validation_set(args.validation_set, args.dataset_dir, VALIDATION_SETS)
-
-
-def common_options(args: argparse.Namespace) -> dict:
-    return {key: getattr(args, key) for key in ("dataset_dir", "validation_set", "result_dir")}
-
-
-def named(args: argparse.Namespace, configuration: Configuration) -> dict:
-    """What both kinds of run directories are named after."""
-    return {"validation_set": args.validation_set, **{key: getattr(configuration, key) for key in FIELDS}}
 
 
 if __name__ == "__main__":

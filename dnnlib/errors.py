@@ -9,13 +9,17 @@ class UserError(Exception):
     """Something the user can mend: one line that names the option or file and the remedy, exit status 1."""
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, as KeyboardInterrupt is SIGINT: whoever started the program wants it to end. Exit status 143."""
+
+
 def one_line(error: BaseException) -> str:
     """The message of an error of some library, folded into one line."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
 def run_script(main: Callable[[], None]) -> None:
-    """Calls a script's `main`. A UserError ends as `Error: <line>` and exit 1, Ctrl-C as 130, a bug with its traceback."""
+    """Calls a script's `main`. A UserError ends as `Error: <line>` and 1, SIGINT as 130, SIGTERM as 143."""
     try:
         main()
         if sys.stdout:  # None where the shell closed it
@@ -23,9 +27,9 @@ def run_script(main: Callable[[], None]) -> None:
     except UserError as error:
         print(f"Error: {one_line(error)}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print("Interrupted.", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(143 if isinstance(error, Terminated) else 130)
     except BrokenPipeError:  # e.g. `--help | head`: nobody reads on, which is no error of ours
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

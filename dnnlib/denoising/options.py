@@ -1,13 +1,14 @@
 """The options of a training run: their one list of defaults and what they may be. The command line takes both from here."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from dnnlib.denoising.architecture import STRIDE
 from dnnlib.errors import UserError
 
 PRECISIONS = ("float32", "bf16")
 NOISE_INITS = ("zero", "estimate")
+FREE_ON_RESUME = ("max_skips", "print_interval", "eval_interval", "snapshot_every", "state_interval", "state_minutes")
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,19 @@ class TrainingOptions:
     precision: str = "float32"  # of the convolutions in training; weights, likelihood and evaluation are not affected
     seed: int = 1  # of initial weights, order, crops and noise
 
+    max_skips: int = 100  # so many steps in a row without finite gradients end the run
+    state_interval: int = 10_000  # a state to resume from every so many images,
+    state_minutes: float = 10.0  # or every so many minutes, whichever comes first
+
+    def determining(self, configuration: str, shard: str) -> dict:
+        """What must be the same for a resumed run to end with the same network: everything but intervals and paths."""
+        values = {name: value for name, value in asdict(self).items() if name not in FREE_ON_RESUME}
+        return {"train": configuration, "train_h5": shard, **values}
+
     def check(self) -> None:
         """Raises UserError naming the first option that cannot be."""
         at_least = {"num_iter": 1, "minibatch_size": 1, "print_interval": 1, "eval_interval": 1}
-        at_least |= {"snapshot_every": 0, "seed": 0}
+        at_least |= {"snapshot_every": 0, "seed": 0, "state_interval": 1, "max_skips": 1}
         for name, least in at_least.items():
             value = getattr(self, name)
             if not least <= value < 2**63:
@@ -36,7 +46,8 @@ class TrainingOptions:
         for name, choices in {"noise_init": NOISE_INITS, "precision": PRECISIONS}.items():
             if getattr(self, name) not in choices:
                 raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: must be {' or '.join(choices)}")
-        if not 0 < self.learning_rate < math.inf:
-            raise UserError(f"--learning-rate {self.learning_rate}: must be a positive number")
+        for name in ("learning_rate", "state_minutes"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: must be a positive number")
         if self.train_resolution < STRIDE or self.train_resolution % STRIDE:
             raise UserError(f"--train-resolution {self.train_resolution}: must be a multiple of {STRIDE}, e.g. 128 or 256")

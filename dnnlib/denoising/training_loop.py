@@ -1,7 +1,6 @@
 """Trains one configuration: the loop, what it prints, and what it leaves in the run directory (SPEC 6 and 11)."""
 
 import contextlib
-import itertools
 import time
 from pathlib import Path
 
@@ -13,14 +12,18 @@ from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.network_configuration import to_network
 from dnnlib.denoising.noise_estimate import estimate_sigma, raw_noise_parameter
 from dnnlib.denoising.options import TrainingOptions
+from dnnlib.denoising.report import Report
 from dnnlib.denoising.run_name import network_file_name
 from dnnlib.denoising.schedule import learning_rate, loss_exponent
 from dnnlib.denoising.shard import Shard
-from dnnlib.denoising.training_data import Crops, Prefetch, batches
-from dnnlib.denoising.training_graph import TrainingGraph, build_training_graph
-from dnnlib.denoising.validation import EvaluationGraph, Scores
+from dnnlib.denoising.training_data import Batch, Crops, Prefetch, batches
+from dnnlib.denoising.training_graph import build_training_graph
+from dnnlib.denoising.training_state import TrainingState, growing_files
+from dnnlib.denoising.validation import Denoised, EvaluationGraph, Scores
 from dnnlib.denoising.validation_set import ValidationSet
+from dnnlib.errors import UserError
 from dnnlib.submission.run_context import RunContext
+from dnnlib.submission.signals import StopSignals
 from dnnlib.tflib.network import save_network
 from dnnlib.tflib.runtime import create_session, fetch_variables, initialize
 from dnnlib.tflib.summaries import EventWriter
@@ -29,114 +32,146 @@ ESTIMATE_FROM = 64  # crops
 
 
 def train(
-    configuration: Configuration, options: TrainingOptions, shard: Shard, validation_set: ValidationSet, run: RunContext
+    configuration: Configuration,
+    options: TrainingOptions,
+    shard: Shard,
+    validation_set: ValidationSet,
+    run: RunContext,
+    state: TrainingState | None = None,
 ) -> Path:
-    """Trains in an entered run and returns the path of the network file at the end: the final one, or, where abort.txt
-    ended the training early, one of the images seen so far.
+    """Trains in an entered run, from the beginning or from `state`, and returns the path of the network file at the end:
+    the final one, or, where abort.txt ended the training early, one of the images seen so far.
 
-    Raises UserError for what the user can mend (a shard that cannot be read on, a full disk).
+    SIGINT and SIGTERM finish the step, save a state and end in KeyboardInterrupt or Terminated. Raises UserError for
+    what the user can mend (a shard that cannot be read on, a full disk).
     """
-    o = options
-    graph = build_training_graph(configuration, o.minibatch_size, o.train_resolution, o.seed, o.precision)
-    evaluation = EvaluationGraph(configuration, reuse=True)
-    crops = Crops(shard, o.train_resolution, configuration.channels, o.seed)
-    last = o.num_iter // o.minibatch_size * o.minibatch_size
-    images_dir = run.run_dir / "img"
-    images_dir.mkdir(exist_ok=True)
-
-    def due(n: int, interval: int) -> bool:
-        return n % interval < o.minibatch_size  # the first step at or past a multiple
-
-    with (
-        create_session() as session,
-        contextlib.closing(EventWriter(run.run_dir)) as events,
-        Prefetch(batches(crops, o.minibatch_size, 0, last)) as feed,
-        tqdm(total=last, unit="image", disable=None, leave=False) as bar,
-    ):
-        values = initial_variables(configuration.variable_shapes(), o.seed)
-        if o.noise_init == "estimate":
-            values[NOISE_VARIABLE][:] = _estimated_noise(session, graph, crops, o.minibatch_size)
-        initialize(session, values)
-        report = _Report(run, events)
-        for batch in feed:
-            n = int(batch.numbers[0])
-            rate = learning_rate(n, o.num_iter, o.learning_rate)
-            feed_dict = {
-                graph.numbers: batch.numbers, graph.images: batch.images,
-                graph.learning_rate: rate, graph.exponent: loss_exponent(n, o.num_iter),
-            }
-            _, statistics = session.run([graph.train_op, graph.statistics], feed_dict)
-            report.add(statistics)
-            bar.update(n - bar.n)
-
-            scores = None
-            if n == last or due(n, o.eval_interval):
-                scores = _validate(session, evaluation, validation_set, images_dir, n)
-            if scores is not None or due(n, o.print_interval):
-                report.line(n, rate, scores)
-                if n < last and run.abort_requested():
-                    print("Stopped early, because of abort.txt.")
-                    return _save(session, configuration, run.run_dir, n)
-            if o.snapshot_every and 0 < n < last and due(n, o.snapshot_every):
-                _save(session, configuration, run.run_dir, n)
-        return _save(session, configuration, run.run_dir, None)
+    (run.run_dir / "img").mkdir(exist_ok=True)
+    if state:
+        state.restore_files(run.run_dir)
+    with create_session() as session, contextlib.closing(EventWriter(run.run_dir)) as events, StopSignals() as stop:
+        return _Training(configuration, options, shard, validation_set, run, session, events, stop).carry_out(state)
 
 
-def _estimated_noise(session, graph: TrainingGraph, crops: Crops, minibatch_size: int) -> float:
-    """Where the noise variable starts: sigma as estimated from the first noisy crops, in the variable's own scale."""
-    first = itertools.islice(batches(crops, minibatch_size, 0, ESTIMATE_FROM), -(-ESTIMATE_FROM // minibatch_size))
-    noisy = [session.run(graph.noisy, {graph.numbers: b.numbers, graph.images: b.images}) for b in first]
-    sigma = estimate_sigma(np.concatenate(noisy))
-    print(f"Estimated sigma to start from: {255 * sigma:.2f}")
-    return raw_noise_parameter(sigma)
+class _Training:
+    """One run: its graph and session, and what happens after each step."""
 
+    def __init__(self, configuration, options, shard, validation_set, run, session, events, stop):
+        self._configuration, self._options, self._shard = configuration, options, shard
+        self._validation_set, self._run, self._session, self._events, self._stop = validation_set, run, session, events, stop
+        o = options
+        self._graph = build_training_graph(configuration, o.minibatch_size, o.train_resolution, o.seed, o.precision)
+        self._evaluation = EvaluationGraph(configuration, reuse=True)
+        self._crops = Crops(shard, o.train_resolution, configuration.channels, o.seed)
+        self._last = o.num_iter // o.minibatch_size * o.minibatch_size  # the n of the last step
+        self._report = Report(run, events)
+        self._saved_n, self._saved_at = 0, time.monotonic()
 
-def _validate(session, evaluation: EvaluationGraph, validation_set: ValidationSet, images_dir: Path, n: int) -> Scores:
-    """One pass over the set; the last picture is exported under the number n."""
-
-    def export_last(index: int, denoised) -> None:
-        if index == len(validation_set.paths) - 1:
-            denoised.export(images_dir, n, "jpg")
-
-    return evaluation.validate(session, validation_set, on_picture=export_last)
-
-
-def _save(session, configuration: Configuration, folder: Path, n: int | None) -> Path:
-    path = folder / network_file_name(n, configuration.name)
-    save_network(to_network(configuration, fetch_variables(session)), path)
-    return path
-
-
-class _Report:
-    """Averages the statistics of the steps since the last line; prints and records a line."""
-
-    def __init__(self, run: RunContext, events: EventWriter):
-        self._run, self._events = run, events
-        self._steps: list[dict] = []
-        self._skipped = 0
-        self._since = time.monotonic()
-
-    def add(self, statistics: dict) -> None:
-        finite = statistics.pop("finite")
-        if finite:
-            self._steps.append(statistics)
+    def carry_out(self, state: TrainingState | None) -> Path:
+        """All steps that are left, and the network file at the end."""
+        first = 0
+        if state is None:
+            initialize(self._session, self._initial_values())
         else:
-            self._skipped += 1
+            initialize(self._session, state.variables)
+            self._report.restore(state.report)
+            self._saved_n, first = state.n, state.n + self._options.minibatch_size
+            if not state.reported and not self._after_step(state.n):
+                return self._save_network(state.n)
+        feed = batches(self._crops, self._options.minibatch_size, first, self._last)
+        with Prefetch(feed) as ahead, tqdm(total=self._last, unit="image", disable=None, leave=False) as bar:
+            for batch in ahead:
+                n = int(batch.numbers[0])
+                statistics = self._step(n, batch)
+                bar.set_postfix(loss=statistics["loss"], psnr=statistics["train_psnr_pme"], refresh=False)
+                bar.update(n - bar.n)
+                if not self._after_step(n):
+                    return self._save_network(n)
+        return self._save_network(None)
 
-    def line(self, n: int, rate: float, scores: Scores | None) -> None:
-        """Prints the line that SPEC 6.3 fixes, and writes the same to stats.jsonl and TensorBoard."""
-        seconds = time.monotonic() - self._since
-        keys = ("loss", "train_psnr", "train_psnr_pme", "std_net", "std_noise")
-        means = {key: float(np.mean([step[key] for step in self._steps])) if self._steps else float("nan") for key in keys}
-        if scores is not None:
-            means["valid_psnr_mu"] = float(np.mean(scores.mean))
-            means["valid_psnr_pme"] = float(np.mean(scores.posterior_mean))
-        text = f"{n:8d}: time={seconds:6.2f}, " + ", ".join(f"{key}={value:8.4f}" for key, value in means.items())
-        if self._skipped:
-            text += f", skipped={self._skipped}"
-        tqdm.write(text)
-        record = {**means, "learning_rate": rate, "skipped": self._skipped}
-        self._run.append_stats({"n": n, "time": seconds, **record})
-        self._events.scalars(n, record)
-        self._steps.clear()
-        self._since = time.monotonic()
+    def _step(self, n: int, batch: Batch) -> dict:
+        o, graph = self._options, self._graph
+        feed = {
+            graph.numbers: batch.numbers,
+            graph.images: batch.images,
+            graph.learning_rate: learning_rate(n, o.num_iter, o.learning_rate),
+            graph.exponent: loss_exponent(n, o.num_iter),
+        }
+        _, statistics = self._session.run([graph.train_op, graph.statistics], feed)
+        self._report.add(statistics)
+        if self._report.skipped_in_a_row >= o.max_skips:
+            raise UserError(
+                f"the training has diverged: {o.max_skips} steps in a row had no finite gradients (--max-skips); "
+                f"the last state in {self._run.run_dir} is of image {self._saved_n}; "
+                "try a lower --learning-rate, another --seed, or a larger --minibatch-size"
+            )
+        return statistics
+
+    def _after_step(self, n: int) -> bool:
+        """Line, validation, snapshot and state, each when it is due. False: abort.txt wants the training to end."""
+        o = self._options
+        self._stop_if_requested(n, reported=False)
+        scores = self._validate(n) if n == self._last or self._due(n, o.eval_interval) else None
+        if scores is not None or self._due(n, o.print_interval):
+            self._report.line(n, learning_rate(n, o.num_iter, o.learning_rate), scores)
+            if n < self._last and self._run.abort_requested():
+                self._save_state(n, reported=True)
+                print("Stopped early, because of abort.txt.")
+                return False
+        if o.snapshot_every and 0 < n < self._last and self._due(n, o.snapshot_every):
+            self._save_network(n)
+        minutes = (time.monotonic() - self._saved_at) / 60
+        if n - self._saved_n >= o.state_interval or minutes >= o.state_minutes:
+            self._save_state(n, reported=True)
+        self._stop_if_requested(n, reported=True)
+        return True
+
+    def _due(self, n: int, interval: int) -> bool:
+        return n % interval < self._options.minibatch_size  # the first step at or past a multiple
+
+    def _stop_if_requested(self, n: int, reported: bool) -> None:
+        if self._stop.requested is not None:
+            self._save_state(n, reported)
+            print(f"Stopped after {n} images; go on with --resume {self._run.run_dir}")
+            self._stop.raise_if_requested()
+
+    def _validate(self, n: int) -> Scores:
+        """One pass over the set; the last picture is exported under the number n, and shown in TensorBoard. A signal ends
+        it at once: it is done again on resuming."""
+        last = len(self._validation_set.paths) - 1
+
+        def on_picture(index: int, denoised: Denoised) -> None:
+            if index == last:
+                denoised.export(self._run.run_dir / "img", n, "jpg")
+                self._events.image(n, "noisy, mean, posterior mean, std, clean", denoised.strip())
+            self._stop_if_requested(n, reported=False)
+
+        return self._evaluation.validate(self._session, self._validation_set, on_picture=on_picture)
+
+    def _save_state(self, n: int, reported: bool) -> None:
+        sizes = {path.name: path.stat().st_size for path in growing_files(self._run.run_dir)}
+        variables = fetch_variables(self._session, trainable=False)
+        options = self._options.determining(self._configuration.name, self._shard.fingerprint())
+        TrainingState(n, reported, variables, self._report.as_json(), options, sizes).save(self._run.run_dir)
+        self._saved_n, self._saved_at = n, time.monotonic()
+
+    def _save_network(self, n: int | None) -> Path:
+        path = self._run.run_dir / network_file_name(n, self._configuration.name)
+        save_network(to_network(self._configuration, fetch_variables(self._session)), path)
+        return path
+
+    def _initial_values(self) -> dict[str, np.ndarray]:
+        o = self._options
+        values = initial_variables(self._configuration.variable_shapes(), o.seed)
+        if o.noise_init == "estimate":
+            values[NOISE_VARIABLE][:] = self._estimated_noise()
+        return values
+
+    def _estimated_noise(self) -> float:
+        """Where the noise variable starts: sigma as estimated from the first noisy crops, in the variable's own scale."""
+        noisy = []
+        for batch in batches(self._crops, self._options.minibatch_size, 0, ESTIMATE_FROM - 1):
+            feed = {self._graph.numbers: batch.numbers, self._graph.images: batch.images}
+            noisy.append(self._session.run(self._graph.noisy, feed))
+        sigma = estimate_sigma(np.concatenate(noisy))
+        print(f"Estimated sigma to start from: {255 * sigma:.2f}")
+        return raw_noise_parameter(sigma)

@@ -28,12 +28,21 @@ class Denoised(NamedTuple):
 
     def export(self, folder: Path, number: int, suffix: str) -> None:
         """Writes `img-<number>-<tag>.<suffix>` for each of the five (SPEC 7.1)."""
+        for tag, picture in self.pictures().items():
+            write_image(folder / f"img-{number:07d}-{tag}.{suffix}", picture)
+
+    def pictures(self) -> dict[str, np.ndarray]:
+        """uint8 pictures by tag, [H,W,C], the std [H,W,1]."""
         pictures = {
             "a_nsy": self.noisy, "b_out": self.mean, "b_out2": self.posterior_mean,
-            "b_std": self.net_std / STD_WHITE, "c_cln": self.clean,
+            "b_std": self.net_std[..., None] / STD_WHITE, "c_cln": self.clean,
         }
-        for tag, picture in pictures.items():
-            write_image(folder / f"img-{number:07d}-{tag}.{suffix}", to_uint8(picture))
+        return {tag: to_uint8(picture) for tag, picture in pictures.items()}
+
+    def strip(self) -> np.ndarray:
+        """The five side by side: uint8 [H,5W,C]."""
+        shape = self.clean.shape
+        return np.concatenate([np.broadcast_to(picture, shape) for picture in self.pictures().values()], axis=1)
 
 
 class Scores(NamedTuple):

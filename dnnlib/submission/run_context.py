@@ -13,6 +13,7 @@ from pathlib import Path
 from dnnlib.errors import UserError, one_line
 from dnnlib.files import write_text
 from dnnlib.submission.environment import environment, jsonable, settings_json, settings_text
+from dnnlib.submission.directory_lock import DirectoryLock
 from dnnlib.submission.run_log import LineFile, RunLog, Tee, cannot_write
 
 
@@ -43,6 +44,7 @@ class RunContext:
 
     def __enter__(self) -> "RunContext":
         self._started = _now()
+        self._lock = DirectoryLock(self.run_dir)
         try:
             self._remove("_finished.txt")
             self._earlier_entries = self._read_earlier_entries()
@@ -60,6 +62,12 @@ class RunContext:
 
     def __exit__(self, _kind, error: BaseException | None, _trace) -> None:
         sys.stdout, sys.stderr = self._streams
+        try:
+            self._close_books(error)
+        finally:
+            self._lock.close()
+
+    def _close_books(self, error: BaseException | None) -> None:
         failure = None if isinstance(error, SystemExit) and error.code in (None, 0) else error
         try:
             self._log.finish(_closing_text(failure))

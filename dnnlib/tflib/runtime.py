@@ -69,16 +69,17 @@ def create_session(graph=None):
 
 
 def initialize(session, values: Mapping[str, np.ndarray]) -> None:
-    """Initialises all variables of the session's graph; the trainable ones get `values` (name -> array, none missing)."""
+    """Initialises all variables of the session's graph: to the arrays of `values`, which holds at least the trainable
+    ones (name -> array), and the others as they are built."""
     with session.graph.as_default():
-        variables = tf.trainable_variables()
-        initializers = [v.initializer for v in tf.global_variables()]
-    feed = {v.initializer.inputs[1]: values[v.op.name] for v in variables}  # in place of each initial value
-    session.run(initializers, feed)
+        variables = tf.global_variables()
+    named = [v for v in variables if v.trainable or v.op.name in values]
+    feed = {v.initializer.inputs[1]: values[v.op.name] for v in named}  # in place of each initial value
+    session.run([v.initializer for v in variables], feed)
 
 
-def fetch_variables(session) -> dict[str, np.ndarray]:
-    """The trainable variables of the session's graph as arrays, name -> float32 array, in order of creation."""
+def fetch_variables(session, trainable: bool = True) -> dict[str, np.ndarray]:
+    """The variables of the session's graph in order of creation, name -> float32 array; trainable=False: really all."""
     with session.graph.as_default():
-        variables = tf.trainable_variables()
+        variables = tf.trainable_variables() if trainable else tf.global_variables()
     return dict(zip([v.op.name for v in variables], session.run(variables), strict=True))

@@ -1,0 +1,103 @@
+"""What `--train` and `--eval` do, in order: look at all inputs, then make a run directory, then work in it.
+
+TensorFlow is imported for the work only, so that wrong input is reported within a second.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.options import TrainingOptions
+from dnnlib.denoising.resume import find_run, load_resumable
+from dnnlib.denoising.run_name import describe_evaluation, describe_training
+from dnnlib.denoising.shard import Shard
+from dnnlib.denoising.validation_set import open_validation_set
+from dnnlib.submission.run_context import RunContext
+from dnnlib.submission.run_dir import check_result_dir, create_run_dir
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where inputs are and results go, as given on the command line."""
+
+    dataset_dir: str | None
+    validation_set: str  # a name, or a folder of pictures
+    result_dir: str
+    dry_run: bool
+
+
+def train(
+    configuration: Configuration, options: TrainingOptions, train_h5: str, resume: str | None, place: Place, known: Mapping
+) -> None:
+    """Trains. resume: None, or the directory of a run to go on with ('': the newest of the configuration); known: the
+    table of named validation sets. Raises UserError for whatever is wrong with what was given."""
+    validation_set = open_validation_set(place.validation_set, place.dataset_dir, known)
+    shard = Shard(train_h5, options.train_resolution)
+    state = run_dir = None
+    if resume is not None:
+        run_dir = find_run(resume, place.result_dir, configuration.name)
+        state = load_resumable(run_dir, options.determining(configuration.name, shard.fingerprint()))
+    schedule = ("num_iter", "minibatch_size", "learning_rate", "train_resolution")
+    description = describe_training(**_name(configuration, place), **{key: getattr(options, key) for key in schedule})
+    resolved = {"train": configuration.name, "train_h5": train_h5, **_paths(place), **asdict(options)}
+
+    def work(run: RunContext) -> None:
+        from dnnlib.denoising.training_loop import train as training_loop
+
+        (run.run_dir / "abort.txt").unlink(missing_ok=True)  # of the time before; to resume is to want it to go on
+        beginning = f", from image {state.n}" if state else ""
+        print(f"Training {configuration.name} on {len(shard)} images in {run.run_dir}{beginning}")
+        path = training_loop(configuration, options, shard, validation_set, run, state)
+        print(f"Network written to {path}")
+
+    task, inputs = f"train {configuration.name}", [validation_set, shard]
+    _carry_out(task, place.result_dir, run_dir, description, resolved, place.dry_run, inputs, work)
+
+
+def evaluate(path: str, schedules: Mapping[str, int], place: Place, known: Mapping) -> None:
+    """Evaluates a network file. schedules: length of the published training by configuration, for the run's name."""
+    from dnnlib.denoising.network_configuration import load_configured
+
+    validation_set = open_validation_set(place.validation_set, place.dataset_dir, known)
+    network, configuration = load_configured(path)
+    num_iter = schedules.get(configuration.name, TrainingOptions.num_iter)
+    description = describe_evaluation(configuration=configuration.name, **_name(configuration, place), num_iter=num_iter)
+    resolved = {"eval": path, "configuration": configuration.name, **_paths(place)}
+
+    def work(run: RunContext) -> None:
+        from dnnlib.denoising.evaluation_loop import evaluate as evaluation_loop
+
+        print(f"Evaluating {path} ({configuration.name}) on {place.validation_set} in {run.run_dir}")
+        evaluation_loop(network, configuration, validation_set, run)
+        print(f"Pictures written to {run.run_dir / 'img'}")
+
+    result_dir = f"{place.result_dir}/_eval"
+    _carry_out(f"eval {path}", result_dir, None, description, resolved, place.dry_run, [validation_set], work)
+
+
+def _carry_out(
+    task: str, result_dir: str, run_dir: Path | None, description: str, resolved: dict, dry_run: bool,
+    inputs: list, work: Callable[[RunContext], None],
+) -> None:
+    """run_dir: of a run to go on with; None: a new one is made."""
+    if run_dir is None:
+        check_result_dir(result_dir)
+    if dry_run:
+        print(json.dumps(resolved, indent=2))
+        print(f"Would run in {run_dir or f'{result_dir}/<id>-{description}'}")
+        return
+    for data in inputs:
+        data.check()
+    with RunContext(run_dir or create_run_dir(result_dir, description), task, resolved) as run:
+        run.write_options()
+        work(run)
+
+
+def _name(configuration: Configuration, place: Place) -> dict:
+    return {"validation_set": place.validation_set, **asdict(configuration)}
+
+
+def _paths(place: Place) -> dict:
+    return {"dataset_dir": place.dataset_dir, "validation_set": place.validation_set, "result_dir": place.result_dir}

@@ -1,0 +1,59 @@
+"""The statistics of a training: averages since the last line, printed, and recorded for machines and TensorBoard."""
+
+import time
+
+import numpy as np
+from tqdm import tqdm
+
+from dnnlib.denoising.validation import Scores
+from dnnlib.submission.run_context import RunContext
+from dnnlib.tflib.summaries import EventWriter
+
+_AVERAGED = ("loss", "train_psnr", "train_psnr_pme", "std_net", "std_noise")
+
+
+class Report:
+    """Takes the statistics of each step, and puts out a line of their averages when asked to."""
+
+    def __init__(self, run: RunContext, events: EventWriter):
+        self._run, self._events = run, events
+        self._steps: list[list[float]] = []  # of the steps since the last line, in the order of _AVERAGED
+        self._skipped = 0  # since the beginning of the run
+        self.skipped_in_a_row = 0
+        self._since = time.monotonic()
+
+    def add(self, statistics: dict) -> None:
+        """statistics: of one step, as the training graph gives them."""
+        if statistics["finite"]:
+            self._steps.append([float(statistics[key]) for key in _AVERAGED])
+            self.skipped_in_a_row = 0
+        else:
+            self._skipped += 1
+            self.skipped_in_a_row += 1
+
+    def line(self, n: int, rate: float, scores: Scores | None) -> None:
+        """Prints the line that SPEC 6.3 fixes, and writes the same to stats.jsonl and TensorBoard."""
+        seconds = time.monotonic() - self._since
+        averages = np.mean(self._steps, axis=0) if self._steps else [float("nan")] * len(_AVERAGED)
+        means = dict(zip(_AVERAGED, map(float, averages), strict=True))
+        if scores is not None:
+            means["valid_psnr_mu"] = float(np.mean(scores.mean))
+            means["valid_psnr_pme"] = float(np.mean(scores.posterior_mean))
+        text = f"{n:8d}: time={seconds:6.2f}, " + ", ".join(f"{key}={value:8.4f}" for key, value in means.items())
+        if self._skipped:
+            text += f", skipped={self._skipped}"
+        tqdm.write(text)
+        record = {**means, "learning_rate": rate, "skipped": self._skipped}
+        self._run.append_stats({"n": n, "time": seconds, **record})
+        self._events.scalars(n, record)
+        self._steps.clear()
+        self._since = time.monotonic()
+
+    def as_json(self) -> dict:
+        """What `restore` needs in another process to go on in the middle between two lines."""
+        seconds = time.monotonic() - self._since
+        return {"steps": self._steps, "skipped": self._skipped, "in_a_row": self.skipped_in_a_row, "seconds": seconds}
+
+    def restore(self, saved: dict) -> None:
+        self._steps, self._skipped, self.skipped_in_a_row = saved["steps"], saved["skipped"], saved["in_a_row"]
+        self._since = time.monotonic() - saved["seconds"]

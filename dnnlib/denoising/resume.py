@@ -1,0 +1,44 @@
+"""Finds the run that `--resume` means, and makes sure that it can go on under the options given."""
+
+import json
+from pathlib import Path
+
+from dnnlib.denoising.training_state import TrainingState, load_newest_state
+from dnnlib.errors import UserError
+
+
+def find_run(resume: str, result_dir: str, configuration: str) -> Path:
+    """The run directory that was named, or, for an empty name, the newest run of the configuration in `result_dir`.
+
+    Raises UserError where there is none, or where it is finished.
+    """
+    if resume:
+        run_dir = Path(resume)
+        if not run_dir.is_dir():
+            raise UserError(f"--resume {resume}: no such run directory")
+    else:
+        settings = Path(result_dir).glob("[0-9]*-*/training_options.json")
+        runs = [path.parent for path in settings if _trains(path, configuration)]
+        if not runs:
+            raise UserError(f"--resume: no run of {configuration} in {result_dir}; name its directory")
+        run_dir = max(runs)
+    if (run_dir / "_finished.txt").exists() and not (run_dir / "abort.txt").exists():
+        raise UserError(f"--resume {run_dir}: this run is finished, there is nothing left to do")
+    return run_dir
+
+
+def load_resumable(run_dir: Path, options: dict) -> TrainingState:
+    """The newest state of a run. Raises UserError listing the options that would change its result."""
+    state = load_newest_state(run_dir)
+    changed = [name for name in options if state.options.get(name) != options[name]]
+    if changed:
+        texts = [f"--{name.replace('_', '-')} was {state.options.get(name)} and is {options[name]}" for name in changed]
+        raise UserError(f"--resume {run_dir}: give the options of the run; these would change it: {', '.join(texts)}")
+    return state
+
+
+def _trains(path: Path, configuration: str) -> bool:
+    try:
+        return json.loads(path.read_text("utf-8"))["options"]["train"] == configuration
+    except (OSError, ValueError, KeyError, TypeError):
+        return False

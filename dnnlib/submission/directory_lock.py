@@ -1,0 +1,31 @@
+"""Keeps a second process out of a run directory: two `--resume` of one run would ruin it."""
+
+import contextlib
+import os
+from pathlib import Path
+
+from dnnlib.errors import UserError
+
+
+class DirectoryLock:
+    """Holds a lock on a directory until `close`, or until the process ends, however it does; leaves no file behind.
+
+    Raises UserError where another process holds it. Systems and file systems that know no such locks go without.
+    """
+
+    def __init__(self, folder: Path):
+        self._handle: int | None = None
+        with contextlib.suppress(ImportError, OSError):
+            import fcntl  # not on Windows
+
+            self._handle = os.open(folder, os.O_RDONLY)
+            try:
+                fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self.close()
+                raise UserError(f"{folder}: another process is at work in this run directory") from None
+
+    def close(self) -> None:
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
