@@ -12,8 +12,8 @@ from pathlib import Path
 
 from dnnlib.errors import UserError, one_line
 from dnnlib.files import write_text
-from dnnlib.submission.environment import environment, jsonable, settings_json, settings_text
 from dnnlib.submission.directory_lock import DirectoryLock
+from dnnlib.submission.environment import environment, jsonable, settings_json, settings_text
 from dnnlib.submission.run_log import LineFile, RunLog, Tee, cannot_write
 
 
