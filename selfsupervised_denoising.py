@@ -76,7 +76,6 @@ def add_training_options(group) -> None:
     add("--max-skips", "N", int, "so many steps in a row without finite gradients end the run", f"{d.max_skips}")
     add("--state-interval", "N", int, "images between states to resume from", f"{d.state_interval}")
     add("--state-minutes", "MIN", float, "minutes between them, if that is sooner", f"{d.state_minutes:g}")
-    add("--precision", "P", str, "of the convolutions: float32, or bf16 where the device is fast at it", d.precision)
     add("--seed", "N", int, "of weights, order, crops and noise", f"{d.seed}")
 
 

@@ -17,12 +17,8 @@ def leaky_relu(x):
 
 
 def conv_valid(x, w):
-    """Convolution of [N,H,W,C] without padding, in the precision of x."""
-    return tf.nn.conv2d(x, tf.cast(w, x.dtype), 1, "VALID")
-
-
-def add_bias(x, b):
-    return tf.nn.bias_add(x, tf.cast(b, x.dtype))
+    """Convolution of [N,H,W,C] without padding."""
+    return tf.nn.conv2d(x, w, 1, "VALID")
 
 
 def conv3x3(x, w, blind: bool):

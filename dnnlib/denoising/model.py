@@ -7,21 +7,21 @@ from dnnlib.denoising.posterior import Posterior, posterior
 from dnnlib.tflib.runtime import tf
 
 
-def build_model(configuration: Configuration, noisy, parameter, target=None, exponent=0.5, dtype=tf.float32) -> Posterior:
+def build_model(configuration: Configuration, noisy, parameter, target=None, exponent=0.5) -> Posterior:
     """The network and what is computed from its outputs.
 
     noisy [N,H,W,C] float32; parameter [N,1,1,1]: the true noise parameter, used where the configuration knows it.
     target [N,H,W,C]: what `n2c` and `n2n` are trained towards (without it their loss is None); exponent: of the
-    annealed loss for impulse noise (SPEC 6.2); dtype: of the convolutions. Call it under
-    `tf.variable_scope(..., reuse=True)` for a second copy.
+    annealed loss for impulse noise (SPEC 6.2). Call it under `tf.variable_scope(..., reuse=True)` for a
+    second copy.
     """
     c = configuration
     unet = blind_spot_unet if c.blind_spot else plain_unet
-    outputs = unet(noisy, output_channels(c.pipeline, c.channels, c.diagonal), dtype)
+    outputs = unet(noisy, output_channels(c.pipeline, c.channels, c.diagonal))
     if c.pipeline == "blindspot":
         learned = c.noise_params != "known"
         if learned:
-            parameter = noise_parameter(noisy, c.noise_params, dtype)
+            parameter = noise_parameter(noisy, c.noise_params)
         return posterior(outputs, noisy, c.noise.family, parameter, learned, c.diagonal)
     if c.pipeline == "blindspot_mean":
         target = noisy

@@ -1,45 +1,30 @@
-"""The networks: a plain U-Net, its blind-spot form, and the estimator of the noise parameter (paper sections 3 and 4).
-
-Variables and the last layer are float32; `dtype` (float32 or bfloat16) is that of the convolutions before it.
-"""
-
+"""The networks: a plain U-Net, its blind-spot form, and the estimator of the noise parameter (paper sections 3 and 4)."""
 
 from dnnlib.denoising.architecture import ESTIMATOR_SCOPE, NOISE_VARIABLE, POOLINGS, unet_layers
-from dnnlib.denoising.layers import (
-    add_bias,
-    conv3x3,
-    conv_valid,
-    leaky_relu,
-    pool,
-    rotate,
-    shift_down,
-    upsampled_conv3x3,
-    variables,
-)
+from dnnlib.denoising.layers import conv3x3, conv_valid, leaky_relu, pool, rotate, shift_down, upsampled_conv3x3, variables
 from dnnlib.tflib.runtime import tf
 
 
-def plain_unet(x, outputs: int, dtype=tf.float32):
+def plain_unet(x, outputs: int):
     """The U-Net that sees everything (SPEC 3.1). x [N,H,W,C], H and W multiples of 32 -> [N,H,W,outputs]."""
     layers = unet_layers(x.shape[-1], outputs, blind_spot=False)
-    return _head(_trunk(tf.cast(x, dtype), layers, blind=False), layers)
+    return _head(_trunk(x, layers, blind=False), layers)
 
 
-def blind_spot_unet(x, outputs: int, dtype=tf.float32):
+def blind_spot_unet(x, outputs: int):
     """The U-Net whose output at a pixel does not depend on that pixel of x, and may on any other (SPEC 3.2).
 
     Four rotated copies of x go through one network that only looks upwards; shifted by one row and turned back,
     they look up, right, down and left of the pixel. x [N,H,W,C], square when seen by a batch: H = W -> [N,H,W,outputs].
     """
     layers = unet_layers(x.shape[-1], outputs, blind_spot=True)
-    x = tf.cast(x, dtype)
     branches = tf.concat([rotate(x, k) for k in range(4)], axis=0)
     features = shift_down(_trunk(branches, layers, blind=True))  # this opens the blind spot
     branches = [rotate(f, -k) for k, f in enumerate(tf.split(features, 4, axis=0))]
     return _head(tf.concat(branches, axis=-1), layers)
 
 
-def noise_parameter(noisy, kind: str, dtype=tf.float32):
+def noise_parameter(noisy, kind: str):
     """The learned noise parameter, positive (SPEC 3.3): [1,1,1,1] for 'global', [N,1,1,1] for 'per_image'.
 
     In the units of the noise model: sigma (of 1), 1/lambda, or alpha (of 1). noisy [N,H,W,C].
@@ -48,7 +33,7 @@ def noise_parameter(noisy, kind: str, dtype=tf.float32):
         raw = tf.get_variable(NOISE_VARIABLE, [1, 1, 1, 1], initializer=tf.zeros_initializer())
     else:
         with tf.variable_scope(ESTIMATOR_SCOPE):
-            raw = tf.reduce_mean(plain_unet(noisy, 1, dtype), axis=[1, 2, 3], keepdims=True)
+            raw = tf.reduce_mean(plain_unet(noisy, 1), axis=[1, 2, 3], keepdims=True)
     return tf.nn.softplus(raw - 4.0) + 1e-3
 
 
@@ -57,13 +42,13 @@ def _trunk(x, layers, blind: bool):
 
     def conv(x, name):
         w, b = variables(name, *layers[name])
-        return leaky_relu(add_bias(conv3x3(x, w, blind), b))
+        return leaky_relu(tf.nn.bias_add(conv3x3(x, w, blind), b))
 
     def upsample_concat_conv(x, skip, name):
         w, b = variables(name, *layers[name])
         split = x.shape[-1]  # in the concat the upsampled map comes first
         y = upsampled_conv3x3(x, w[:, :, :split], blind) + conv3x3(skip, w[:, :, split:], blind)
-        return leaky_relu(add_bias(y, b))
+        return leaky_relu(tf.nn.bias_add(y, b))
 
     skips = [x]
     x = conv(x, "enc_conv0")
@@ -82,7 +67,6 @@ def _head(x, layers):
     """The 1x1 layers at the end; the last one is linear."""
     for name in ("nin_a", "nin_b"):
         w, b = variables(name, *layers[name])
-        x = leaky_relu(add_bias(conv_valid(x, w), b))
+        x = leaky_relu(tf.nn.bias_add(conv_valid(x, w), b))
     w, b = variables("nin_c", *layers["nin_c"])
-    x = tf.cast(x, tf.float32)
-    return add_bias(conv_valid(x, w), b)
+    return tf.nn.bias_add(conv_valid(x, w), b)

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from dnnlib.denoising.architecture import STRIDE
 from dnnlib.errors import UserError
 
-PRECISIONS = ("float32", "bf16")
 NOISE_INITS = ("zero", "estimate")
 FREE_ON_RESUME = ("max_skips", "print_interval", "eval_interval", "snapshot_every", "state_interval", "state_minutes")
 
@@ -23,7 +22,6 @@ class TrainingOptions:
     eval_interval: int = 10_000  # a validation pass every so many images
     snapshot_every: int = 0  # a network file every so many images; 0: only the final one
     noise_init: str = "zero"  # of the parameter of sigma_global: near zero as published, or an estimate from the data
-    precision: str = "float32"  # of the convolutions in training; weights, likelihood and evaluation are not affected
     seed: int = 1  # of initial weights, order, crops and noise
 
     max_skips: int = 100  # so many steps in a row without finite gradients end the run
@@ -43,9 +41,8 @@ class TrainingOptions:
             value = getattr(self, name)
             if not least <= value < 2**63:
                 raise UserError(f"--{name.replace('_', '-')} {value}: must be {least} or more")
-        for name, choices in {"noise_init": NOISE_INITS, "precision": PRECISIONS}.items():
-            if getattr(self, name) not in choices:
-                raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: must be {' or '.join(choices)}")
+        if self.noise_init not in NOISE_INITS:
+            raise UserError(f"--noise-init {self.noise_init}: must be {' or '.join(NOISE_INITS)}")
         for name in ("learning_rate", "state_minutes"):
             if not 0 < getattr(self, name) < math.inf:
                 raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: must be a positive number")

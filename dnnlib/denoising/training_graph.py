@@ -8,8 +8,6 @@ from dnnlib.denoising.noise import add_training_noise
 from dnnlib.tflib.optimizer import adam_step
 from dnnlib.tflib.runtime import tf
 
-_DTYPES = {"float32": tf.float32, "bf16": tf.bfloat16}
-
 
 class TrainingGraph(NamedTuple):
     """Placeholders to feed, and what to fetch: `train_op`, and `statistics`, name -> scalar of the batch."""
@@ -23,9 +21,7 @@ class TrainingGraph(NamedTuple):
     statistics: dict[str, tf.Tensor]
 
 
-def build_training_graph(
-    configuration: Configuration, minibatch_size: int, crop: int, seed: int, precision: str = "float32"
-) -> TrainingGraph:
+def build_training_graph(configuration: Configuration, minibatch_size: int, crop: int, seed: int) -> TrainingGraph:
     """Builds the step and with it the variables; their values are loaded afterwards."""
     c = configuration
     numbers = tf.placeholder(tf.int64, [minibatch_size])
@@ -38,7 +34,7 @@ def build_training_graph(
     target = clean
     if c.pipeline == "n2n":
         target, _ = add_training_noise(clean, c.noise, seed, numbers, draw=1)
-    model = build_model(c, noisy, parameter, target, exponent, _DTYPES[precision])
+    model = build_model(c, noisy, parameter, target, exponent)
     loss = tf.reduce_mean(model.loss)
     train_op, finite = adam_step(loss, learning_rate)
     statistics = {

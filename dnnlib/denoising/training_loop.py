@@ -59,7 +59,7 @@ class _Training:
         self._configuration, self._options, self._shard = configuration, options, shard
         self._validation_set, self._run, self._session, self._events, self._stop = validation_set, run, session, events, stop
         o = options
-        self._graph = build_training_graph(configuration, o.minibatch_size, o.train_resolution, o.seed, o.precision)
+        self._graph = build_training_graph(configuration, o.minibatch_size, o.train_resolution, o.seed)
         self._evaluation = EvaluationGraph(configuration, reuse=True)
         self._crops = Crops(shard, o.train_resolution, configuration.channels, o.seed)
         self._last = o.num_iter // o.minibatch_size * o.minibatch_size  # the n of the last step
