@@ -47,7 +47,7 @@ def train(
         from dnnlib.denoising.training_loop import train as training_loop
 
         (run.run_dir / "abort.txt").unlink(missing_ok=True)  # of the time before; to resume is to want it to go on
-        beginning = f", from image {state.n}" if state else ""
+        beginning = f", from image {state.images}" if state else ""
         print(f"Training {configuration.name} on {len(shard)} images in {run.run_dir}{beginning}")
         path = training_loop(configuration, options, shard, validation_set, run, state)
         print(f"Network written to {path}")

@@ -64,20 +64,21 @@ class _Training:
         self._crops = Crops(shard, o.train_resolution, configuration.channels, o.seed)
         self._last = o.num_iter // o.minibatch_size * o.minibatch_size  # the n of the last step
         self._report = Report(run, events)
-        self._saved_n, self._saved_at = 0, time.monotonic()
+        self._saved_images, self._saved_at = 0, time.monotonic()
 
     def carry_out(self, state: TrainingState | None) -> Path:
         """All steps that are left, and the network file at the end."""
-        first = 0
+        minibatch_size = self._options.minibatch_size
         if state is None:
             initialize(self._session, self._initial_values())
+            self._save_state(0, reported=True)
         else:
             initialize(self._session, state.variables)
             self._report.restore(state.report)
-            self._saved_n, first = state.n, state.n + self._options.minibatch_size
-            if not state.reported and not self._after_step(state.n):
-                return self._save_network(state.n)
-        feed = batches(self._crops, self._options.minibatch_size, first, self._last)
+            self._saved_images = state.images
+            if not state.reported and not self._after_step(state.images - minibatch_size):
+                return self._save_network(state.images)
+        feed = batches(self._crops, minibatch_size, self._saved_images, self._last)
         with Prefetch(feed) as ahead, tqdm(total=self._last, unit="image", disable=None, leave=False) as bar:
             for batch in ahead:
                 n = int(batch.numbers[0])
@@ -85,7 +86,7 @@ class _Training:
                 bar.set_postfix(loss=statistics["loss"], psnr=statistics["train_psnr_pme"], refresh=False)
                 bar.update(n - bar.n)
                 if not self._after_step(n):
-                    return self._save_network(n)
+                    return self._save_network(n + minibatch_size)
         return self._save_network(None)
 
     def _step(self, n: int, batch: Batch) -> dict:
@@ -101,7 +102,7 @@ class _Training:
         if self._report.skipped_in_a_row >= o.max_skips:
             raise UserError(
                 f"the training has diverged: {o.max_skips} steps in a row had no finite gradients (--max-skips); "
-                f"the last state in {self._run.run_dir} is of image {self._saved_n}; "
+                f"the last state in {self._run.run_dir} is of {self._saved_images} images; "
                 "try a lower --learning-rate, another --seed, or a larger --minibatch-size"
             )
         return statistics
@@ -109,19 +110,20 @@ class _Training:
     def _after_step(self, n: int) -> bool:
         """Line, validation, snapshot and state, each when it is due. False: abort.txt wants the training to end."""
         o = self._options
+        images = n + o.minibatch_size
         self._stop_if_requested(n, reported=False)
         scores = self._validate(n) if n == self._last or self._due(n, o.eval_interval) else None
         if scores is not None or self._due(n, o.print_interval):
             self._report.line(n, learning_rate(n, o.num_iter, o.learning_rate), scores)
             if n < self._last and self._run.abort_requested():
-                self._save_state(n, reported=True)
+                self._save_state(images, reported=True)
                 print("Stopped early, because of abort.txt.")
                 return False
         if o.snapshot_every and 0 < n < self._last and self._due(n, o.snapshot_every):
             self._save_network(n)
         minutes = (time.monotonic() - self._saved_at) / 60
-        if n - self._saved_n >= o.state_interval or minutes >= o.state_minutes:
-            self._save_state(n, reported=True)
+        if images - self._saved_images >= o.state_interval or minutes >= o.state_minutes:
+            self._save_state(images, reported=True)
         self._stop_if_requested(n, reported=True)
         return True
 
@@ -130,8 +132,9 @@ class _Training:
 
     def _stop_if_requested(self, n: int, reported: bool) -> None:
         if self._stop.requested is not None:
-            self._save_state(n, reported)
-            print(f"Stopped after {n} images; go on with --resume {self._run.run_dir}")
+            images = n + self._options.minibatch_size
+            self._save_state(images, reported)
+            print(f"Stopped after {images} images; go on with --resume {self._run.run_dir}")
             self._stop.raise_if_requested()
 
     def _validate(self, n: int) -> Scores:
@@ -147,12 +150,12 @@ class _Training:
 
         return self._evaluation.validate(self._session, self._validation_set, on_picture=on_picture)
 
-    def _save_state(self, n: int, reported: bool) -> None:
+    def _save_state(self, images: int, reported: bool) -> None:
         sizes = {path.name: path.stat().st_size for path in growing_files(self._run.run_dir)}
         variables = fetch_variables(self._session, trainable=False)
         options = self._options.determining(self._configuration.name, self._shard.fingerprint())
-        TrainingState(n, reported, variables, self._report.as_json(), options, sizes).save(self._run.run_dir)
-        self._saved_n, self._saved_at = n, time.monotonic()
+        TrainingState(images, reported, variables, self._report.as_json(), options, sizes).save(self._run.run_dir)
+        self._saved_images, self._saved_at = images, time.monotonic()
 
     def _save_network(self, n: int | None) -> Path:
         path = self._run.run_dir / network_file_name(n, self._configuration.name)

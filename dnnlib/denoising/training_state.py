@@ -16,13 +16,13 @@ _NAME = re.compile(r"training-state-(\d{8,})\.state")
 
 
 class TrainingState(NamedTuple):
-    """n: number of the last step's first image; reported: whether its line is out; variables: all, Adam's too.
+    """images: how many the training has seen; reported: whether the last step's line is out; variables: Adam's too.
 
     report: the statistics since the last line, as JSON; options: those that determine the result;
-    files: sizes in bytes of the growing files of the run directory, by name, when n was reached.
+    files: sizes in bytes of the growing files of the run directory, by name, at that time.
     """
 
-    n: int
+    images: int
     reported: bool
     variables: Mapping[str, np.ndarray]
     report: dict
@@ -30,8 +30,8 @@ class TrainingState(NamedTuple):
     files: dict[str, int]
 
     def save(self, run_dir: Path) -> None:
-        """Writes `training-state-<n>.state` and removes all but the newest KEPT. UserError naming the file if it cannot."""
-        path = run_dir / f"training-state-{self.n:08d}.state"
+        """Writes `training-state-<images>.state`, removes all but the newest KEPT. UserError naming the file if it cannot."""
+        path = run_dir / f"training-state-{self.images:08d}.state"
         values = {key: value for key, value in self._asdict().items() if key != "variables"}
         try:
             save_state(path, self.variables, values)

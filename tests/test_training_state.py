@@ -1,0 +1,121 @@
+"""Finding the state to go on from, and putting the run's growing files back to it."""
+
+import os
+
+import numpy as np
+import pytest
+
+from dnnlib.denoising.options import FREE_ON_RESUME, TrainingOptions
+from dnnlib.denoising.resume import find_run, load_resumable
+from dnnlib.denoising.training_state import TrainingState, growing_files, load_newest_state
+from dnnlib.errors import UserError
+
+OPTIONS = TrainingOptions(num_iter=100).determining("gauss25-n2c", "f00d")
+
+
+def state(n: int, **changes) -> TrainingState:
+    values = {"reported": True, "variables": {"w": np.full(3, n, np.float32)}, "report": {}, "options": OPTIONS, "files": {}}
+    return TrainingState(images=n, **{**values, **changes})
+
+
+def test_the_last_two_are_kept(tmp_path):
+    for n in (0, 8, 120_000_000, 16):
+        state(n).save(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == ["training-state-00000016.state", "training-state-120000000.state"]
+    assert load_newest_state(tmp_path).images == 120_000_000
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "foreign"])
+def test_a_damaged_newest_state_is_reported_and_the_one_before_is_used(tmp_path, capsys, damage):
+    state(4).save(tmp_path)
+    state(8).save(tmp_path)
+    newest = tmp_path / "training-state-00000008.state"
+    content = newest.read_bytes()
+    middle = len(content) // 2
+    changed = {
+        "truncated": content[:-1],
+        "flipped": content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :],
+        "empty": b"",
+        "foreign": b"PK" + content,
+    }
+    newest.write_bytes(changed[damage])
+    found = load_newest_state(tmp_path)
+    assert found.images == 4
+    assert found.variables["w"].tolist() == [4, 4, 4]
+    assert "training-state-00000008.state is left aside" in capsys.readouterr().out
+
+
+def test_no_state_that_can_be_read(tmp_path):
+    with pytest.raises(UserError, match="--resume .* holds no training state"):
+        load_newest_state(tmp_path)
+    (tmp_path / "training-state-00000008.state").write_bytes(b"?")
+    with pytest.raises(UserError, match="none of its 1 states can be read"):
+        load_newest_state(tmp_path)
+
+
+def test_a_full_disk_leaves_the_states_before(tmp_path, monkeypatch):
+    state(4).save(tmp_path)
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match=r"00000008\.state: cannot be saved \(No space left on device\).*--resume"):
+        state(8).save(tmp_path)
+    assert os.listdir(tmp_path) == ["training-state-00000004.state"]
+
+
+def test_growing_files_are_cut_back(tmp_path):
+    (tmp_path / "stats.jsonl").write_text("one\n")
+    (tmp_path / "events.out.tfevents.1.host").write_text("event")
+    (tmp_path / "log.txt").write_text("said")
+    sizes = {path.name: path.stat().st_size for path in growing_files(tmp_path)}
+    assert sizes == {"stats.jsonl": 4, "events.out.tfevents.1.host": 5}
+    with open(tmp_path / "stats.jsonl", "a") as file:
+        file.write("two\n")
+    (tmp_path / "events.out.tfevents.2.host").write_text("a later event")
+    state(4, files=sizes).restore_files(tmp_path)
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {
+        "stats.jsonl": "one\n", "events.out.tfevents.1.host": "event", "log.txt": "said",
+    }
+
+
+def test_options_that_change_the_result_are_listed(tmp_path):
+    state(4).save(tmp_path)
+    assert load_resumable(tmp_path, OPTIONS).images == 4
+    now = TrainingOptions(num_iter=200, seed=7, state_interval=3, max_skips=1).determining("gauss25-n2n", "f00d")
+    with pytest.raises(UserError) as caught:
+        load_resumable(tmp_path, now)
+    text = str(caught.value)
+    assert "--num-iter was 100 and is 200" in text and "--seed was 1 and is 7" in text and "--train was gauss25-n2c" in text
+    assert not any(name.replace("_", "-") in text for name in FREE_ON_RESUME)
+
+
+def make_run(folder, name: str, configuration: str):
+    run = folder / name
+    run.mkdir()
+    (run / "training_options.json").write_text(f'{{"options": {{"train": "{configuration}"}}}}')
+    return run
+
+
+def test_the_newest_run_of_the_configuration(tmp_path):
+    make_run(tmp_path, "00000-a", "gauss25-n2c")
+    newest = make_run(tmp_path, "00003-b", "gauss25-n2c")
+    make_run(tmp_path, "00004-c", "gauss25-n2n")
+    (tmp_path / "00005-d").mkdir()
+    (tmp_path / "00006-e").mkdir()
+    (tmp_path / "00006-e" / "training_options.json").write_text("{")
+    assert find_run("", str(tmp_path), "gauss25-n2c") == newest
+    with pytest.raises(UserError, match="no run of poisson30-n2c in"):
+        find_run("", str(tmp_path), "poisson30-n2c")
+
+
+def test_a_finished_run_is_refused_but_an_aborted_one_is_not(tmp_path):
+    run = make_run(tmp_path, "00000-a", "gauss25-n2c")
+    (run / "_finished.txt").touch()
+    with pytest.raises(UserError, match="finished"):
+        find_run(str(run), "", "gauss25-n2c")
+    (run / "abort.txt").touch()
+    assert find_run(str(run), "", "gauss25-n2c") == run
+    with pytest.raises(UserError, match="no such run directory"):
+        find_run(str(tmp_path / "none"), "", "gauss25-n2c")
