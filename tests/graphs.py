@@ -14,8 +14,8 @@ GOLDEN = TEST_DATA / "golden"
 
 @contextlib.contextmanager
 def fresh_graph() -> Iterator[None]:
-    """An empty default graph. (Not a fixture: property tests want one per example.)"""
-    with tf.Graph().as_default():
+    """An empty default graph, on the CPU. (Not a fixture: property tests want one per example.)"""
+    with tf.Graph().as_default(), tf.device("/cpu:0"):
         yield
 
 

@@ -1,0 +1,68 @@
+"""Runs our programs as processes, as a user does."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parent.parent
+LIMIT = 240  # seconds, for machines that do other work
+
+
+class Program:
+    """One of our programs at work in `place`; what it prints goes into files."""
+
+    def __init__(self, place: Path, script: str, arguments: str):
+        command = [sys.executable, str(FOLDER / script), *arguments.split()]
+        self._out, self._err = (tempfile.TemporaryFile() for _ in range(2))  # noqa: SIM115 (gone with this)
+        self.process = subprocess.Popen(command, cwd=place, stdin=subprocess.DEVNULL, stdout=self._out, stderr=self._err)
+
+    @property
+    def stdout(self) -> str:
+        return os.pread(self._out.fileno(), 1 << 20, 0).decode()
+
+    @property
+    def stderr(self) -> str:
+        return os.pread(self._err.fileno(), 1 << 20, 0).decode()
+
+    def wait_for(self, pattern: str) -> None:
+        """Until it has printed a line that begins so, or has ended."""
+        deadline = time.monotonic() + LIMIT
+        while not re.search(pattern, self.stdout, re.MULTILINE):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"no line {pattern!r} in: {self.stdout}{self.stderr}")
+            time.sleep(0.01)
+
+    def ended(self) -> "Program":
+        """Waits for its end."""
+        try:
+            self.process.wait(LIMIT)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            pytest.fail(f"still running after {LIMIT} s; printed: {self.stdout}{self.stderr}")
+        return self
+
+    @property
+    def status(self) -> int:
+        return self.process.returncode
+
+
+def run(place: Path, script: str, arguments: str) -> Program:
+    return Program(place, script, arguments).ended()
+
+
+@contextlib.contextmanager
+def listening_to_ctrl_c():
+    """What is started here takes notice of SIGINT, even where these tests run in the background and do not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,323 @@
+"""The whole program through its command lines: pictures, a shard, a short training, evaluations; abort.txt and Ctrl-C.
+
+The processes spend most of their time in starting up, so those that do not need each other run at the same time.
+"""
+
+import contextlib
+import json
+import os
+import re
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from material import write_picture
+from PIL import Image
+from programs import Program, listening_to_ctrl_c, run
+
+from dnnlib.denoising.images import pad_to_square, read_image, to_float
+from dnnlib.denoising.metrics import psnr
+from dnnlib.denoising.network_configuration import load_configured
+from dnnlib.tflib.runtime import tf
+
+SCRIPT = "selfsupervised_denoising.py"
+NAME = "gauss25-blindspot-sigma_global"
+TAGS = ("a_nsy", "b_out", "b_out2", "b_std", "c_cln")
+SIZES = [(40, 60), (64, 33)]  # of the two pictures to validate on; both are padded to 64 x 64
+
+TRAINING = (
+    f"--train {NAME} --train-h5 shard.h5 --validation-set own --train-resolution 32 --num-iter 40 --minibatch-size 4 "
+    "--print-interval 8 --eval-interval 20 --snapshot-every 20 --seed 3"
+)
+# The next two do not end by themselves.
+ABORTED = (
+    f"--train {NAME}-mono --train-h5 shard.h5 --validation-set own --train-resolution 64 --num-iter 1000000 "
+    "--print-interval 8 --noise-init estimate --result-dir aborted"
+)
+INTERRUPTED = (
+    "--train gauss25-n2c --train-h5 shard.h5 --validation-set own --train-resolution 32 --num-iter 1000000 "
+    "--print-interval 4 --eval-interval 8 --snapshot-every 4 --result-dir interrupted"
+)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with a shard of six pictures and the validation pictures."""
+    folder = tmp_path_factory.mktemp("place")
+    for i in range(6):
+        write_picture(folder / "pictures" / f"{i}.png", 256 + 20 * i, 300, seed=i)
+    write_picture(folder / "pictures" / "small.png", 100, 300)
+    for own, (height, width) in zip(("a.png", "b.PNG"), SIZES, strict=True):
+        write_picture(folder / "own" / own, height, width, seed=height)
+        write_picture(folder / "sets" / "kodak" / own.lower(), height, width, seed=height)
+    done = run(folder, "dataset_tool_h5.py", "--input-dir pictures --out shard.h5")
+    assert (done.status, done.stderr) == (0, "") and "RGB: 6 images" in done.stdout
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(place):
+    """Four trainings at the same time: one twice, one that abort.txt ends and one that Ctrl-C ends."""
+    again = [f"{TRAINING} --result-dir {folder}" for folder in ("one", "two")]
+    with contextlib.ExitStack() as stack, listening_to_ctrl_c():
+        programs = [Program(place, SCRIPT, arguments) for arguments in (*again, ABORTED, INTERRUPTED)]
+        for program in programs:
+            stack.callback(program.process.kill)  # should this fail half-way; does nothing to one that has ended
+        one, two, aborted, interrupted = programs
+        aborted.wait_for("^ *0: ")
+        (run_dir(place / "aborted") / "abort.txt").touch()
+        interrupted.wait_for("^ *12: ")
+        interrupted.process.send_signal(signal.SIGINT)
+        named = {"one": one, "two": two, "aborted": aborted, "interrupted": interrupted}
+        return {name: program.ended() for name, program in named.items()}
+
+
+@pytest.fixture(scope="module")
+def evaluations(place, runs):
+    """Three at the same time, two of them the same; of a network that lost its name."""
+    network = run_dir(place / "one") / f"network-final-{NAME}.pickle"
+    (place / "renamed").write_bytes(network.read_bytes())
+    commands = [
+        "--eval renamed --validation-set own --result-dir first",
+        "--eval renamed --validation-set own --result-dir second",
+        "--eval renamed --dataset-dir sets --result-dir kodak",
+    ]
+    with ThreadPoolExecutor(3) as pool:
+        return list(pool.map(lambda arguments: run(place, SCRIPT, arguments), commands))
+
+
+def run_dir(results: Path) -> Path:
+    """The only run directory there."""
+    (found,) = [path for path in results.iterdir() if path.name != "_eval"]
+    assert re.fullmatch(r"00000-(train|eval)-ilsvrc-\w+-[13]c-.*", found.name)
+    return found
+
+
+def names_in(folder: Path, *ignored: str) -> set[str]:
+    """All of the files, but for the event file, whose name says time and host."""
+    names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    events = [name for name in names if name.startswith("events.out.tfevents.")]
+    return names - set(events) - set(ignored)
+
+
+def picture_names(number: int, suffix: str) -> set[str]:
+    return {f"img/img-{number:07d}-{tag}.{suffix}" for tag in TAGS}
+
+
+def ended(folder: Path) -> str:
+    return re.search(r"^ended: +(.*)$", (folder / "run.txt").read_text(), re.MULTILINE)[1]
+
+
+BOOKS = {"log.txt", "run.txt", "options.txt", "training_options.json", "stats.jsonl"}
+
+
+# ---- Training
+
+NUMBER = r"(?=.{8},|.{8}$) *(-?\d+\.\d{4})"
+LINE = re.compile(
+    rf"(?=.{{8}}:) *(\d+): time=(?=.{{6}},) *(\d+\.\d\d), loss={NUMBER}, train_psnr={NUMBER}, train_psnr_pme={NUMBER}, "
+    rf"std_net={NUMBER}, std_noise={NUMBER}(?:, valid_psnr_mu={NUMBER}, valid_psnr_pme={NUMBER})?"
+)
+KEYS = ["n", "time", "loss", "train_psnr", "train_psnr_pme", "std_net", "std_noise", "valid_psnr_mu", "valid_psnr_pme"]
+
+
+def printed_records(stdout: str) -> list[dict]:
+    """The lines of SPEC 6.3 as numbers."""
+    matches = [LINE.fullmatch(line) for line in stdout.splitlines()[1:-1]]
+    assert all(matches), stdout
+    return [{key: float(value) for key, value in zip(KEYS, match.groups(), strict=True) if value} for match in matches]
+
+
+def test_a_training_prints_its_lines_and_nothing_else(place, runs):
+    done = runs["one"]
+    assert (done.status, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    folder = run_dir(place / "one")
+    assert lines[0] == f"Training {NAME} on 6 images, in one/{folder.name}"
+    assert lines[-1] == f"Network written to one/{folder.name}/network-final-{NAME}.pickle"
+    assert folder.name == "00000-train-ilsvrc-own-3c-gauss25-iter40-blindspot-global-res32"
+    records = printed_records(done.stdout)
+    assert [record["n"] for record in records] == [0, 8, 16, 20, 24, 32, 40]
+    assert [record["n"] for record in records if "valid_psnr_pme" in record] == [0, 20, 40]
+
+
+def test_the_run_directory(place, runs):
+    folder = run_dir(place / "one")
+    expected = {"_finished.txt", f"network-00000020-{NAME}.pickle", f"network-final-{NAME}.pickle", *BOOKS}
+    for n in (0, 20, 40):
+        expected |= picture_names(n, "jpg")
+    assert names_in(folder) == expected
+    assert (folder / "log.txt").read_text() == runs["one"].stdout
+    assert ended(folder) == "finished"
+    assert [path.name for path in (place / "one").iterdir()] == [folder.name]  # no reservation, no check left
+    options = json.loads((folder / "training_options.json").read_text())["options"]
+    wanted = {"train": NAME, "num_iter": 40, "minibatch_size": 4, "train_resolution": 32, "snapshot_every": 20, "seed": 3}
+    assert options | wanted == options
+
+
+def test_statistics_are_those_printed(place, runs):
+    folder = run_dir(place / "one")
+    records = [json.loads(line) for line in (folder / "stats.jsonl").read_text().splitlines()]
+    printed = printed_records(runs["one"].stdout)
+    for record, line in zip(records, printed, strict=True):
+        assert set(record) == {*line, "learning_rate", "skipped"} and record["skipped"] == 0
+        assert all(abs(record[key] - value) <= (0.0051 if key == "time" else 0.000051) for key, value in line.items())
+    rates = {record["n"]: record["learning_rate"] for record in records}
+    assert rates[0] == 0 and rates[8] == 3e-4 and 0 < rates[32] < 3e-4 and rates[40] == pytest.approx(0, abs=1e-12)
+
+    (events,) = folder.glob("events.out.tfevents.*")
+    curves = {}
+    for event in tf.train.summary_iterator(str(events)):
+        for value in event.summary.value:
+            curves.setdefault(value.tag, {})[event.step] = value.simple_value
+    assert set(curves) == {*KEYS[2:], "learning_rate", "skipped"}
+    for tag, curve in curves.items():
+        expected = {record["n"]: record[tag] for record in records if tag in record}
+        assert curve == pytest.approx(expected, rel=1e-6, abs=1e-12)
+
+
+def test_exported_pictures_of_a_training(place, runs):
+    """The last validation picture, cropped to its size; close to what a JPEG can keep."""
+    folder = run_dir(place / "one") / "img"
+    pictures = {tag: read_image(folder / f"img-0000040-{tag}.jpg") for tag in TAGS}
+    assert {picture.shape[:2] for picture in pictures.values()} == {SIZES[1]}
+    clean = read_image(place / "own" / "b.PNG")
+    assert psnr(to_float(pictures["c_cln"]), to_float(clean)) > 33
+    assert 18 < psnr(to_float(pictures["a_nsy"]), to_float(clean)) < 24  # sigma 25, softened by the JPEG
+    with Image.open(folder / "img-0000040-b_std.jpg") as std:
+        assert std.mode == "L"
+
+
+def test_the_same_training_again_gives_the_same(place, runs):
+    one, two = run_dir(place / "one"), run_dir(place / "two")
+    for name in (f"network-00000020-{NAME}.pickle", f"network-final-{NAME}.pickle"):
+        assert (one / name).read_bytes() == (two / name).read_bytes()
+    without_time = [re.sub(r"time= *[\d.]+|one/|two/", "", runs[name].stdout) for name in ("one", "two")]
+    assert without_time[0] == without_time[1]
+
+
+def test_the_networks_are_of_the_training(place, runs):
+    folder = run_dir(place / "one")
+    middle, end = (load_configured(folder / f"network-{n}-{NAME}.pickle") for n in ("00000020", "final"))
+    assert middle[1].name == end[1].name == NAME
+    assert all((middle[0].variables[name] != value).any() for name, value in end[0].variables.items())
+
+
+# ---- Evaluation
+
+
+def test_an_evaluation_prints_its_result(place, runs, evaluations):
+    for done in evaluations:
+        assert (done.status, done.stderr) == (0, "")
+        lines = done.stdout.splitlines()
+        assert len(lines) == 4 and lines[0].startswith(f"Evaluating renamed ({NAME}) on ")
+        assert re.fullmatch(r"RESULT (?=.{8}$) *\d+\.\d{4}", lines[-2])
+    # The training validated the same network on the same pictures with the same noise.
+    last = printed_records(runs["one"].stdout)[-1]
+    assert evaluations[0].stdout.splitlines()[-2] == f"RESULT {last['valid_psnr_pme']:8.4f}"
+    assert f"valid_psnr_mu={last['valid_psnr_mu']:8.4f}" in evaluations[0].stdout
+
+
+def test_an_evaluation_again_gives_the_same(place, evaluations):
+    first, second = (run_dir(place / name / "_eval") for name in ("first", "second"))
+    assert evaluations[0].stdout.splitlines()[1:3] == evaluations[1].stdout.splitlines()[1:3]
+    pictures = names_in(first, *BOOKS, "_finished.txt")
+    assert pictures == picture_names(0, "png") | picture_names(1, "png")
+    for name in pictures:
+        assert (first / name).read_bytes() == (second / name).read_bytes()
+
+
+def test_the_result_is_that_of_the_exported_pictures(place, evaluations):
+    """PSNR is measured on 8 bits, which is what a PNG holds."""
+    folder = run_dir(place / "first" / "_eval") / "img"
+    values = {tag: [] for tag in TAGS}
+    for i, name in enumerate(("a.png", "b.PNG")):
+        clean = read_image(place / "own" / name)
+        for tag in TAGS:
+            picture = read_image(folder / f"img-{i:07d}-{tag}.png")
+            assert picture.shape == clean.shape
+            values[tag].append(psnr(to_float(picture), to_float(clean)))
+    assert values["c_cln"] == [np.inf, np.inf]
+    line, result = evaluations[0].stdout.splitlines()[1:3]
+    means = {tag: f"{np.mean(values[tag]):8.4f}" for tag in ("a_nsy", "b_out", "b_out2")}
+    expected = f"noisy_psnr={means['a_nsy']}, valid_psnr_mu={means['b_out']}, valid_psnr_pme={means['b_out2']}"
+    assert line == f"2 images: {expected}"
+    assert result == f"RESULT {means['b_out2']}"
+
+
+def test_the_noise_is_that_of_the_protocol(place, evaluations):
+    """SPEC 4.1: normal draws with graph seed 0 and op seed 1, NCHW over the padded square, running on."""
+    folder = run_dir(place / "first" / "_eval") / "img"
+    with tf.Graph().as_default(), tf.Session() as session:
+        tf.set_random_seed(0)
+        draw = tf.random.normal([1, 3, 64, 64], seed=1)
+        for i, name in enumerate(("a.png", "b.PNG")):
+            clean = to_float(read_image(place / "own" / name))
+            height, width = clean.shape[:2]
+            noise = session.run(draw)[0].transpose(1, 2, 0) * np.float32(25 / 255)
+            noisy = (pad_to_square(clean, 64) + noise)[:height, :width]
+            expected = np.floor(np.clip(255 * noisy + 0.5, 0, 255))
+            found = read_image(folder / f"img-{i:07d}-a_nsy.png")
+            assert (found != expected).mean() < 1e-3  # a rounding may differ in the last bit
+
+
+def test_a_named_set_is_repeated(place, evaluations):
+    """Kodak ten times; the pictures of the first pass are exported, and the noise runs on."""
+    folder = run_dir(place / "kodak" / "_eval")
+    assert folder.name == f"00000-eval-ilsvrc-kodak-3c-gauss25-iter2m-blindspot-global-EVAL_{NAME}"
+    assert "20 images: " in evaluations[2].stdout
+    assert evaluations[2].stdout.splitlines()[-2] != evaluations[0].stdout.splitlines()[-2]
+    assert picture_names(0, "png") | picture_names(1, "png") == {n for n in names_in(folder) if n.startswith("img/")}
+    assert (folder / "_finished.txt").exists() and (folder / "log.txt").read_text() == evaluations[2].stdout
+    (statistics,) = [json.loads(line) for line in (folder / "stats.jsonl").read_text().splitlines()]
+    assert statistics["images"] == 20
+    assert evaluations[2].stdout.splitlines()[-2] == f"RESULT {statistics['valid_psnr_pme']:8.4f}"
+
+
+# ---- Ended early
+
+
+def test_abort_txt_ends_a_training_cleanly(place, runs):
+    done = runs["aborted"]
+    assert (done.status, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    folder = run_dir(place / "aborted")
+    n = int(re.match(r" *(\d+): ", lines[-3])[1])  # the printed line at which it was seen
+    assert n % 8 == 0 and n < 1_000_000
+    assert "abort.txt" in lines[-2]
+    network = f"network-{n:08d}-{NAME}-mono.pickle"
+    assert lines[-1] == f"Network written to aborted/{folder.name}/{network}"
+    assert names_in(folder) == {"_finished.txt", "abort.txt", network, *picture_names(0, "jpg"), *BOOKS}
+    assert load_configured(folder / network)[1].channels == 1
+    assert ended(folder) == "finished, early because of abort.txt"
+    assert (folder / "log.txt").read_text() == done.stdout
+
+
+def test_sigma_starts_from_an_estimate(runs):
+    lines = runs["aborted"].stdout.splitlines()
+    estimate = float(re.fullmatch(r"Estimated sigma[^:]*: (\d+\.\d\d)", lines[1])[1])
+    assert estimate == pytest.approx(25, abs=1.5)
+    assert float(re.search(r"std_noise= *([\d.]+)", lines[2])[1]) == pytest.approx(estimate, abs=0.05)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is sent in another way there")
+def test_ctrl_c_ends_a_training_at_once(place, runs):
+    done = runs["interrupted"]
+    assert (done.status, done.stderr) == (130, "Interrupted.\n")
+    folder = run_dir(place / "interrupted")
+    assert "_finished.txt" not in names_in(folder)
+    assert ended(folder) == "interrupted"
+    assert (folder / "log.txt").read_text() == done.stdout + "Interrupted.\n"
+    for line in (folder / "stats.jsonl").read_text().splitlines():
+        json.loads(line)
+    names = names_in(folder) - BOOKS
+    networks = {name for name in names if re.fullmatch(r"network-\d{8}-gauss25-n2c\.pickle", name)}
+    pictures = {name for name in names if re.fullmatch(r"img/img-\d{7}-\w+\.jpg", name)}
+    assert names == networks | pictures  # no temporary file
+    assert len(networks) >= 2 and len(pictures) >= 10
+    for name in networks:
+        load_configured(folder / name)  # none is half-written
+    for name in pictures:
+        read_image(folder / name)
