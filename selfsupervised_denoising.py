@@ -109,10 +109,10 @@ def training_options(args: argparse.Namespace) -> tuple[Configuration, TrainingO
     names = [field.name for field in dataclasses.fields(TrainingOptions)]
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     options = TrainingOptions(**({"num_iter": row["images"], "snapshot_every": row["snapshot"]} | given))
-    options.check()
     configuration = Configuration.from_name(args.train)
     if options.noise_init == "estimate" and (configuration.noise_params, configuration.noise.family) != ("global", "gauss"):
         raise UserError(f"--noise-init estimate is for Gaussian noise and sigma_global, not for {args.train}")
+    options.check()
     return configuration, options
 
 

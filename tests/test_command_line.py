@@ -123,7 +123,12 @@ WRONG_USE = [
     (f"{TRAIN} --eval-interval 0", "--eval-interval 0"),
     (f"{TRAIN} --snapshot-every=-1", "--snapshot-every -1"),
     (f"{TRAIN} --seed=-1", "--seed -1"),
-    (f"{TRAIN} --precision half", "--precision half", "float32", "bf16"),
+    (f"{TRAIN} --noise-init half", "--noise-init half", "zero", "estimate"),
+    (f"{TRAIN} --state-minutes 0", "--state-minutes 0"),
+    (f"{TRAIN} --state-interval 0", "--state-interval 0"),
+    (f"{TRAIN} --max-skips 0", "--max-skips 0"),
+    (f"{TRAIN} --resume", "--resume", "no run of"),
+    (f"{TRAIN} --resume nowhere", "--resume nowhere", "no such run directory"),
     # What does not go together
     (f"{TRAIN} --noise-init estimate", "--noise-init estimate", NAME),
     ("--train poisson30-blindspot-sigma_global --noise-init estimate", "--noise-init estimate"),
@@ -267,8 +272,8 @@ def test_help_names_every_default(place, run, capsys):
     text = " ".join(capsys.readouterr().out.split())
     for option, default in [
         ("--minibatch-size", "4"), ("--learning-rate", "0.0003"), ("--train-resolution", "256"), ("--seed", "1"),
-        ("--print-interval", "1000"), ("--eval-interval", "10000"), ("--precision", "float32"), ("--result-dir", "results"),
-        ("--validation-set", "kodak"),
+        ("--print-interval", "1000"), ("--eval-interval", "10000"), ("--state-interval", "10000"),
+        ("--result-dir", "results"), ("--validation-set", "kodak"),
     ]:  # fmt: skip
         assert re.search(rf"{option} [^()]*\(default: {re.escape(default)}\)", text), option
 
@@ -288,7 +293,7 @@ def test_dry_run_of_a_training(place, run, capsys):
     expected = {
         "train": NAME, "train_h5": "shard.h5", "dataset_dir": "sets", "validation_set": "kodak", "result_dir": "results",
         "num_iter": 2_000_000, "minibatch_size": 4, "learning_rate": 3e-4, "train_resolution": 256, "print_interval": 1000,
-        "eval_interval": 10_000, "snapshot_every": 0, "precision": "float32", "seed": 1,
+        "eval_interval": 10_000, "snapshot_every": 0, "noise_init": "zero", "seed": 1,
     }  # fmt: skip
     assert options | expected == options
     assert last == "Would run in results/<id>-train-ilsvrc-kodak-3c-gauss25-iter2m-blindspot-known"
@@ -298,7 +303,7 @@ def test_dry_run_of_a_training(place, run, capsys):
 def test_dry_run_shows_what_is_given(place, run, capsys):
     given = {
         "num_iter": 160_000, "minibatch_size": 8, "learning_rate": 1e-4, "train_resolution": 128, "print_interval": 10,
-        "eval_interval": 20, "snapshot_every": 30, "precision": "bf16", "seed": 7,
+        "eval_interval": 20, "snapshot_every": 30, "seed": 7,
     }  # fmt: skip
     arguments = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in given.items())
     options, last = dry_run(run, capsys, f"{TRAIN} {arguments} --validation-set own --result-dir out/runs")

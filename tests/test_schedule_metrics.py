@@ -141,7 +141,7 @@ def test_the_defaults_are_the_published_settings():
     defaults.check()
     published = {
         "num_iter": 2_000_000, "minibatch_size": 4, "learning_rate": 3e-4, "train_resolution": 256,
-        "print_interval": 1000, "eval_interval": 10_000, "snapshot_every": 0, "precision": "float32", "seed": 1,
+        "print_interval": 1000, "eval_interval": 10_000, "snapshot_every": 0, "noise_init": "zero", "seed": 1,
     }  # fmt: skip
     found = dataclasses.asdict(defaults)
     assert {name: found[name] for name in published} == published
@@ -149,7 +149,8 @@ def test_the_defaults_are_the_published_settings():
 
 RIGHT = [
     {"num_iter": 1}, {"minibatch_size": 1}, {"print_interval": 1}, {"eval_interval": 1}, {"snapshot_every": 0}, {"seed": 0},
-    {"seed": 2**63 - 1}, {"precision": "bf16"}, {"learning_rate": 1e-30}, {"train_resolution": 32}, {"train_resolution": 96},
+    {"seed": 2**63 - 1}, {"noise_init": "estimate"}, {"learning_rate": 1e-30},
+    {"train_resolution": 32}, {"train_resolution": 96},
 ]
 
 
@@ -164,7 +165,7 @@ WRONG = [
     {"seed": 2**63}, {"num_iter": 10**40},
     *({"learning_rate": value} for value in (0.0, -1e-4, math.nan, math.inf, -math.inf)),
     *({"train_resolution": value} for value in (-32, 16, 31, 33, 48, 100)),
-    *({"precision": value} for value in ("", "float16", "bfloat16", "FLOAT32", "fp32")),
+    *({"noise_init": value} for value in ("", "ZERO", "25")),
 ]  # fmt: skip
 
 

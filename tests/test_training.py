@@ -29,11 +29,11 @@ PICTURES = np.stack([smooth_picture(CROP, CROP, seed) for seed in range(BATCH)])
 class Trainer:
     """The training graph of a configuration with a session on it."""
 
-    def __init__(self, name: str, seed: int = 1, weights: int = 1, precision: str = "float32"):
+    def __init__(self, name: str, seed: int = 1, weights: int = 1):
         configuration = Configuration.from_name(name)
         self.channels = configuration.channels
         with tf.Graph().as_default() as graph:
-            self.graph = build_training_graph(configuration, BATCH, CROP, seed, precision)
+            self.graph = build_training_graph(configuration, BATCH, CROP, seed)
             self.session = create_session(graph)
             trainable = {v.op.name for v in tf.trainable_variables()}
             self._others = [v for v in tf.global_variables() if v.op.name not in trainable]
@@ -169,8 +169,8 @@ def test_what_the_simple_pipelines_are_trained_towards(name, monkeypatch):
     seen = {}
     real = training_graph.build_model
 
-    def build_model(c, noisy, parameter, target, exponent, dtype):
-        model = real(c, noisy, parameter, target, exponent, dtype)
+    def build_model(c, noisy, parameter, target, exponent):
+        model = real(c, noisy, parameter, target, exponent)
         seen.update(noisy=noisy, target=target, output=model.mean, loss=model.loss)
         return model
 
@@ -237,18 +237,7 @@ def test_initial_weights():
     assert initial_variables({"noise_data": (1, 1, 1, 1)}, 1)["noise_data"] == 0
 
 
-# ---- Precision, learning, skipped steps
-
-
-def test_bf16_is_near_float32():
-    name = "gauss25-blindspot-sigma_known"
-    exact, rounded = trainer_of(name), trainer_of(name, 1, 1, "bf16")
-    a, b = ([trainer.step(rate=1e-4) for _ in range(3)][-1] for trainer in (exact, rounded))
-    assert a != b
-    for key in ("loss", "train_psnr", "train_psnr_pme", "std_net", "std_noise"):
-        assert b[key] == pytest.approx(a[key], rel=0.03), key
-    assert b["finite"] == 1
-    assert {value.dtype for value in rounded.variables().values()} == {np.dtype(np.float32)}
+# ---- Learning, skipped steps
 
 
 def test_the_loss_falls_and_the_picture_gets_better():

@@ -14,6 +14,7 @@ from dnnlib.denoising.resume import find_run, load_resumable
 from dnnlib.denoising.run_name import describe_evaluation, describe_training
 from dnnlib.denoising.shard import Shard
 from dnnlib.denoising.validation_set import open_validation_set
+from dnnlib.errors import UserError
 from dnnlib.submission.run_context import RunContext
 from dnnlib.submission.run_dir import check_result_dir, create_run_dir
 
@@ -26,6 +27,10 @@ class Place:
     validation_set: str  # a name, or a folder of pictures
     result_dir: str
     dry_run: bool
+
+    def __post_init__(self):
+        if not self.result_dir:
+            raise UserError("--result-dir is empty: name a folder, or leave the option out")
 
 
 def train(

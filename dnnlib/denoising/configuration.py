@@ -8,7 +8,7 @@ from dnnlib.denoising.noise_style import NoiseStyle, parse_noise_style
 
 PIPELINES = ("n2c", "n2n", "blindspot_mean", "blindspot")
 _NAME = re.compile(
-    r"(?P<noise_style>[a-z]+[\d._]+)-"
+    r"(?P<noise_style>[a-z]+[0-9._]+)-"
     r"(?P<pipeline>n2c|n2n|blindspot_mean|blindspot(?P<diagonal>_diag)?(?=-sigma_))"
     r"(-sigma_(?P<noise_params>known|global|per_image))?(?P<mono>-mono)?"
 )
@@ -36,6 +36,8 @@ class Configuration:
         parse_noise_style(configuration.noise_style)
         if configuration.name != name:
             raise ValueError(f"{name!r} is no configuration")
+        if mono and pipeline == "blindspot" and configuration.noise.family == "impulse":
+            raise ValueError(f"{name!r}: the posterior of impulse noise is not defined for one channel")
         return configuration
 
     @property

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-_PATCH = 64  # pixels; large enough that the estimate in one patch is good to 2 %
+PATCH = 64  # pixels; large enough that the estimate in one patch is good to 2 %
 _QUANTILE = 0.2  # texture only adds to the estimate: the smoother patches tell
 
 
@@ -18,9 +18,9 @@ def estimate_sigma(images: np.ndarray) -> float:
     Ideal spatial adaptation by wavelet shrinkage, 1994), then a low quantile over the patches.
     """
     estimates = []
-    for y in range(0, images.shape[1] - _PATCH + 1, _PATCH):
-        for x in range(0, images.shape[2] - _PATCH + 1, _PATCH):
-            patch = images[:, y : y + _PATCH, x : x + _PATCH].astype(np.float64)
+    for y in range(0, images.shape[1] - PATCH + 1, PATCH):
+        for x in range(0, images.shape[2] - PATCH + 1, PATCH):
+            patch = images[:, y : y + PATCH, x : x + PATCH].astype(np.float64)
             diagonal = patch[:, ::2, ::2] - patch[:, ::2, 1::2] - patch[:, 1::2, ::2] + patch[:, 1::2, 1::2]
             estimates.append(np.median(np.abs(diagonal / 2), axis=(1, 2, 3)) / 0.6745)
     return float(np.quantile(np.concatenate(estimates), _QUANTILE))

@@ -4,6 +4,7 @@ import math
 from dataclasses import asdict, dataclass
 
 from dnnlib.denoising.architecture import STRIDE
+from dnnlib.denoising.noise_estimate import PATCH
 from dnnlib.errors import UserError
 
 NOISE_INITS = ("zero", "estimate")
@@ -43,6 +44,8 @@ class TrainingOptions:
                 raise UserError(f"--{name.replace('_', '-')} {value}: must be {least} or more")
         if self.noise_init not in NOISE_INITS:
             raise UserError(f"--noise-init {self.noise_init}: must be {' or '.join(NOISE_INITS)}")
+        if self.noise_init == "estimate" and self.train_resolution < PATCH:
+            raise UserError(f"--train-resolution {self.train_resolution}: --noise-init estimate needs {PATCH} or more")
         for name in ("learning_rate", "state_minutes"):
             if not 0 < getattr(self, name) < math.inf:
                 raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: must be a positive number")

@@ -1,6 +1,7 @@
 """Finds the run that `--resume` means, and makes sure that it can go on under the options given."""
 
 import json
+import os
 from pathlib import Path
 
 from dnnlib.denoising.training_state import TrainingState, load_newest_state
@@ -14,7 +15,7 @@ def find_run(resume: str, result_dir: str, configuration: str) -> Path:
     """
     if resume:
         run_dir = Path(resume)
-        if not run_dir.is_dir():
+        if not os.path.isdir(run_dir):
             raise UserError(f"--resume {resume}: no such run directory")
     else:
         settings = Path(result_dir).glob("[0-9]*-*/training_options.json")

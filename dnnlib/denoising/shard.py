@@ -24,7 +24,7 @@ class Shard:
         import h5py  # late: it costs a fifth of a second that --help should not pay
 
         self.path = Path(path)
-        if not self.path.is_file():
+        if not os.path.isfile(self.path):
             raise self._error("no such file; make it with dataset_tool_h5.py")
         try:
             self._file = h5py.File(self.path, "r")

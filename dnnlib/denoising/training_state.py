@@ -30,7 +30,7 @@ class TrainingState(NamedTuple):
     files: dict[str, int]
 
     def save(self, run_dir: Path) -> None:
-        """Writes `training-state-<images>.state`, removes all but the newest KEPT. UserError naming the file if it cannot."""
+        """Writes `training-state-<images>.state`, removes all but the newest KEPT. UserError if it cannot."""
         path = run_dir / f"training-state-{self.images:08d}.state"
         values = {key: value for key, value in self._asdict().items() if key != "variables"}
         try:

@@ -1,5 +1,6 @@
 """A folder of clean pictures to validate on: the named sets of SPEC section 9, or anybody's own."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,16 +43,16 @@ def open_validation_set(name: str, dataset_dir: str | None, known: Mapping[str, 
     if name in known:
         if not dataset_dir:
             raise UserError("--dataset-dir is missing: name the folder that holds the validation sets")
-        if not Path(dataset_dir).is_dir():
+        if not os.path.isdir(dataset_dir):
             raise UserError(f"--dataset-dir {dataset_dir}: no such folder")
         entry = known[name]
         folder, patterns, repeats = Path(dataset_dir) / entry["folder"], [entry["pattern"]], entry["repeats"]
         remedy = f"get it with: {entry['source']}"
     else:
-        if not Path(name).is_dir():
+        if not os.path.isdir(name):
             raise UserError(f"--validation-set {name}: is none of {', '.join(known)}, and no folder of that name exists")
         folder, patterns, repeats, remedy = Path(name), ANY_PICTURE, 1, "give a folder with PNG or JPEG files in it"
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise UserError(f"--validation-set {name}: there is no folder {folder}; {remedy}")
     paths = list_images(folder, patterns)
     if not paths:
