@@ -10,6 +10,7 @@ import numpy as np
 from dnnlib.errors import UserError, one_line
 
 _REMEDY = "copy it again, or make it anew with dataset_tool_h5.py"
+_DAMAGE = (OSError, KeyError, RuntimeError)  # what h5py makes of a damaged file, depending on where it is met
 FULL_CHECK = 1000  # a shard of up to so many images is checked whole; of a larger one, so many images are
 
 
@@ -24,6 +25,8 @@ class Shard:
         import h5py  # late: it costs a fifth of a second that --help should not pay
 
         self.path = Path(path)
+        if os.path.isdir(self.path):
+            raise self._error("is a folder; name the file that dataset_tool_h5.py wrote")
         if not os.path.isfile(self.path):
             raise self._error("no such file; make it with dataset_tool_h5.py")
         try:
@@ -31,18 +34,27 @@ class Shard:
         except OSError as error:
             raise self._error(f"is truncated or no HDF5 file ({one_line(error)}); {_REMEDY}") from None
         try:
-            self._open(crop)
+            self._open_data_sets(h5py)
+            self._check_shapes(crop)
         except BaseException:
             self.close()
             raise
 
-    def _open(self, crop: int) -> None:
-        if not {"images", "shapes"} <= set(self._file):
-            raise self._error("has no data sets 'images' and 'shapes'; make it with dataset_tool_h5.py")
-        self._images = self._file["images"]  # kept open: looking it up for each crop would cost more than reading
-        self.shapes = np.asarray(self._file["shapes"])
+    def _open_data_sets(self, h5py) -> None:
+        try:
+            self._images, shapes = (self._file[name] for name in ("images", "shapes"))
+            # The data set stays open: to look it up for each crop would cost more than to read.
+            layout = isinstance(self._images, h5py.Dataset) and isinstance(shapes, h5py.Dataset)
+            layout = layout and self._images.ndim == 1 and isinstance(h5py.check_vlen_dtype(self._images.dtype), np.dtype)
+            if not layout or shapes.ndim != 2 or not np.issubdtype(shapes.dtype, np.integer):
+                raise self._error(f"its data sets 'images' and 'shapes' are not those of a shard; {_REMEDY}")
+            self.shapes = shapes[()]
+        except _DAMAGE as error:
+            raise self._error(f"'images' and 'shapes' cannot be read ({one_line(error)}); {_REMEDY}") from None
+
+    def _check_shapes(self, crop: int) -> None:
         count = len(self._images)
-        if self.shapes.shape != (count, 3) or self._images.ndim != 1:
+        if self.shapes.shape != (count, 3):
             raise self._error(f"has {count} images but shapes of {list(self.shapes.shape)}; {_REMEDY}")
         if count == 0:
             raise self._error("holds no image; give dataset_tool_h5.py a folder with pictures of 256 to 512 pixels")
@@ -66,7 +78,7 @@ class Shard:
         """Image i as stored: uint8 [3, H, W]."""
         try:
             pixels = self._images[i]
-        except OSError as error:
+        except _DAMAGE as error:
             raise self._error(f"image {i} cannot be read ({one_line(error)}); {_REMEDY}") from None
         shape = tuple(map(int, self.shapes[i]))
         if shape[0] != 3 or pixels.dtype != np.uint8 or pixels.shape != (math.prod(shape),):
