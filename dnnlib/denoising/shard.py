@@ -42,6 +42,8 @@ class Shard:
 
     def _open_data_sets(self, h5py) -> None:
         try:
+            if not {"images", "shapes"} <= set(self._file):
+                raise self._error("has no data sets 'images' and 'shapes'; make it with dataset_tool_h5.py")
             self._images, shapes = (self._file[name] for name in ("images", "shapes"))
             # The data set stays open: to look it up for each crop would cost more than to read.
             layout = isinstance(self._images, h5py.Dataset) and isinstance(shapes, h5py.Dataset)
