@@ -110,6 +110,10 @@ def ended(folder: Path) -> str:
     return re.search(r"^ended: +(.*)$", (folder / "run.txt").read_text(), re.MULTILINE)[1]
 
 
+def states(folder: Path) -> list[str]:
+    return [path.name for path in folder.glob("training-state-*.state")]
+
+
 BOOKS = {"log.txt", "run.txt", "options.txt", "training_options.json", "stats.jsonl"}
 
 
@@ -168,11 +172,16 @@ def test_statistics_are_those_printed(place, runs):
     assert rates[0] == 0 and rates[8] == 3e-4 and 0 < rates[32] < 3e-4 and rates[40] == pytest.approx(0, abs=1e-12)
 
     (events,) = folder.glob("events.out.tfevents.*")
-    curves = {}
+    curves, strips = {}, {}
     for event in tf.train.summary_iterator(str(events)):
         for value in event.summary.value:
+            if value.HasField("image"):
+                strips[event.step] = (value.tag, value.image.height, value.image.width)
+                continue
             curves.setdefault(value.tag, {})[event.step] = value.simple_value
     assert set(curves) == {*KEYS[2:], "learning_rate", "skipped"}
+    tag, (height, width) = "noisy, mean, posterior mean, std, clean", SIZES[1]
+    assert strips == dict.fromkeys((0, 20, 40), (tag, height, 5 * width))
     for tag, curve in curves.items():
         expected = {record["n"]: record[tag] for record in records if tag in record}
         assert curve == pytest.approx(expected, rel=1e-6, abs=1e-12)
@@ -289,7 +298,9 @@ def test_abort_txt_ends_a_training_cleanly(place, runs):
     assert "abort.txt" in lines[-2]
     network = f"network-{n:08d}-{NAME}-mono.pickle"
     assert lines[-1] == f"Network written to aborted/{folder.name}/{network}"
-    assert names_in(folder) == {"_finished.txt", "abort.txt", network, *picture_names(0, "jpg"), *BOOKS}
+    left = {"_finished.txt", "abort.txt", network, *picture_names(0, "jpg"), *BOOKS}
+    assert names_in(folder) - set(states(folder)) == left
+    assert len(states(folder)) == 2
     assert load_configured(folder / network)[1].channels == 1
     assert ended(folder) == "finished, early because of abort.txt"
     assert (folder / "log.txt").read_text() == done.stdout
@@ -312,7 +323,8 @@ def test_ctrl_c_ends_a_training_at_once(place, runs):
     assert (folder / "log.txt").read_text() == done.stdout + "Interrupted.\n"
     for line in (folder / "stats.jsonl").read_text().splitlines():
         json.loads(line)
-    names = names_in(folder) - BOOKS
+    names = names_in(folder) - BOOKS - set(states(folder))
+    assert len(states(folder)) == 2
     networks = {name for name in names if re.fullmatch(r"network-\d{8}-gauss25-n2c\.pickle", name)}
     pictures = {name for name in names if re.fullmatch(r"img/img-\d{7}-\w+\.jpg", name)}
     assert names == networks | pictures  # no temporary file

@@ -112,10 +112,11 @@ def test_the_newest_run_of_the_configuration(tmp_path):
 
 def test_a_finished_run_is_refused_but_an_aborted_one_is_not(tmp_path):
     run = make_run(tmp_path, "00000-a", "gauss25-n2c")
-    (run / "_finished.txt").touch()
+    for name in ("_finished.txt", "abort.txt", "network-00000004-gauss25-n2c.pickle"):
+        (run / name).touch()
+    assert find_run(str(run), "", "gauss25-n2c") == run
+    (run / "network-final-gauss25-n2c.pickle").touch()
     with pytest.raises(UserError, match="finished"):
         find_run(str(run), "", "gauss25-n2c")
-    (run / "abort.txt").touch()
-    assert find_run(str(run), "", "gauss25-n2c") == run
     with pytest.raises(UserError, match="no such run directory"):
         find_run(str(tmp_path / "none"), "", "gauss25-n2c")

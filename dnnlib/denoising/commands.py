@@ -53,7 +53,7 @@ def train(
 
         (run.run_dir / "abort.txt").unlink(missing_ok=True)  # of the time before; to resume is to want it to go on
         beginning = f", from image {state.images}" if state else ""
-        print(f"Training {configuration.name} on {len(shard)} images in {run.run_dir}{beginning}")
+        print(f"Training {configuration.name} on {len(shard)} images, in {run.run_dir}{beginning}")
         path = training_loop(configuration, options, shard, validation_set, run, state)
         print(f"Network written to {path}")
 
@@ -74,7 +74,7 @@ def evaluate(path: str, schedules: Mapping[str, int], place: Place, known: Mappi
     def work(run: RunContext) -> None:
         from dnnlib.denoising.evaluation_loop import evaluate as evaluation_loop
 
-        print(f"Evaluating {path} ({configuration.name}) on {place.validation_set} in {run.run_dir}")
+        print(f"Evaluating {path} ({configuration.name}) on {place.validation_set}, in {run.run_dir}")
         evaluation_loop(network, configuration, validation_set, run)
         print(f"Pictures written to {run.run_dir / 'img'}")
 

@@ -23,7 +23,7 @@ def find_run(resume: str, result_dir: str, configuration: str) -> Path:
         if not runs:
             raise UserError(f"--resume: no run of {configuration} in {result_dir}; name its directory")
         run_dir = max(runs)
-    if (run_dir / "_finished.txt").exists() and not (run_dir / "abort.txt").exists():
+    if any(run_dir.glob("network-final-*.pickle")):
         raise UserError(f"--resume {run_dir}: this run is finished, there is nothing left to do")
     return run_dir
 

@@ -18,7 +18,7 @@ from dnnlib.denoising.schedule import learning_rate, loss_exponent
 from dnnlib.denoising.shard import Shard
 from dnnlib.denoising.training_data import Batch, Crops, Prefetch, batches
 from dnnlib.denoising.training_graph import build_training_graph
-from dnnlib.denoising.training_state import TrainingState, growing_files
+from dnnlib.denoising.training_state import TrainingState, growing_files, remove_states
 from dnnlib.denoising.validation import Denoised, EvaluationGraph, Scores
 from dnnlib.denoising.validation_set import ValidationSet
 from dnnlib.errors import UserError
@@ -77,7 +77,7 @@ class _Training:
             self._report.restore(state.report)
             self._saved_images = state.images
             if not state.reported and not self._after_step(state.images - minibatch_size):
-                return self._save_network(state.images)
+                return self._save_network(state.images - minibatch_size)
         feed = batches(self._crops, minibatch_size, self._saved_images, self._last)
         with Prefetch(feed) as ahead, tqdm(total=self._last, unit="image", disable=None, leave=False) as bar:
             for batch in ahead:
@@ -86,8 +86,10 @@ class _Training:
                 bar.set_postfix(loss=statistics["loss"], psnr=statistics["train_psnr_pme"], refresh=False)
                 bar.update(n - bar.n)
                 if not self._after_step(n):
-                    return self._save_network(n + minibatch_size)
-        return self._save_network(None)
+                    return self._save_network(n)
+        path = self._save_network(None)
+        remove_states(self._run.run_dir)
+        return path
 
     def _step(self, n: int, batch: Batch) -> dict:
         o, graph = self._options, self._graph

@@ -73,6 +73,12 @@ def load_newest_state(run_dir: Path) -> TrainingState:
     raise UserError(f"--resume {run_dir}: {found}; start the run anew without --resume")
 
 
+def remove_states(run_dir: Path) -> None:
+    """For the end of a run: there is nothing left to resume, and the states are the largest files."""
+    for path in _states(run_dir):
+        path.unlink(missing_ok=True)
+
+
 def _states(run_dir: Path) -> list[Path]:
     """Newest first."""
     matches = [match for match in map(_NAME.fullmatch, os.listdir(run_dir)) if match]

@@ -1,0 +1,101 @@
+"""The training loop: which steps it takes, what it feeds them with, and what it prints, records and saves when."""
+
+import json
+import re
+
+import numpy as np
+from material import smooth_picture, write_bare_shard, write_picture
+
+from config.validation_sets import VALIDATION_SETS
+from dnnlib.denoising import training_graph, training_loop
+from dnnlib.denoising.architecture import initial_variables
+from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.network_configuration import load_configured
+from dnnlib.denoising.options import TrainingOptions
+from dnnlib.denoising.report import Report
+from dnnlib.denoising.shard import Shard
+from dnnlib.denoising.validation_set import open_validation_set
+from dnnlib.submission.run_context import RunContext
+from dnnlib.tflib.runtime import tf
+
+CROP = 32
+LINE = re.compile(r" *(\d+): time= *\S+, loss=.{8}, train_psnr=.{8}, train_psnr_pme=.{8}, std_net=.{8}, std_noise=.{8}(.*)")
+
+
+def test_the_loop(tmp_path, monkeypatch, capsys):
+    """Which steps, what they are fed with, when lines and snapshots are due; a skipped step is counted and shown."""
+    real = training_graph.add_training_noise
+    asked = {"rate": [], "exponent": []}
+
+    def with_a_bad_picture(clean, style, seed, numbers, draw=0):
+        noisy, parameter = real(clean, style, seed, numbers, draw)
+        bad = tf.reshape(tf.equal(numbers, 5), [-1, 1, 1, 1])
+        return tf.where(tf.broadcast_to(bad, tf.shape(noisy)), noisy * np.nan, noisy), parameter
+
+    def give(what, value):
+        return lambda *arguments: asked[what].append(arguments) or value
+
+    monkeypatch.setattr(training_graph, "add_training_noise", with_a_bad_picture)
+    monkeypatch.setattr(training_loop, "learning_rate", give("rate", 0.0))  # so nothing is learned
+    monkeypatch.setattr(training_loop, "loss_exponent", give("exponent", 0.0))  # so each loss is 1
+    pictures = [smooth_picture(CROP, CROP, seed).transpose(2, 0, 1) for seed in range(2)]
+    shard = Shard(write_bare_shard(tmp_path / "shard.h5", pictures), CROP)
+    write_picture(tmp_path / "own" / "a.png", 30, 40)
+    validation_set = open_validation_set(str(tmp_path / "own"), None, VALIDATION_SETS)
+    intervals = {"print_interval": 3, "eval_interval": 100, "snapshot_every": 5}
+    options = TrainingOptions(num_iter=9, minibatch_size=2, train_resolution=CROP, seed=5, **intervals)
+    configuration = Configuration.from_name("impulse50-n2n")
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with tf.Graph().as_default(), RunContext(folder, "test", {}) as run:
+        path = training_loop.train(configuration, options, shard, validation_set, run)
+
+    lines = [LINE.fullmatch(line) for line in capsys.readouterr().out.splitlines()]
+    assert [int(line[1]) for line in lines] == [0, 4, 6, 8]  # the first steps at or past 0, 3, 6; and the last
+    assert ["skipped=1" in line[2] for line in lines] == [False, True, True, True]
+    assert ["valid_psnr" in line[2] for line in lines] == [True, False, False, True]
+    asked["rate"] = list(dict.fromkeys(asked["rate"]))  # a line asks once more
+    assert asked == {"rate": [(n, 9, 3e-4) for n in range(0, 9, 2)], "exponent": [(n, 9) for n in range(0, 9, 2)]}
+    stats = [json.loads(line) for line in (folder / "stats.jsonl").read_text().splitlines()]
+    assert [record["skipped"] for record in stats] == [0, 1, 1, 1]
+    assert [record["loss"] for record in stats] == [1, 1, 1, 1]
+    assert all(value is not None for record in stats for value in record.values())
+    networks = sorted(found.name for found in folder.glob("network-*"))
+    assert networks == ["network-00000006-impulse50-n2n.pickle", "network-final-impulse50-n2n.pickle"]
+    assert path == folder / networks[1]
+    expected = initial_variables(configuration.variable_shapes(), 5)
+    for name, value in load_configured(path)[0].variables.items():
+        np.testing.assert_array_equal(value, expected[name], name)
+
+
+def test_a_line_averages_the_steps_since_the_last(tmp_path, capsys):
+    class Events:
+        def scalars(self, step, values):
+            written.append((step, values))
+
+    written = []
+    keys = ("loss", "train_psnr", "train_psnr_pme", "std_net", "std_noise")
+    with RunContext(tmp_path, "test", {}) as run:
+        report = Report(run, Events())
+        for n, (taken, skipped) in enumerate([([2.0], 0), ([1.0, 4.0], 1), ([], 2), ([8.0], 0)]):
+            for i, value in enumerate(taken):
+                report.add(dict(zip(keys, (value, 30.0 + i, 100 * value, value / 10, -value), strict=True), finite=1.0))
+            for _ in range(skipped):
+                report.add(dict.fromkeys(keys, np.nan) | {"finite": 0.0})
+            report.line(n, 0.25 * n, None)
+    lines = [re.sub(r"time= *[\d.]+, ", "", line) for line in capsys.readouterr().out.splitlines()]
+    nothing = ", ".join(f"{key}=     nan" for key in keys)
+    assert lines == [
+        "       0: loss=  2.0000, train_psnr= 30.0000, train_psnr_pme=200.0000, std_net=  0.2000, std_noise= -2.0000",
+        "       1: loss=  2.5000, train_psnr= 30.5000, train_psnr_pme=250.0000, std_net=  0.2500, std_noise= -2.5000"
+        ", skipped=1",
+        f"       2: {nothing}, skipped=3",
+        "       3: loss=  8.0000, train_psnr= 30.0000, train_psnr_pme=800.0000, std_net=  0.8000, std_noise= -8.0000"
+        ", skipped=3",
+    ]
+    stats = [json.loads(line) for line in (tmp_path / "stats.jsonl").read_text().splitlines()]
+    assert [(s["n"], s["loss"], s["learning_rate"], s["skipped"]) for s in stats] == [
+        (0, 2.0, 0.0, 0), (1, 2.5, 0.25, 1), (2, None, 0.5, 3), (3, 8.0, 0.75, 3),
+    ]  # fmt: skip
+    assert [step for step, _ in written] == [0, 1, 2, 3]
+    assert written[1][1] == {key: stats[1][key] for key in (*keys, "learning_rate", "skipped")}

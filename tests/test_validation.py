@@ -1,0 +1,90 @@
+"""One pass and more over a validation set: which noise, what is measured, what is exported. The network is a stand-in."""
+
+import numpy as np
+import pytest
+from material import write_picture
+from PIL import Image
+
+from config.validation_sets import VALIDATION_SETS
+from dnnlib.denoising import validation
+from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.evaluation_noise import EvaluationNoise
+from dnnlib.denoising.images import read_image, to_float
+from dnnlib.denoising.metrics import psnr
+from dnnlib.denoising.posterior import Posterior
+from dnnlib.denoising.validation import Denoised, EvaluationGraph
+from dnnlib.denoising.validation_set import open_validation_set
+from dnnlib.tflib.runtime import create_session, tf
+
+SIZES = [(40, 60), (64, 33)]
+
+
+def half(configuration, noisy, parameter):
+    """Instead of a network: the noisy picture at half its brightness; the posterior mean and std tell the parameter."""
+    del configuration
+    std = tf.ones_like(noisy[..., 0]) * parameter[..., 0] / 2
+    return Posterior(noisy / 2, tf.zeros_like(noisy) + parameter, None, std, std)
+
+
+@pytest.fixture
+def validate(tmp_path, monkeypatch):
+    """Runs a configuration with that stand-in over two pictures -> the set, the scores, and what was handed out."""
+    monkeypatch.setattr(validation, "build_model", half)
+    for name, size in zip("ab", SIZES, strict=True):
+        write_picture(tmp_path / f"{name}.png", *size, seed=size[0])
+
+    def run(name: str, passes: int):
+        validation_set = open_validation_set(str(tmp_path), None, VALIDATION_SETS)
+        handed_out = []
+        with tf.Graph().as_default():
+            graph = EvaluationGraph(Configuration.from_name(name))
+            with create_session() as session:
+                scores = graph.validate(session, validation_set, passes, lambda *found: handed_out.append(found))
+                again = graph.validate(session, validation_set, 1)
+        assert [list(part) for part in again] == [list(part[:2]) for part in scores]  # the noise starts over
+        return validation_set, scores, handed_out
+
+    return run
+
+
+@pytest.mark.parametrize("name", ["gauss25-n2c", "poisson5_50-n2c", "impulse0_100-n2c", "gauss5_50-n2c-mono"])
+def test_two_passes(validate, name):
+    """The noise is drawn over the padded square and runs on; what is measured and handed out is cropped."""
+    configuration = Configuration.from_name(name)
+    validation_set, scores, handed_out = validate(name, 2)
+    noise = EvaluationNoise(configuration.noise, configuration.channels)
+    assert [index for index, _ in handed_out] == [0, 1, 2, 3]
+    for index, found in handed_out:
+        height, width = SIZES[index % 2]
+        padded, *size = validation_set.read(index % 2, configuration.channels)
+        assert size == [height, width]
+        noisy, parameter = noise.corrupt(padded)
+        noisy = noisy[:height, :width]
+        np.testing.assert_array_equal(found.clean, padded[:height, :width])
+        np.testing.assert_array_equal(found.noisy, noisy)
+        np.testing.assert_array_equal(found.mean, noisy / 2)
+        np.testing.assert_array_equal(found.posterior_mean, np.full_like(noisy, parameter))
+        np.testing.assert_allclose(found.net_std, np.full((height, width), parameter / 2), rtol=1e-6)
+        measured = [psnr(picture, found.clean) for picture in (found.noisy, found.mean, found.posterior_mean)]
+        assert [part[index] for part in scores] == measured
+    noise.close()
+    assert len(scores.noisy) == 4 and len(set(scores.noisy)) == 4
+
+
+@pytest.mark.parametrize(("suffix", "channels"), [("png", 3), ("png", 1), ("jpg", 3)])
+def test_export(tmp_path, suffix, channels):
+    """SPEC 7.1: five pictures, of which the std is shown with 10/255 as white."""
+    shape = (20, 30, channels)
+    std = np.linspace(0, 20 / 255, 600).reshape(20, 30)
+    pictures = [np.full(shape, value, np.float32) for value in (0.2, -0.5, 0.4, 1.7)]
+    Denoised(*pictures, std).export(tmp_path, 1234, suffix)
+    tags = ["a_nsy", "b_out", "b_out2", "b_std", "c_cln"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"img-0001234-{tag}.{suffix}" for tag in tags]
+    shown = {tag: read_image(tmp_path / f"img-0001234-{tag}.{suffix}") for tag in tags}
+    for tag, value in {"c_cln": 51, "a_nsy": 0, "b_out": 102, "b_out2": 255}.items():
+        assert (np.abs(shown[tag].astype(int) - value) <= (0 if suffix == "png" else 2)).all()
+    if suffix == "png":
+        np.testing.assert_array_equal(shown["b_std"][:, :, 0], np.floor(np.minimum(255.0, std * 255 * 25.5) + 0.5))
+    with Image.open(tmp_path / f"img-0001234-b_std.{suffix}") as picture:
+        assert picture.mode == "L"
+    assert to_float(shown["b_out2"]).max() == 1
