@@ -61,16 +61,13 @@ def newest(run_dir: Path, name: str) -> Path:
 
 
 def compare(exported: Path, path: Path) -> Path:
-    """One row for each picture of an evaluation, of the pictures named in SHOWN; smaller ones on white."""
-    rows = []
-    for clean in list_images(exported, ["*-c_cln.png"]):
-        rows.append([read_image(str(clean).replace("c_cln", tag)) for tag in SHOWN])
-    height, width = (max(row[0].shape[axis] for row in rows) for axis in (0, 1))
+    """One row for each picture of an evaluation, of the pictures named in SHOWN; narrower ones on white."""
+    cleans = list_images(exported, ["*-c_cln.png"])
+    rows = [[read_image(str(clean).replace("c_cln", tag)) for tag in SHOWN] for clean in cleans]
+    width = max(row[0].shape[1] for row in rows)
 
     def framed(image: np.ndarray) -> np.ndarray:
-        frame = np.full([height + 8, width + 8, 3], 255, np.uint8)
-        frame[4 : 4 + image.shape[0], 4 : 4 + image.shape[1]] = image
-        return frame
+        return np.pad(image, ((4, 4), (4, 4 + width - image.shape[1]), (0, 0)), constant_values=255)
 
     write_image(path, np.vstack([np.hstack([framed(image) for image in row]) for row in rows]))
     return path

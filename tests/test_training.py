@@ -297,6 +297,17 @@ def test_adam_by_hand():
         assert values[i] == values[i - 1] and others[i] == others[i - 1]
 
 
+def test_the_gradients_count_and_not_the_loss():
+    """sqrt is finite at zero, its slope is not."""
+    with tf.Graph().as_default(), create_session() as session:
+        tf.get_variable("x", [], initializer=tf.zeros_initializer())
+        (x,) = tf.trainable_variables()
+        train_op, finite = adam_step(tf.sqrt(x), tf.constant(0.1))
+        session.run(tf.global_variables_initializer())
+        assert not session.run([train_op, finite])[1]
+        assert session.run(x) == 0
+
+
 def test_a_step_with_bad_gradients_changes_nothing():
     trainer = trainer_of("gauss25-blindspot_diag-sigma_global")
     assert trainer.step()["finite"] == 1
