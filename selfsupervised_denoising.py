@@ -9,7 +9,7 @@ from config.configurations import CONFIGURATIONS
 from config.validation_sets import VALIDATION_SETS
 from dnnlib.command_line import CommandLine
 from dnnlib.denoising.configuration import Configuration
-from dnnlib.denoising.options import TrainingOptions
+from dnnlib.denoising.options import NEWEST, TrainingOptions
 from dnnlib.errors import UserError, run_script
 
 FIELDS = ("noise_style", "pipeline", "noise_params", "diagonal", "channels")
@@ -49,8 +49,8 @@ def command_line() -> CommandLine:
     run = parser.add_argument_group("run")
     run.add_argument("--result-dir", metavar="DIR", default="results", help="where run directories go (default: results)")
     run.add_argument(
-        "--resume", metavar="RUN_DIR", nargs="?", const="",
-        help="go on with a run that was cut off, under its options; without RUN_DIR the newest of the configuration",
+        "--resume", metavar="RUN_DIR", nargs="?", const=NEWEST,
+        help="with the same command again: go on with a run that was cut off (default: the newest of the configuration)",
     )
     run.add_argument("-n", "--dry-run", action="store_true", help="print the resolved options and the run's name, and stop")
 
@@ -85,6 +85,13 @@ def main() -> None:
         raise UserError("nothing to do: give --train CONFIG or --eval FILE; see --help")
     if args.train and args.eval:
         raise UserError("--train and --eval do not go together: give one of them")
+    if args.eval:
+        names = ("resume", *(field.name for field in dataclasses.fields(TrainingOptions)))
+        for name in names:
+            if getattr(args, name) is not None:
+                raise UserError(f"--{name.replace('_', '-')} is for --train, not for --eval: leave it out")
+    if args.resume == "":
+        raise UserError("--resume: the name of the run directory is empty")
     configuration, options = training_options(args) if args.train else (None, None)
     if args.train and not args.train_h5:
         raise UserError("--train-h5 is missing: name the training shard; dataset_tool_h5.py makes one")

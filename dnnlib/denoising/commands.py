@@ -36,14 +36,15 @@ class Place:
 def train(
     configuration: Configuration, options: TrainingOptions, train_h5: str, resume: str | None, place: Place, known: Mapping
 ) -> None:
-    """Trains. resume: None, or the directory of a run to go on with ('': the newest of the configuration); known: the
+    """Trains. resume: None, or the directory of a run to go on with (NEWEST: of the configuration); known: the
     table of named validation sets. Raises UserError for whatever is wrong with what was given."""
     validation_set = open_validation_set(place.validation_set, place.dataset_dir, known)
     shard = Shard(train_h5, options.train_resolution)
-    state = run_dir = None
+    fixed = options.determining(configuration.name, shard.fingerprint(), Path(place.validation_set).name)
+    run_dir = None
     if resume is not None:
         run_dir = find_run(resume, place.result_dir, configuration.name)
-        state = load_resumable(run_dir, options.determining(configuration.name, shard.fingerprint()))
+        load_resumable(run_dir, fixed)  # so that wrong options are refused at once
     schedule = ("num_iter", "minibatch_size", "learning_rate", "train_resolution")
     description = describe_training(**_name(configuration, place), **{key: getattr(options, key) for key in schedule})
     resolved = {"train": configuration.name, "train_h5": train_h5, **_paths(place), **asdict(options)}
@@ -51,10 +52,12 @@ def train(
     def work(run: RunContext) -> None:
         from dnnlib.denoising.training_loop import train as training_loop
 
+        # Only now is the directory locked: another process may have saved a newer state until then.
+        state = load_resumable(run_dir, fixed) if run_dir else None
         (run.run_dir / "abort.txt").unlink(missing_ok=True)  # of the time before; to resume is to want it to go on
         beginning = f", from image {state.images}" if state else ""
         print(f"Training {configuration.name} on {len(shard)} images, in {run.run_dir}{beginning}")
-        path = training_loop(configuration, options, shard, validation_set, run, state)
+        path = training_loop(configuration, options, shard, validation_set, run, fixed, state)
         print(f"Network written to {path}")
 
     task, inputs = f"train {configuration.name}", [validation_set, shard]

@@ -1,9 +1,9 @@
 """Evaluates one network file on a validation set, as the published figures were measured (SPEC section 7)."""
 
 import numpy as np
-from tqdm import tqdm
 
 from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.report import progress_bar
 from dnnlib.denoising.validation import Denoised, EvaluationGraph
 from dnnlib.denoising.validation_set import ValidationSet
 from dnnlib.submission.run_context import RunContext
@@ -20,7 +20,7 @@ def evaluate(network: Network, configuration: Configuration, validation_set: Val
     evaluation = EvaluationGraph(configuration)
     with (
         create_session() as session,
-        tqdm(total=count * passes, unit="image", disable=None, leave=False) as bar,
+        progress_bar(count * passes) as bar,
     ):
         initialize(session, network.variables)
 

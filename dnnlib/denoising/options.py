@@ -7,6 +7,7 @@ from dnnlib.denoising.architecture import STRIDE
 from dnnlib.denoising.noise_estimate import PATCH
 from dnnlib.errors import UserError
 
+NEWEST = "the newest"  # stands for `--resume` without a directory
 NOISE_INITS = ("zero", "estimate")
 FREE_ON_RESUME = ("max_skips", "print_interval", "eval_interval", "snapshot_every", "state_interval", "state_minutes")
 
@@ -29,10 +30,10 @@ class TrainingOptions:
     state_interval: int = 10_000  # a state to resume from every so many images,
     state_minutes: float = 10.0  # or every so many minutes, whichever comes first
 
-    def determining(self, configuration: str, shard: str) -> dict:
-        """What must be the same for a resumed run to end with the same network: everything but intervals and paths."""
+    def determining(self, configuration: str, shard: str, validation_set: str) -> dict:
+        """What must be the same for a resumed run to end with the same results: everything but intervals and paths."""
         values = {name: value for name, value in asdict(self).items() if name not in FREE_ON_RESUME}
-        return {"train": configuration, "train_h5": shard, **values}
+        return {"train": configuration, "train_h5": shard, "validation_set": validation_set, **values}
 
     def check(self) -> None:
         """Raises UserError naming the first option that cannot be."""

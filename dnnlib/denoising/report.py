@@ -1,5 +1,6 @@
 """The statistics of a training: averages since the last line, printed, and recorded for machines and TensorBoard."""
 
+import sys
 import time
 
 import numpy as np
@@ -10,6 +11,11 @@ from dnnlib.submission.run_context import RunContext
 from dnnlib.tflib.summaries import EventWriter
 
 _AVERAGED = ("loss", "train_psnr", "train_psnr_pme", "std_net", "std_noise")
+
+
+def progress_bar(total: int, initial: int = 0) -> tqdm:
+    """Of images, on stderr where that is a terminal."""
+    return tqdm(total=total, initial=initial, unit="image", disable=None if sys.stderr else True, leave=False)
 
 
 class Report:

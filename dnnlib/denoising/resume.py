@@ -4,16 +4,17 @@ import json
 import os
 from pathlib import Path
 
-from dnnlib.denoising.training_state import TrainingState, load_newest_state
+from dnnlib.denoising.options import NEWEST
+from dnnlib.denoising.training_state import TrainingState, has_states, load_newest_state
 from dnnlib.errors import UserError
 
 
 def find_run(resume: str, result_dir: str, configuration: str) -> Path:
-    """The run directory that was named, or, for an empty name, the newest run of the configuration in `result_dir`.
+    """The run directory that was named, or, for NEWEST, the newest run of the configuration in `result_dir`.
 
     Raises UserError where there is none, or where it is finished.
     """
-    if resume:
+    if resume != NEWEST:
         run_dir = Path(resume)
         if not os.path.isdir(run_dir):
             raise UserError(f"--resume {resume}: no such run directory")
@@ -23,7 +24,7 @@ def find_run(resume: str, result_dir: str, configuration: str) -> Path:
         if not runs:
             raise UserError(f"--resume: no run of {configuration} in {result_dir}; name its directory")
         run_dir = max(runs)
-    if any(run_dir.glob("network-final-*.pickle")):
+    if any(run_dir.glob("network-final-*.pickle")) and not has_states(run_dir):
         raise UserError(f"--resume {run_dir}: this run is finished, there is nothing left to do")
     return run_dir
 

@@ -5,14 +5,13 @@ import time
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from dnnlib.denoising.architecture import NOISE_VARIABLE, initial_variables
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.network_configuration import to_network
 from dnnlib.denoising.noise_estimate import estimate_sigma, raw_noise_parameter
 from dnnlib.denoising.options import TrainingOptions
-from dnnlib.denoising.report import Report
+from dnnlib.denoising.report import Report, progress_bar
 from dnnlib.denoising.run_name import network_file_name
 from dnnlib.denoising.schedule import learning_rate, loss_exponent
 from dnnlib.denoising.shard import Shard
@@ -25,7 +24,7 @@ from dnnlib.errors import UserError
 from dnnlib.submission.run_context import RunContext
 from dnnlib.submission.signals import StopSignals
 from dnnlib.tflib.network import save_network
-from dnnlib.tflib.runtime import create_session, fetch_variables, initialize
+from dnnlib.tflib.runtime import create_session, fetch_variables, initialize, out_of_memory
 from dnnlib.tflib.summaries import EventWriter
 
 ESTIMATE_FROM = 64  # crops
@@ -37,27 +36,31 @@ def train(
     shard: Shard,
     validation_set: ValidationSet,
     run: RunContext,
+    fixed_options: dict | None = None,
     state: TrainingState | None = None,
 ) -> Path:
     """Trains in an entered run, from the beginning or from `state`, and returns the path of the network file at the end:
     the final one, or, where abort.txt ended the training early, one of the images seen so far.
 
-    SIGINT and SIGTERM finish the step, save a state and end in KeyboardInterrupt or Terminated. Raises UserError for
-    what the user can mend (a shard that cannot be read on, a full disk).
+    fixed_options: kept in each state, for a later `--resume` to compare with. SIGINT, SIGTERM and SIGHUP finish the
+    step, save a state and end in KeyboardInterrupt or Terminated. Raises UserError for what the user can mend (a shard
+    that cannot be read on, a full disk, too little memory).
     """
     (run.run_dir / "img").mkdir(exist_ok=True)
     if state:
         state.restore_files(run.run_dir)
     with create_session() as session, contextlib.closing(EventWriter(run.run_dir)) as events, StopSignals() as stop:
-        return _Training(configuration, options, shard, validation_set, run, session, events, stop).carry_out(state)
+        training = _Training(configuration, options, shard, validation_set, run, fixed_options, session, events, stop)
+        return training.carry_out(state)
 
 
 class _Training:
     """One run: its graph and session, and what happens after each step."""
 
-    def __init__(self, configuration, options, shard, validation_set, run, session, events, stop):
+    def __init__(self, configuration, options, shard, validation_set, run, fixed_options, session, events, stop):
         self._configuration, self._options, self._shard = configuration, options, shard
         self._validation_set, self._run, self._session, self._events, self._stop = validation_set, run, session, events, stop
+        self._fixed_options = fixed_options or {}
         o = options
         self._graph = build_training_graph(configuration, o.minibatch_size, o.train_resolution, o.seed)
         self._evaluation = EvaluationGraph(configuration, reuse=True)
@@ -79,7 +82,7 @@ class _Training:
             if not state.reported and not self._after_step(state.images - minibatch_size):
                 return self._save_network(state.images - minibatch_size)
         feed = batches(self._crops, minibatch_size, self._saved_images, self._last)
-        with Prefetch(feed) as ahead, tqdm(total=self._last, unit="image", disable=None, leave=False) as bar:
+        with Prefetch(feed) as ahead, progress_bar(self._last, self._saved_images) as bar:
             for batch in ahead:
                 n = int(batch.numbers[0])
                 statistics = self._step(n, batch)
@@ -99,13 +102,14 @@ class _Training:
             graph.learning_rate: learning_rate(n, o.num_iter, o.learning_rate),
             graph.exponent: loss_exponent(n, o.num_iter),
         }
-        _, statistics = self._session.run([graph.train_op, graph.statistics], feed)
+        with out_of_memory("lower --minibatch-size or --train-resolution"):
+            _, statistics = self._session.run([graph.train_op, graph.statistics], feed)
         self._report.add(statistics)
         if self._report.skipped_in_a_row >= o.max_skips:
             raise UserError(
                 f"the training has diverged: {o.max_skips} steps in a row had no finite gradients (--max-skips); "
                 f"the last state in {self._run.run_dir} is of {self._saved_images} images; "
-                "try a lower --learning-rate, another --seed, or a larger --minibatch-size"
+                "start anew with a lower --learning-rate, another --seed, or a larger --minibatch-size"
             )
         return statistics
 
@@ -145,17 +149,17 @@ class _Training:
         last = len(self._validation_set.paths) - 1
 
         def on_picture(index: int, denoised: Denoised) -> None:
+            self._stop_if_requested(n, reported=False)
             if index == last:
                 denoised.export(self._run.run_dir / "img", n, "jpg")
                 self._events.image(n, "noisy, mean, posterior mean, std, clean", denoised.strip())
-            self._stop_if_requested(n, reported=False)
 
         return self._evaluation.validate(self._session, self._validation_set, on_picture=on_picture)
 
     def _save_state(self, images: int, reported: bool) -> None:
         sizes = {path.name: path.stat().st_size for path in growing_files(self._run.run_dir)}
         variables = fetch_variables(self._session, trainable=False)
-        options = self._options.determining(self._configuration.name, self._shard.fingerprint())
+        options = self._fixed_options
         TrainingState(images, reported, variables, self._report.as_json(), options, sizes).save(self._run.run_dir)
         self._saved_images, self._saved_at = images, time.monotonic()
 

@@ -44,7 +44,11 @@ class TrainingState(NamedTuple):
             ) from error
 
     def restore_files(self, run_dir: Path) -> None:
-        """Cuts the growing files back to where they were, so that nothing stands there twice; later ones are removed."""
+        """Cuts the growing files back to where they were, so that nothing stands there twice; what is later is removed."""
+        for path in [*_states(run_dir), *run_dir.glob(".training-state-*.tmp")]:
+            match = _NAME.fullmatch(path.name)
+            if match is None or int(match[1]) > self.images:  # damaged, or left by a killed process
+                path.unlink(missing_ok=True)
         for path in growing_files(run_dir):
             if path.name not in self.files:
                 path.unlink()
@@ -71,6 +75,10 @@ def load_newest_state(run_dir: Path) -> TrainingState:
             print(f"Warning: {path} is left aside: {one_line(error)}")
     found = f"none of its {len(states)} states can be read" if states else "it holds no training state"
     raise UserError(f"--resume {run_dir}: {found}; start the run anew without --resume")
+
+
+def has_states(run_dir: Path) -> bool:
+    return bool(_states(run_dir))
 
 
 def remove_states(run_dir: Path) -> None:

@@ -12,7 +12,7 @@ from dnnlib.denoising.images import to_uint8, write_image
 from dnnlib.denoising.metrics import psnr
 from dnnlib.denoising.model import build_model
 from dnnlib.denoising.validation_set import ValidationSet
-from dnnlib.tflib.runtime import tf
+from dnnlib.tflib.runtime import out_of_memory, tf
 
 STD_WHITE = 10.0 / 255.0  # the net std that an exported picture shows as white
 
@@ -67,7 +67,8 @@ class EvaluationGraph:
     def denoise(self, session, noisy: np.ndarray, parameter: float) -> list[np.ndarray]:
         """noisy [H,W,C], a square of a multiple of 32 -> mean, posterior mean [H,W,C], net std [H,W]."""
         feed = {self._noisy: noisy[None], self._parameter: np.full([1, 1, 1, 1], parameter)}
-        return [x[0] for x in session.run(self._fetches, feed)]
+        with out_of_memory("the pictures are too large for this device; crop them"):
+            return [x[0] for x in session.run(self._fetches, feed)]
 
     def validate(
         self,

@@ -1,5 +1,6 @@
-"""SIGINT and SIGTERM as a request: the work goes on to the next safe point, and stops there."""
+"""SIGINT, SIGTERM and SIGHUP as a request: the work goes on to the next safe point, and stops there."""
 
+import contextlib
 import os
 import signal
 from types import FrameType
@@ -10,14 +11,16 @@ from dnnlib.errors import Terminated
 class StopSignals:
     """A context manager; within it the first signal only sets `requested`, and a second one ends the process at once.
 
-    Call `raise_if_requested` at a safe point: KeyboardInterrupt for SIGINT (exit 130), Terminated for SIGTERM (exit 143).
+    Call `raise_if_requested` at a safe point: KeyboardInterrupt for SIGINT (exit 130), Terminated for the others (exit 143).
     """
 
     def __init__(self):
         self.requested: int | None = None  # number of the signal
 
     def __enter__(self) -> "StopSignals":
-        self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+        heard = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]  # nohup stays in force
+        self._before = {number: signal.signal(number, self._handle) for number in heard}
         return self
 
     def __exit__(self, *_) -> None:
@@ -26,9 +29,11 @@ class StopSignals:
 
     def raise_if_requested(self) -> None:
         if self.requested is not None:
-            raise Terminated if self.requested == signal.SIGTERM else KeyboardInterrupt
+            raise KeyboardInterrupt if self.requested == signal.SIGINT else Terminated
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self.requested is not None:
             os._exit(128 + number)
         self.requested = number
+        with contextlib.suppress(OSError):
+            os.write(2, b"\nStopping after this step; once more ends it at once.\n")

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from dnnlib.errors import UserError
+
 # Lines of TensorFlow, absl and oneDNN that say nothing a user could act on. Everything else is passed on.
 _CHATTER = re.compile(
     rb"^(WARNING: All log messages before absl"
@@ -66,6 +68,15 @@ def create_session(graph=None):
     config.graph_options.rewrite_options.remapping = rewriter_config_pb2.RewriterConfig.OFF
     with quiet_start():
         return tf.Session(graph=graph, config=config)
+
+
+@contextlib.contextmanager
+def out_of_memory(remedy: str) -> Iterator[None]:
+    """Turns TensorFlow's error about memory, within, into a UserError with the remedy."""
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError:
+        raise UserError(f"out of memory: {remedy}") from None
 
 
 def initialize(session, values: Mapping[str, np.ndarray]) -> None:
