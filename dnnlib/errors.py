@@ -20,6 +20,9 @@ def one_line(error: BaseException) -> str:
 
 def run_script(main: Callable[[], None]) -> None:
     """Calls a script's `main`. A UserError ends as `Error: <line>` and 1, SIGINT as 130, SIGTERM as 143."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # names of files need not be what the terminal can show
+            stream.reconfigure(errors="backslashreplace")
     try:
         main()
         if sys.stdout:  # None where the shell closed it

@@ -7,6 +7,7 @@ from dnnlib.denoising.architecture import STRIDE
 from dnnlib.denoising.noise_estimate import PATCH
 from dnnlib.errors import UserError
 
+LARGEST_MINIBATCH = 1024  # each image has ops of its own in the graph
 NEWEST = "the newest"  # stands for `--resume` without a directory
 NOISE_INITS = ("zero", "estimate")
 FREE_ON_RESUME = ("max_skips", "print_interval", "eval_interval", "snapshot_every", "state_interval", "state_minutes")
@@ -41,8 +42,9 @@ class TrainingOptions:
         at_least |= {"snapshot_every": 0, "seed": 0, "state_interval": 1, "max_skips": 1}
         for name, least in at_least.items():
             value = getattr(self, name)
-            if not least <= value < 2**63:
-                raise UserError(f"--{name.replace('_', '-')} {value}: must be {least} or more")
+            most = LARGEST_MINIBATCH if name == "minibatch_size" else 2**63 - 1
+            if not least <= value <= most:
+                raise UserError(f"--{name.replace('_', '-')} {value}: must be from {least} to {most}")
         if self.noise_init not in NOISE_INITS:
             raise UserError(f"--noise-init {self.noise_init}: must be {' or '.join(NOISE_INITS)}")
         if self.noise_init == "estimate" and self.train_resolution < PATCH:

@@ -150,6 +150,9 @@ def _complete_lines(pending: tuple[str, bool], text: str) -> tuple[list[str], tu
 class Tee:
     """Stands in for sys.stdout or sys.stderr: passes everything on, line-flushed, and copies it into a RunLog.
 
+    A run with a log does not die of its terminal: when nobody reads on (`| head`, a Ctrl-C that ended `| tee` too), the
+    text goes to the log alone.
+
     Everything but writing (`isatty`, `fileno`, `encoding`, ...) is the wrapped stream's own.
     """
 
@@ -157,12 +160,15 @@ class Tee:
         self._stream = stream
         self._log = log
         self._number = number
+        self._broken = False
 
     def write(self, text: str) -> int:
-        try:
-            self._pass_on(text)
-        finally:  # a closed pipe must not keep the text from the log
-            self._log.write(self._number, text)
+        if not self._broken:
+            try:
+                self._pass_on(text)
+            except BrokenPipeError:
+                self._broken = True
+        self._log.write(self._number, text)
         return len(text)
 
     def writelines(self, lines) -> None:
@@ -170,7 +176,8 @@ class Tee:
             self.write(line)
 
     def flush(self) -> None:
-        self._stream.flush()
+        if not self._broken:
+            self._stream.flush()
 
     def __getattr__(self, name: str):
         return getattr(self._stream, name)
