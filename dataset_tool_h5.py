@@ -2,7 +2,6 @@
 """Makes a training shard (HDF5) out of a folder of pictures."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 from dnnlib.command_line import CommandLine
@@ -27,7 +26,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     from dnnlib.denoising.shard_writer import write_shard  # late: --help shall not wait for h5py
 
-    sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be text
     write_shard(options.input_dir, options.out, options.max_files)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from dnnlib.denoising.images import list_images, read_image, write_image
+from dnnlib.denoising.run_name import network_file_name
 from dnnlib.errors import UserError, run_script
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,7 +35,7 @@ def main() -> None:
     call("dataset_tool_h5.py", f"--input-dir={SAMPLES / 'train'}", f"--out={shard}")
     validation = [f"--validation-set={SAMPLES / 'eval'}", f"--result-dir={RESULTS}"]
     train = ["selfsupervised_denoising.py", f"--train={CONFIGURATION}", f"--train-h5={shard}", *TRAINING, *validation]
-    network = newest(call(*train, folder=RESULTS), f"network-final-{CONFIGURATION}.pickle")
+    network = call(*train, folder=RESULTS) / network_file_name(None, CONFIGURATION)
     evaluated = call("selfsupervised_denoising.py", f"--eval={network}", *validation, folder=RESULTS / "_eval")
     scores = json.loads((evaluated / "stats.jsonl").read_text().splitlines()[-1])
     picture = compare(evaluated / "img", RESULTS / "comparison.png")
@@ -51,13 +52,6 @@ def call(script: str, *options: str, folder: Path | None = None) -> Path | None:
     if status:
         raise UserError(f"the demo's step {script} ended with status {status}; what it printed says why")
     return max(folder.glob("[0-9]*-*")) if folder else None
-
-
-def newest(run_dir: Path, name: str) -> Path:
-    path = run_dir / name
-    if not path.is_file():
-        raise UserError(f"the demo's training left no {path}")
-    return path
 
 
 def compare(exported: Path, path: Path) -> Path:

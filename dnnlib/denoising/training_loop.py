@@ -58,7 +58,7 @@ class _Training:
     """One run: its graph and session, and what happens after each step."""
 
     def __init__(self, configuration, options, shard, validation_set, run, fixed_options, session, events, stop):
-        self._configuration, self._options, self._shard = configuration, options, shard
+        self._configuration, self._options = configuration, options
         self._validation_set, self._run, self._session, self._events, self._stop = validation_set, run, session, events, stop
         self._fixed_options = fixed_options or {}
         o = options
@@ -159,8 +159,8 @@ class _Training:
     def _save_state(self, images: int, reported: bool) -> None:
         sizes = {path.name: path.stat().st_size for path in growing_files(self._run.run_dir)}
         variables = fetch_variables(self._session, trainable=False)
-        options = self._fixed_options
-        TrainingState(images, reported, variables, self._report.as_json(), options, sizes).save(self._run.run_dir)
+        report = self._report.as_json()
+        TrainingState(images, reported, variables, report, self._fixed_options, sizes).save(self._run.run_dir)
         self._saved_images, self._saved_at = images, time.monotonic()
 
     def _save_network(self, n: int | None) -> Path:
