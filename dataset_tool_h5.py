@@ -22,11 +22,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--out", required=True, metavar="FILE", help="shard to write; an old file is replaced when the new one is complete"
     )
     parser.add_argument("--max-files", type=int, metavar="N", help="use the first N pictures of right size (default: all)")
+    parser.add_argument("--workers", type=int, metavar="N", help="pictures decoded at a time (default: one a core)")
     options = parser.parse_args(arguments)
 
     from dnnlib.denoising.shard_writer import write_shard  # late: --help shall not wait for h5py
 
-    write_shard(options.input_dir, options.out, options.max_files)
+    write_shard(options.input_dir, options.out, options.max_files, options.workers)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,16 @@
 """Runs our programs as processes, as a user does."""
 
 import contextlib
+import fcntl
 import os
+import pty
 import re
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 from pathlib import Path
 
@@ -56,6 +60,22 @@ class Program:
 
 def run(place: Path, script: str, arguments: str) -> Program:
     return Program(place, script, arguments).ended()
+
+
+def run_on_terminal(command: list, place: Path) -> tuple[int, str, str]:
+    """With stderr on a terminal -> exit status, what went to stdout, what went to the terminal."""
+    ours, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, 150, 0, 0))
+    with tempfile.TemporaryFile() as out:
+        process = subprocess.Popen(list(map(str, command)), cwd=place, stdin=subprocess.DEVNULL, stdout=out, stderr=terminal)
+        os.close(terminal)
+        shown = b""
+        with contextlib.suppress(OSError):  # how a terminal ends
+            while piece := os.read(ours, 1 << 16):
+                shown += piece
+        os.close(ours)
+        status = process.wait(LIMIT)
+        return status, os.pread(out.fileno(), 1 << 20, 0).decode(), shown.decode()
 
 
 @contextlib.contextmanager

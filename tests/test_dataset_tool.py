@@ -14,11 +14,13 @@ import h5py
 import numpy as np
 import pytest
 from PIL import Image
+from programs import run_on_terminal
 
 import dataset_tool_h5
 from dnnlib.command_line import CommandLine
-from dnnlib.denoising import shard_writer
-from dnnlib.denoising.shard_writer import find_pictures, write_shard
+from dnnlib.denoising import picture_search, shard_writer
+from dnnlib.denoising.picture_search import find_pictures
+from dnnlib.denoising.shard_writer import write_shard
 from dnnlib.errors import UserError
 
 TOOL = Path(__file__).parent.parent / "dataset_tool_h5.py"
@@ -191,7 +193,7 @@ def test_links_are_followed_once(tmp_path):
     for name in ("back", "again"):  # with each other they would make 2 to the power of 40 ways
         (tmp_path / "in" / "sub" / name).symlink_to(tmp_path / "in")
     (tmp_path / "in" / "sub" / "link").symlink_to(tmp_path / "outside")
-    walk = itertools.islice(shard_writer._walk(str(tmp_path / "in"), set()), 10)
+    walk = itertools.islice(picture_search._walk(str(tmp_path / "in"), set()), 10)
     assert sorted(os.path.relpath(path, tmp_path) for path in walk) == ["in/a.png", "in/sub/b.png", "in/sub/link/c.png"]
 
 
@@ -239,6 +241,8 @@ WRONG_USE = [
     ("--input-dir IN", "the following arguments are required: --out"),
     ("--input-dir IN --out OUT --max-files 0", "--max-files must be at least 1, not 0"),
     ("--input-dir IN --out OUT --max-files x", "--max-files: invalid int value: 'x'"),
+    ("--input-dir IN --out OUT --workers 0", "--workers must be from 1 to 256, not 0"),
+    ("--input-dir IN --out OUT --workers 257", "--workers must be from 1 to 256, not 257"),
     ("--input-dir IN --out OUT --max-file 3", "unrecognized arguments: --max-file 3; did you mean --max-files?"),
     ("--input-dir TMP/none --out OUT", "--input-dir: there is no folder TMP/none"),
     ("--input-dir IN/a.png --out OUT", "--input-dir: IN/a.png is not a folder"),
@@ -351,6 +355,48 @@ def test_interrupt_leaves_nothing(tmp_path, out):
     assert left_in(out.parent) == []
 
 
+def test_any_number_of_workers_writes_the_same_file_and_statistics(tmp_path, out, capsys):
+    folder = tmp_path / "in"
+    for i in range(60):
+        picture(folder / f"{i}.png", *RNG.integers(254, 300, 2))
+    for i in range(0, 60, 7):
+        content = (folder / f"{i}.png").read_bytes()
+        (folder / f"{i}.png").write_bytes(content[: RNG.integers(len(content))])
+    for most in (None, 20):
+        results = []
+        for workers in (1, 2, 7):
+            statistics = write_shard(str(folder), out, most, workers)
+            results.append((out.read_bytes(), statistics, capsys.readouterr().out))
+        assert results[0] == results[1] == results[2]
+        assert statistics.unreadable > 0 and statistics.wrong_size > 0
+
+
+def test_a_second_run_clears_up_after_a_killed_one(tmp_path, out):
+    many_pictures(tmp_path / "in", 3000)
+    picture(tmp_path / "few" / "a.png")
+    command = [sys.executable, str(TOOL), "--input-dir", str(tmp_path / "in"), "--out", str(out)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        while not process.stdout.readline().startswith("1/3000: "):
+            assert process.poll() is None
+        (mine,) = left_in(out.parent)
+        write_shard(str(tmp_path / "few"), out)
+        assert left_in(out.parent) == [mine, "shard.h5"]  # not while the other one is still at work
+        process.kill()
+        process.communicate(timeout=30)
+    assert left_in(out.parent) == [mine, "shard.h5"] and len(read_shard(out)) == 1
+    write_shard(str(tmp_path / "few"), out)
+    assert left_in(out.parent) == ["shard.h5"]
+
+
+def test_progress_on_a_terminal(tmp_path, out):
+    for i in range(3):
+        picture(tmp_path / "in" / f"{i}.png")
+    status, text, bar = run_on_terminal([sys.executable, TOOL, "--input-dir", tmp_path / "in", "--out", out], tmp_path)
+    assert status == 0
+    assert re.findall(r"^\d/3: ", text, re.MULTILINE) == ["1/3: ", "2/3: ", "3/3: "] and "\r" not in text
+    assert re.search(r"\r.*0/3 \[.*image/s\]", bar) and bar.rstrip(" ").endswith("\r")  # it is gone in the end
+
+
 def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path, out):
     many_pictures(tmp_path / "in", 150)
     script = (
@@ -362,11 +408,3 @@ def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path, out):
     done = subprocess.run(command, capture_output=True, text=True, cwd=TOOL.parent, timeout=60)
     grown = int(done.stdout.splitlines()[-1]) * (1 if sys.platform == "darwin" else 1024)
     assert grown < 20e6  # the other 130 pictures are 102 MB
-
-
-def test_decoding_is_lazy(monkeypatch):
-    read = []
-    monkeypatch.setattr(shard_writer, "read_image", lambda path: read.append(path) or np.zeros((1, 1, 3), np.uint8))
-    pictures = shard_writer.decoded([shard_writer.Candidate("a", "RGB"), shard_writer.Candidate("b", "RGB")])
-    assert read == []
-    assert next(pictures)[0].path == "a" and read == ["a"]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from material import random_images, write_bare_shard, write_picture
+from programs import run_on_terminal
 
 from dnnlib.tflib.runtime import tf
 
@@ -35,15 +36,21 @@ def place(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def undisturbed(place) -> Path:
-    process = start(place, "undisturbed")
-    output, _ = process.communicate(timeout=LIMIT)
-    assert process.returncode == 0, output
-    return run_dir(place, "undisturbed")
+    """Its stderr is a terminal: there is a progress bar, which the others lack."""
+    status, text, bar = run_on_terminal(command("undisturbed"), place)
+    assert status == 0, text + bar
+    assert re.search(r"\r.*\d+/60 \[\d+:\d+<.*image/s, loss=.*psnr=.*\]", bar)
+    folder = run_dir(place, "undisturbed")
+    assert "image/s" not in text + (folder / "log.txt").read_text()
+    return folder
+
+
+def command(results: str, *more: str) -> list[str]:
+    return [sys.executable, str(PROGRAM), *OPTIONS.split(), "--result-dir", results, *more]
 
 
 def start(place: Path, results: str, *more: str) -> subprocess.Popen:
-    command = [sys.executable, str(PROGRAM), *OPTIONS.split(), "--result-dir", results, *more]
-    return subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(command(results, *more), cwd=place, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def run_dir(place: Path, results: str) -> Path:

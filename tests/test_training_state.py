@@ -7,7 +7,7 @@ import pytest
 
 from dnnlib.denoising.options import FREE_ON_RESUME, NEWEST, TrainingOptions
 from dnnlib.denoising.resume import find_run, load_resumable
-from dnnlib.denoising.training_state import TrainingState, growing_files, load_newest_state
+from dnnlib.denoising.training_state import TrainingState, load_newest_state, settled_sizes
 from dnnlib.errors import UserError
 
 OPTIONS = TrainingOptions(num_iter=100).determining("gauss25-n2c", "f00d", "kodak")
@@ -69,7 +69,7 @@ def test_growing_files_are_cut_back(tmp_path):
     (tmp_path / "stats.jsonl").write_text("one\n")
     (tmp_path / "events.out.tfevents.1.host").write_text("event")
     (tmp_path / "log.txt").write_text("said")
-    sizes = {path.name: path.stat().st_size for path in growing_files(tmp_path)}
+    sizes = settled_sizes(tmp_path)
     assert sizes == {"stats.jsonl": 4, "events.out.tfevents.1.host": 5}
     with open(tmp_path / "stats.jsonl", "a") as file:
         file.write("two\n")

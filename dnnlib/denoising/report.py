@@ -1,21 +1,15 @@
 """The statistics of a training: averages since the last line, printed, and recorded for machines and TensorBoard."""
 
-import sys
 import time
 
 import numpy as np
-from tqdm import tqdm
 
 from dnnlib.denoising.validation import Scores
+from dnnlib.progress import say
 from dnnlib.submission.run_context import RunContext
 from dnnlib.tflib.summaries import EventWriter
 
 _AVERAGED = ("loss", "train_psnr", "train_psnr_pme", "std_net", "std_noise")
-
-
-def progress_bar(total: int, initial: int = 0) -> tqdm:
-    """Of images, on stderr where that is a terminal."""
-    return tqdm(total=total, initial=initial, unit="image", disable=None if sys.stderr else True, leave=False)
 
 
 class Report:
@@ -48,7 +42,7 @@ class Report:
         text = f"{n:8d}: time={seconds:6.2f}, " + ", ".join(f"{key}={value:8.4f}" for key, value in means.items())
         if self._skipped:
             text += f", skipped={self._skipped}"
-        tqdm.write(text)
+        say(text)
         record = {**means, "learning_rate": rate, "skipped": self._skipped}
         self._run.append_stats({"n": n, "time": seconds, **record})
         self._events.scalars(n, record)

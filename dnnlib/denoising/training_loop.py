@@ -11,16 +11,17 @@ from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.network_configuration import to_network
 from dnnlib.denoising.noise_estimate import estimate_sigma, raw_noise_parameter
 from dnnlib.denoising.options import TrainingOptions
-from dnnlib.denoising.report import Report, progress_bar
+from dnnlib.denoising.report import Report
 from dnnlib.denoising.run_name import network_file_name
 from dnnlib.denoising.schedule import learning_rate, loss_exponent
 from dnnlib.denoising.shard import Shard
 from dnnlib.denoising.training_data import Batch, Crops, Prefetch, batches
 from dnnlib.denoising.training_graph import build_training_graph
-from dnnlib.denoising.training_state import TrainingState, growing_files, remove_states
+from dnnlib.denoising.training_state import TrainingState, remove_states, settled_sizes
 from dnnlib.denoising.validation import Denoised, EvaluationGraph, Scores
 from dnnlib.denoising.validation_set import ValidationSet
 from dnnlib.errors import UserError
+from dnnlib.progress import progress_bar
 from dnnlib.submission.run_context import RunContext
 from dnnlib.submission.signals import StopSignals
 from dnnlib.tflib.network import save_network
@@ -82,7 +83,7 @@ class _Training:
             if not state.reported and not self._after_step(state.images - minibatch_size):
                 return self._save_network(state.images - minibatch_size)
         feed = batches(self._crops, minibatch_size, self._saved_images, self._last)
-        with Prefetch(feed) as ahead, progress_bar(self._last, self._saved_images) as bar:
+        with Prefetch(feed) as ahead, progress_bar(self._last, "image", self._saved_images) as bar:
             for batch in ahead:
                 n = int(batch.numbers[0])
                 statistics = self._step(n, batch)
@@ -157,7 +158,7 @@ class _Training:
         return self._evaluation.validate(self._session, self._validation_set, on_picture=on_picture)
 
     def _save_state(self, images: int, reported: bool) -> None:
-        sizes = {path.name: path.stat().st_size for path in growing_files(self._run.run_dir)}
+        sizes = settled_sizes(self._run.run_dir)
         variables = fetch_variables(self._session, trainable=False)
         report = self._report.as_json()
         TrainingState(images, reported, variables, report, self._fixed_options, sizes).save(self._run.run_dir)

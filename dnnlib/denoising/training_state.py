@@ -49,14 +49,24 @@ class TrainingState(NamedTuple):
             match = _NAME.fullmatch(path.name)
             if match is None or int(match[1]) > self.images:  # damaged, or left by a killed process
                 path.unlink(missing_ok=True)
-        for path in growing_files(run_dir):
+        for path in _growing_files(run_dir):
             if path.name not in self.files:
                 path.unlink()
             elif path.stat().st_size > self.files[path.name]:
                 os.truncate(path, self.files[path.name])
 
 
-def growing_files(run_dir: Path) -> list[Path]:
+def settled_sizes(run_dir: Path) -> dict[str, int]:
+    """Sizes in bytes of the growing files, by name; so much of them has reached the disk and outlives a power cut."""
+    sizes = {}
+    for path in _growing_files(run_dir):
+        with open(path, "rb") as file:
+            sizes[path.name] = os.fstat(file.fileno()).st_size
+            os.fsync(file.fileno())
+    return sizes
+
+
+def _growing_files(run_dir: Path) -> list[Path]:
     """The statistics and TensorBoard's events: files in which each step must stand once."""
     return sorted([*run_dir.glob("stats.jsonl"), *run_dir.glob("events.out.tfevents.*")])
 

@@ -1,0 +1,39 @@
+"""A map over several threads that keeps the order, and does not run far ahead of its reader."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+_In, _Out = TypeVar("_In"), TypeVar("_Out")
+
+_AHEAD = 4  # results a worker, so that a slow one does not hold up the others
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def ordered_map(function: Callable[[_In], _Out], items: Iterable[_In], workers: int) -> Iterator[_Out]:
+    """function(item) for each item, in order. At most 4 * workers results wait; `items` is read in the caller's thread.
+
+    With one worker nothing runs ahead: each item is read and worked on when its result is asked for. What the function
+    raises is raised in its turn. Threads pay where the function leaves the interpreter: decoding pictures, reading files.
+    """
+    if workers == 1:
+        yield from map(function, items)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        waiting = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > _AHEAD * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
