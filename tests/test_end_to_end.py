@@ -156,7 +156,9 @@ def test_the_run_directory(place, runs):
     assert (folder / "log.txt").read_text() == runs["one"].stdout
     assert ended(folder) == "finished"
     assert [path.name for path in (place / "one").iterdir()] == [folder.name]  # no reservation, no check left
-    options = json.loads((folder / "training_options.json").read_text())["options"]
+    resolved = json.loads((folder / "training_options.json").read_text())
+    assert resolved["device"]
+    options = resolved["options"]
     wanted = {"train": NAME, "num_iter": 40, "minibatch_size": 4, "train_resolution": 32, "snapshot_every": 20, "seed": 3}
     assert options | wanted == options
 

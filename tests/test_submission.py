@@ -191,10 +191,11 @@ def test_statistics_that_are_not_json_are_a_bug(tmp_path):
 
 
 def test_options(tmp_path):
-    with enter(tmp_path, learning_rate=3e-4, dataset_dir=Path("data sets")) as run:
+    with enter(tmp_path, learning_rate=3e-4, dataset_dir=Path("data sets")):
         text = (tmp_path / "options.txt").read_text()
         assert re.search(r"^  learning_rate: +0.0003\n  dataset_dir: +data sets$", text, re.MULTILINE)
-        run.write_options({"train_h5": "a\nseed: 5", "minibatch": np.int64(4), "resume": None, "sizes": (1, 2)})
+    with enter(tmp_path, train_h5="a\nseed: 5", minibatch=np.int64(4), resume=None, sizes=(1, 2)) as run:
+        run.write_options(device="a card")
     data = json.loads((tmp_path / "training_options.json").read_text())
     assert data["options"] == {"train_h5": "a\nseed: 5", "minibatch": 4, "resume": None, "sizes": [1, 2]}
     assert data["task"] == "train gauss25-n2c"
@@ -204,17 +205,12 @@ def test_options(tmp_path):
     assert data["cpu_count"] == os.cpu_count()
     assert data["command_line"] == sys.orig_argv
     assert data["host"]
+    assert data["device"] == "a card"
     text = (tmp_path / "options.txt").read_text()
     lines = [" ".join(line.split()) for line in text.splitlines() if line.startswith("  ")]
     assert lines[:4] == [r"train_h5: 'a\nseed: 5'", "minibatch: 4", "resume: none", "sizes: 1, 2"]
     assert f"numpy: {np.__version__}" in lines
     assert (tmp_path / "training_options.json").read_text().startswith('{\n  "task": ')
-
-
-def test_options_under_another_name_and_by_default(tmp_path):
-    with enter(tmp_path, seed=7) as run:
-        run.write_options(name="evaluation_options.json")
-    assert json.loads((tmp_path / "evaluation_options.json").read_text())["options"] == {"seed": 7}
 
 
 def git(folder, *arguments):

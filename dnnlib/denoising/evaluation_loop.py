@@ -3,12 +3,12 @@
 import numpy as np
 
 from dnnlib.denoising.configuration import Configuration
-from dnnlib.denoising.report import progress_bar
 from dnnlib.denoising.validation import Denoised, EvaluationGraph
 from dnnlib.denoising.validation_set import ValidationSet
+from dnnlib.progress import progress_bar
 from dnnlib.submission.run_context import RunContext
 from dnnlib.tflib.network import Network
-from dnnlib.tflib.runtime import create_session, initialize
+from dnnlib.tflib.runtime import create_session, device_name, initialize
 
 
 def evaluate(network: Network, configuration: Configuration, validation_set: ValidationSet, run: RunContext) -> float:
@@ -18,10 +18,8 @@ def evaluate(network: Network, configuration: Configuration, validation_set: Val
     images_dir = run.run_dir / "img"
     images_dir.mkdir(exist_ok=True)
     evaluation = EvaluationGraph(configuration)
-    with (
-        create_session() as session,
-        progress_bar(count * passes) as bar,
-    ):
+    with create_session() as session, progress_bar(count * passes, "image") as bar:
+        run.write_options(device=device_name())
         initialize(session, network.variables)
 
         def on_picture(index: int, denoised: Denoised) -> None:

@@ -25,7 +25,7 @@ from dnnlib.progress import progress_bar
 from dnnlib.submission.run_context import RunContext
 from dnnlib.submission.signals import StopSignals
 from dnnlib.tflib.network import save_network
-from dnnlib.tflib.runtime import create_session, fetch_variables, initialize, out_of_memory
+from dnnlib.tflib.runtime import create_session, device_name, fetch_variables, initialize, out_of_memory
 from dnnlib.tflib.summaries import EventWriter
 
 ESTIMATE_FROM = 64  # crops
@@ -51,6 +51,7 @@ def train(
     if state:
         state.restore_files(run.run_dir)
     with create_session() as session, contextlib.closing(EventWriter(run.run_dir)) as events, StopSignals() as stop:
+        run.write_options(device=device_name())
         training = _Training(configuration, options, shard, validation_set, run, fixed_options, session, events, stop)
         return training.carry_out(state)
 

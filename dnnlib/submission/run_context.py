@@ -51,7 +51,7 @@ class RunContext:
         except OSError as error:
             raise cannot_write(error.filename or self.run_dir, error) from error
         self._write_entry()
-        self._write("options.txt", settings_text(self._settings(self._options)))
+        self._write("options.txt", settings_text(self._settings()))
         self._log = RunLog(self.run_dir / "log.txt")
         self._streams = sys.stdout, sys.stderr
         # A stream is None where the shell closed it (`>&-`); then there is nothing to print on either.
@@ -93,18 +93,18 @@ class RunContext:
         with self._stats_lock, LineFile(self.run_dir / "stats.jsonl") as file:
             file.append(line)
 
-    def write_options(self, options: dict | None = None, name: str = "training_options.json") -> None:
-        """Writes the options (default: those given at the beginning) as JSON to `name`, and as text to `options.txt`.
+    def write_options(self, **facts) -> None:
+        """Writes the options as JSON to `training_options.json`, and as text to `options.txt`.
 
-        The JSON object has `options` and, about this process, `packages`, `host`, `cpu_count`, `command_line` and, where
-        the program lies in a git checkout, `git_commit`.
+        The JSON object has `options` and, about this process, `packages`, `host`, `cpu_count`, `command_line`, where
+        the program lies in a git checkout `git_commit`, and the `facts` (device=...).
         """
-        settings = self._settings(self._options if options is None else options)
-        self._write(name, settings_json(settings))
+        settings = self._settings(**facts)
+        self._write("training_options.json", settings_json(settings))
         self._write("options.txt", settings_text(settings))
 
-    def _settings(self, options: dict) -> dict:
-        return {"task": self._task, "options": options, **environment()}
+    def _settings(self, **facts) -> dict:
+        return {"task": self._task, "options": self._options, **environment(), **facts}
 
     def _how_it_ended(self, failure: BaseException | None) -> str:
         if failure is None:

@@ -6,6 +6,7 @@ Importing this module imports TensorFlow (some seconds). Every module that needs
 
 import contextlib
 import os
+import platform
 import re
 import sys
 import tempfile
@@ -68,6 +69,17 @@ def create_session(graph=None):
     config.graph_options.rewrite_options.remapping = rewriter_config_pb2.RewriterConfig.OFF
     with quiet_start():
         return tf.Session(graph=graph, config=config)
+
+
+def device_name() -> str:
+    """What the work is done on, as its maker calls it: the first GPU, or else the CPU."""
+    for gpu in tf.config.list_physical_devices("GPU"):
+        return tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+        for line in file:
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 @contextlib.contextmanager
