@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 import pytest
+from graphs import compute
 from material import smooth_picture
 
 from config.configurations import CONFIGURATIONS
@@ -186,6 +187,14 @@ def test_the_statistics_are_those_of_the_batch(inside):
     }
     assert statistics == pytest.approx(expected, rel=1e-4)
     assert np.std(found["net_std"]) > 0 and np.std(found["noise_std"]) > 0
+
+
+def test_an_image_without_any_error_does_not_make_the_mean_infinite():
+    one = np.full([1, 8, 8, 3], 0.5, np.float32)
+    other = one + np.float32(10 / 255)
+    images, references = np.concatenate([one, one]), np.concatenate([one, other])
+    value = compute(training_graph._mean_psnr, images, references)
+    assert value == pytest.approx((108.13 + psnr(one, other)) / 2, abs=0.01)
 
 
 @pytest.mark.parametrize("name", ["gauss25-n2c", "impulse50-n2c", "gauss25-n2n", "impulse50-n2n", "gauss25-blindspot_mean"])

@@ -49,7 +49,11 @@ def build_training_graph(configuration: Configuration, minibatch_size: int, crop
 
 
 def _mean_psnr(images, references):
-    """`metrics.psnr`, image by image [N,H,W,C], averaged: scalar in dB."""
+    """`metrics.psnr`, image by image [N,H,W,C], averaged: scalar in dB.
+
+    Equal images (a black crop under Poisson noise has none) count as 108 dB, for infinity would outweigh all others.
+    """
     a, b = (tf.floor(tf.clip_by_value(255.0 * x + 0.5, 0.0, 255.0)) for x in (images, references))
     errors = tf.reduce_mean((a - b) ** 2, axis=[1, 2, 3])
+    errors = tf.maximum(errors, 1e-6)
     return tf.reduce_mean(10.0 * (tf.log(255.0**2 / errors) / tf.log(10.0)))
