@@ -4,6 +4,7 @@
 import argparse
 import dataclasses
 import difflib
+import os
 
 from config.configurations import CONFIGURATIONS
 from config.validation_sets import VALIDATION_SETS
@@ -11,6 +12,7 @@ from dnnlib.command_line import CommandLine
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.options import NEWEST, TrainingOptions
 from dnnlib.errors import UserError, run_script
+from dnnlib.tflib.layout import Layout, layout_from
 
 FIELDS = ("noise_style", "pipeline", "noise_params", "diagonal", "channels")
 PUBLISHED = {Configuration(*map(row.get, FIELDS)).name: row for row in CONFIGURATIONS}
@@ -54,6 +56,16 @@ def command_line() -> CommandLine:
     )
     run.add_argument("-n", "--dry-run", action="store_true", help="print the resolved options and the run's name, and stop")
 
+    devices = parser.add_argument_group("devices (default: all GPUs of this machine, or else its CPU)")
+    devices.add_argument("--num-gpus", metavar="N", type=int, help="GPUs to use; 0: the CPU")
+    devices.add_argument("--cpu-devices", metavar="N", type=int, help="split the CPU into so many devices, for tests")
+    devices.add_argument("--workers", metavar="HOST:PORT,...", help="all processes of a job (default: from TF_CONFIG)")
+    devices.add_argument("--task", metavar="K", type=int, help="which of them this is; the first, 0, is the one that writes")
+    devices.add_argument(
+        "--worker-timeout", metavar="S", type=float,
+        help=f"seconds after which a silent worker is lost, and all end with status 75 (default: {Layout.worker_timeout:g})",
+    )
+
     add_training_options(parser.add_argument_group("training (counts are of images, not steps)"))
     return parser
 
@@ -67,6 +79,7 @@ def add_training_options(group) -> None:
 
     add("--num-iter", "N", int, "length of the schedule", "the configuration's, 2000000 for most")
     add("--minibatch-size", "N", int, "images a step", f"{d.minibatch_size}")
+    add("--microbatch-size", "N", int, "of these so many at a time: less memory", "1 on a CPU, all on a GPU")
     add("--learning-rate", "RATE", float, "of Adam, at its peak", f"{d.learning_rate:g}")
     add("--train-resolution", "PX", int, "side of the crops; below 128 whole pictures suffer", f"{d.train_resolution}")
     add("--print-interval", "N", int, "images between printed lines", f"{d.print_interval}")
@@ -86,8 +99,8 @@ def main() -> None:
     if args.train and args.eval:
         raise UserError("--train and --eval do not go together: give one of them")
     if args.eval:
-        names = ("resume", *(field.name for field in dataclasses.fields(TrainingOptions)))
-        for name in names:
+        training = [field.name for field in dataclasses.fields(TrainingOptions)]
+        for name in ["resume", "workers", "task", "worker_timeout", *training]:
             if getattr(args, name) is not None:
                 raise UserError(f"--{name.replace('_', '-')} is for --train, not for --eval: leave it out")
     if args.resume == "":
@@ -98,12 +111,14 @@ def main() -> None:
 
     from dnnlib.denoising import commands  # late: it imports h5py and Pillow
 
+    environ = os.environ if args.train else {}  # TF_CONFIG names the workers of a training
+    layout = layout_from(environ, args.num_gpus, args.cpu_devices, args.workers, args.task, args.worker_timeout)
     place = commands.Place(args.dataset_dir, args.validation_set, args.result_dir, args.dry_run)
     if args.train:
-        commands.train(configuration, options, args.train_h5, args.resume, place, VALIDATION_SETS)
+        commands.train(configuration, options, args.train_h5, args.resume, place, layout, VALIDATION_SETS)
     else:
         schedules = {name: row["images"] for name, row in PUBLISHED.items()}
-        commands.evaluate(args.eval, schedules, place, VALIDATION_SETS)
+        commands.evaluate(args.eval, schedules, place, layout, VALIDATION_SETS)
 
 
 def training_options(args: argparse.Namespace) -> tuple[Configuration, TrainingOptions]:

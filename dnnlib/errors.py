@@ -6,7 +6,16 @@ from collections.abc import Callable
 
 
 class UserError(Exception):
-    """Something the user can mend: one line that names the option or file and the remedy, exit status 1."""
+    """Something the user can mend: one line that names the option or file and the remedy."""
+
+    status = 1  # the exit status
+
+
+class WorkerLost(UserError):
+    """Another worker of the job is gone; the job can go on from its last state."""
+
+    status = 75  # EX_TEMPFAIL: try again
+
 
 
 class Terminated(KeyboardInterrupt):
@@ -19,7 +28,7 @@ def one_line(error: BaseException) -> str:
 
 
 def run_script(main: Callable[[], None]) -> None:
-    """Calls a script's `main`. A UserError ends as `Error: <line>` and 1, SIGINT as 130, SIGTERM as 143."""
+    """Calls a script's `main`. A UserError ends as `Error: <line>` and its status, SIGINT as 130, SIGTERM as 143."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # names of files need not be what the terminal can show
             stream.reconfigure(errors="backslashreplace")
@@ -29,7 +38,7 @@ def run_script(main: Callable[[], None]) -> None:
             sys.stdout.flush()
     except UserError as error:
         print(f"Error: {one_line(error)}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(error.status)
     except KeyboardInterrupt as error:
         print("Interrupted.", file=sys.stderr)
         sys.exit(143 if isinstance(error, Terminated) else 130)

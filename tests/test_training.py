@@ -12,8 +12,9 @@ from dnnlib.denoising import training_graph
 from dnnlib.denoising.architecture import initial_variables
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.metrics import psnr
-from dnnlib.denoising.training_graph import build_training_graph
+from dnnlib.denoising.training_graph import STATISTICS, build_training_graph
 from dnnlib.tflib.optimizer import adam_step
+from dnnlib.tflib.replicas import Replicas
 from dnnlib.tflib.runtime import create_session, fetch_variables, initialize, tf
 
 CROP, BATCH = 32, 2
@@ -23,11 +24,11 @@ PICTURES = np.stack([smooth_picture(CROP, CROP, seed) for seed in range(BATCH)])
 class Trainer:
     """The training graph of a configuration with a session on it."""
 
-    def __init__(self, name: str, seed: int = 1, weights: int = 1):
+    def __init__(self, name: str, seed: int = 1, weights: int = 1, microbatch: int = BATCH):
         configuration = Configuration.from_name(name)
         self.channels = configuration.channels
         with tf.Graph().as_default() as graph:
-            self.graph = build_training_graph(configuration, BATCH, CROP, seed)
+            self.graph = build_training_graph(configuration, BATCH, CROP, seed, Replicas(), microbatch)
             self.session = create_session(graph)
             trainable = {v.op.name for v in tf.trainable_variables()}
             self._others = [v for v in tf.global_variables() if v.op.name not in trainable]
@@ -42,9 +43,9 @@ class Trainer:
 
     def step(self, rate: float = 1e-3, exponent: float = 1.0, pictures: np.ndarray = PICTURES) -> dict:
         """One training step; returns the statistics of its batch."""
-        _, statistics = self.session.run([self.graph.train_op, self.graph.statistics], self.feed(rate, exponent, pictures))
+        values = self.session.run(self.graph.step, self.feed(rate, exponent, pictures))
         self.n += BATCH
-        return statistics
+        return dict(zip(STATISTICS, values, strict=True))
 
     def feed(self, rate: float, exponent: float, pictures: np.ndarray) -> dict:
         return {
@@ -52,6 +53,7 @@ class Trainer:
             self.graph.images: pictures[..., : self.channels],
             self.graph.learning_rate: rate,
             self.graph.exponent: exponent,
+            self.graph.stop: 0.0,
         }
 
     def variables(self) -> dict[str, np.ndarray]:
@@ -129,7 +131,7 @@ def check_steps(name: str) -> None:
     trainer = trainer_of(name)
     steps = [trainer.step() for _ in range(3)]
     for statistics in steps:
-        assert set(statistics) == {"loss", "train_psnr", "train_psnr_pme", "std_net", "std_noise", "finite"}
+        assert statistics["stop"] == 0
         assert all(value.shape == () and np.isfinite(value) for value in statistics.values()), statistics
         assert statistics["finite"] == 1 and statistics["std_net"] >= 0 and statistics["std_noise"] >= 0
         assert 0 < statistics["train_psnr"] < 60 and 0 < statistics["train_psnr_pme"] < 60
@@ -169,13 +171,14 @@ def inside(monkeypatch):
         return model
 
     monkeypatch.setattr(training_graph, "build_model", build_model)
-    monkeypatch.setattr(training_graph, "adam_step", lambda *_, **__: (tf.no_op(), tf.constant(True)))
+    monkeypatch.setattr(training_graph, "adam_step", lambda *_: (tf.no_op(), tf.constant(True)))
     return seen
 
 
 def test_the_statistics_are_those_of_the_batch(inside):
     trainer = Trainer("poisson30-blindspot-sigma_known")
-    found, statistics = trainer.session.run([inside, trainer.graph.statistics], trainer.feed(0.0, 1.0, PICTURES))
+    found, values = trainer.session.run([inside, trainer.graph.step], trainer.feed(0.0, 1.0, PICTURES))
+    statistics = dict(zip(STATISTICS, values, strict=True))
     clean = PICTURES.astype(np.float32) / 255
     expected = {
         "loss": np.mean(found["loss"]),
@@ -184,6 +187,7 @@ def test_the_statistics_are_those_of_the_batch(inside):
         "std_net": 255 * np.mean(found["net_std"]),
         "std_noise": 255 * np.mean(found["noise_std"]),
         "finite": 1,
+        "stop": 0,
     }
     assert statistics == pytest.approx(expected, rel=1e-4)
     assert np.std(found["net_std"]) > 0 and np.std(found["noise_std"]) > 0
@@ -293,7 +297,7 @@ def test_adam_by_hand():
         x = tf.get_variable("x", [], initializer=tf.ones_initializer())
         y = tf.get_variable("y", [3], initializer=tf.ones_initializer())
         gradient, rate = tf.placeholder(tf.float32, []), tf.placeholder(tf.float32, [])
-        train_op, finite = adam_step(gradient * x + tf.reduce_sum(y), rate)
+        train_op, finite = adam_step(tf.gradients(4 * (gradient * x + tf.reduce_sum(y)), [x, y]), [x, y], 4, rate)
         session.run(tf.global_variables_initializer())
         values, taken, others = [], [], []
         for g, r in zip(gradients, rates, strict=True):
@@ -311,7 +315,7 @@ def test_the_gradients_count_and_not_the_loss():
     with tf.Graph().as_default(), create_session() as session:
         tf.get_variable("x", [], initializer=tf.zeros_initializer())
         (x,) = tf.trainable_variables()
-        train_op, finite = adam_step(tf.sqrt(x), tf.constant(0.1))
+        train_op, finite = adam_step(tf.gradients(tf.sqrt(x), [x]), [x], 1, tf.constant(0.1))
         session.run(tf.global_variables_initializer())
         assert not session.run([train_op, finite])[1]
         assert session.run(x) == 0

@@ -14,6 +14,7 @@ from dnnlib.denoising.metrics import psnr
 from dnnlib.denoising.posterior import Posterior
 from dnnlib.denoising.validation import Denoised, EvaluationGraph
 from dnnlib.denoising.validation_set import open_validation_set
+from dnnlib.tflib.replicas import Replicas
 from dnnlib.tflib.runtime import create_session, tf
 
 SIZES = [(40, 60), (64, 33)]
@@ -37,7 +38,7 @@ def validate(tmp_path, monkeypatch):
         validation_set = open_validation_set(str(tmp_path), None, VALIDATION_SETS)
         handed_out = []
         with tf.Graph().as_default():
-            graph = EvaluationGraph(Configuration.from_name(name))
+            graph = EvaluationGraph(Configuration.from_name(name), Replicas())
             with create_session() as session:
                 scores = graph.validate(session, validation_set, passes, lambda *found: handed_out.append(found))
                 again = graph.validate(session, validation_set, 1)

@@ -8,18 +8,24 @@ from dnnlib.denoising.validation_set import ValidationSet
 from dnnlib.progress import progress_bar
 from dnnlib.submission.run_context import RunContext
 from dnnlib.tflib.network import Network
-from dnnlib.tflib.runtime import create_session, device_name, initialize
+from dnnlib.tflib.replicas import Replicas
+from dnnlib.tflib.runtime import device_name, initialize
 
 
-def evaluate(network: Network, configuration: Configuration, validation_set: ValidationSet, run: RunContext) -> float:
+def evaluate(
+    network: Network, configuration: Configuration, validation_set: ValidationSet, run: RunContext,
+    replicas: Replicas | None = None,
+) -> float:
     """Evaluates in an entered run; prints the PSNRs, exports the pictures of the first pass, and returns the
-    posterior mean's average PSNR in dB."""
+    posterior mean's average PSNR in dB. replicas: of one process; None: the first device."""
     count, passes = len(validation_set.paths), validation_set.repeats
     images_dir = run.run_dir / "img"
     images_dir.mkdir(exist_ok=True)
-    evaluation = EvaluationGraph(configuration)
-    with create_session() as session, progress_bar(count * passes, "image") as bar:
-        run.write_options(device=device_name())
+    replicas = replicas or Replicas()
+    with replicas.scope():
+        evaluation = EvaluationGraph(configuration, replicas)
+    with replicas.session() as session, progress_bar(count * passes, "image") as bar:
+        run.write_options(device=device_name(), replicas=replicas.count)
         initialize(session, network.variables)
 
         def on_picture(index: int, denoised: Denoised) -> None:

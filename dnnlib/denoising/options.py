@@ -10,7 +10,10 @@ from dnnlib.errors import UserError
 LARGEST_MINIBATCH = 1024  # each image has ops of its own in the graph
 NEWEST = "the newest"  # stands for `--resume` without a directory
 NOISE_INITS = ("zero", "estimate")
-FREE_ON_RESUME = ("max_skips", "print_interval", "eval_interval", "snapshot_every", "state_interval", "state_minutes")
+FREE_ON_RESUME = (
+    "microbatch_size", "max_skips",
+    "print_interval", "eval_interval", "snapshot_every", "state_interval", "state_minutes",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,7 @@ class TrainingOptions:
 
     num_iter: int = 2_000_000  # length of the schedule; each configuration has its published one
     minibatch_size: int = 4  # images a step
+    microbatch_size: int = 0  # images that go through the network together; 0: 1 on a CPU, all of the device on a GPU
     learning_rate: float = 3e-4  # Adam's, between ramp-up and ramp-down
     train_resolution: int = 256  # side of the square crops in pixels, a multiple of 32
     print_interval: int = 1_000  # a line of statistics every so many images
@@ -39,7 +43,7 @@ class TrainingOptions:
     def check(self) -> None:
         """Raises UserError naming the first option that cannot be."""
         at_least = {"num_iter": 1, "minibatch_size": 1, "print_interval": 1, "eval_interval": 1}
-        at_least |= {"snapshot_every": 0, "seed": 0, "state_interval": 1, "max_skips": 1}
+        at_least |= {"microbatch_size": 0, "snapshot_every": 0, "seed": 0, "state_interval": 1, "max_skips": 1}
         for name, least in at_least.items():
             value = getattr(self, name)
             most = LARGEST_MINIBATCH if name == "minibatch_size" else 2**63 - 1

@@ -13,9 +13,12 @@ _AVERAGED = ("loss", "train_psnr", "train_psnr_pme", "std_net", "std_noise")
 
 
 class Report:
-    """Takes the statistics of each step, and puts out a line of their averages when asked to."""
+    """Takes the statistics of each step, and puts out a line of their averages when asked to.
 
-    def __init__(self, run: RunContext, events: EventWriter):
+    run, events: None in a worker that writes nothing.
+    """
+
+    def __init__(self, run: RunContext | None, events: EventWriter | None):
         self._run, self._events = run, events
         self._steps: list[list[float]] = []  # of the steps since the last line, in the order of _AVERAGED
         self._skipped = 0  # since the beginning of the run
@@ -34,7 +37,10 @@ class Report:
     def line(self, n: int, rate: float, scores: Scores | None) -> None:
         """Prints the line that SPEC 6.3 fixes, and writes the same to stats.jsonl and TensorBoard."""
         seconds = time.monotonic() - self._since
-        averages = np.mean(self._steps, axis=0) if self._steps else [float("nan")] * len(_AVERAGED)
+        steps, self._steps, self._since = self._steps, [], time.monotonic()
+        if self._run is None:
+            return
+        averages = np.mean(steps, axis=0) if steps else [float("nan")] * len(_AVERAGED)
         means = dict(zip(_AVERAGED, map(float, averages), strict=True))
         if scores is not None:
             means["valid_psnr_mu"] = float(np.mean(scores.mean))
@@ -46,8 +52,6 @@ class Report:
         record = {**means, "learning_rate": rate, "skipped": self._skipped}
         self._run.append_stats({"n": n, "time": seconds, **record})
         self._events.scalars(n, record)
-        self._steps.clear()
-        self._since = time.monotonic()
 
     def as_json(self) -> dict:
         """What `restore` needs in another process to go on in the middle between two lines."""

@@ -17,8 +17,9 @@ _ORDER, _CROP = 0, 1  # streams of random numbers
 
 
 class Batch(NamedTuple):
-    """numbers int64 [B]: of the images in the run; images uint8 [B, crop, crop, C]."""
+    """n: of the step; numbers int64 [B]: of the images in the run; images uint8 [B, crop, crop, C]."""
 
+    n: int
     numbers: np.ndarray
     images: np.ndarray
 
@@ -48,11 +49,17 @@ def _random(seed: int, stream: int, index: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=[seed, stream], counter=[0, 0, 0, index]))
 
 
-def batches(crops: Crops, minibatch_size: int, first: int, last: int) -> Iterator[Batch]:
-    """The minibatches of the steps n = first, first + B, ... up to and including `last` (SPEC 6.1)."""
+def batches(
+    crops: Crops, minibatch_size: int, first: int, last: int, worker: int = 0, workers: int = 1
+) -> Iterator[Batch]:
+    """The minibatches of the steps n = first, first + minibatch_size, ... up to and including `last` (SPEC 6.1).
+
+    Of several workers each gets its share, the worker-th of `workers` equal parts.
+    """
+    share = minibatch_size // workers
     for n in range(first, last + 1, minibatch_size):
-        numbers = np.arange(n, n + minibatch_size)
-        yield Batch(numbers, np.stack([crops[int(m)] for m in numbers]))
+        numbers = np.arange(n + worker * share, n + (worker + 1) * share)
+        yield Batch(n, numbers, np.stack([crops[int(m)] for m in numbers]))
 
 
 class Prefetch:

@@ -6,46 +6,98 @@ from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.model import build_model
 from dnnlib.denoising.noise import add_training_noise
 from dnnlib.tflib.optimizer import adam_step
+from dnnlib.tflib.replicas import Replicas
 from dnnlib.tflib.runtime import tf
+
+STATISTICS = ("loss", "train_psnr", "train_psnr_pme", "std_net", "std_noise", "finite", "stop")
 
 
 class TrainingGraph(NamedTuple):
-    """Placeholders to feed, and what to fetch: `train_op`, and `statistics`, name -> scalar of the batch."""
+    """Placeholders to feed, B images of this process; to fetch are `step`, which trains, and `noisy`, which does not."""
 
     numbers: tf.Tensor  # int64 [B]: number of each image in the run; its noise follows from it
     images: tf.Tensor  # uint8 [B, crop, crop, C]: clean
     learning_rate: tf.Tensor  # scalar
     exponent: tf.Tensor  # scalar, SPEC 6.2
+    stop: tf.Tensor  # scalar: not 0 where this process wants to stop
     noisy: tf.Tensor  # float32 [B, crop, crop, C]: what the step corrupts the images to
-    train_op: tf.Operation
-    statistics: dict[str, tf.Tensor]
+    step: tf.Tensor  # float64 [7], STATISTICS of the whole minibatch, the same on all workers; "finite": 1 if all is
 
 
-def build_training_graph(configuration: Configuration, minibatch_size: int, crop: int, seed: int) -> TrainingGraph:
-    """Builds the step and with it the variables; their values are loaded afterwards."""
-    c = configuration
-    numbers = tf.placeholder(tf.int64, [minibatch_size])
-    images = tf.placeholder(tf.uint8, [minibatch_size, crop, crop, c.channels])
-    learning_rate = tf.placeholder(tf.float32, [])
-    exponent = tf.placeholder(tf.float32, [])
+def build_training_graph(
+    configuration: Configuration, minibatch_size: int, crop: int, seed: int, replicas: Replicas, microbatch_size: int
+) -> TrainingGraph:
+    """Builds the step and with it the variables; their values are loaded afterwards. Call it under `replicas.scope()`.
 
-    clean = tf.cast(images, tf.float32) / 255.0
+    minibatch_size: of all replicas together; each takes its share in passes of microbatch_size images, whose gradients are
+    added up in float64. With one image a pass the result does not depend on how many replicas there are.
+    """
+    c, share = configuration, minibatch_size // replicas.count
+    numbers = tf.placeholder(tf.int64, [share * replicas.here])
+    images = tf.placeholder(tf.uint8, [share * replicas.here, crop, crop, c.channels])
+    learning_rate, exponent, stop = (tf.placeholder(tf.float32, []) for _ in range(3))
+
+    def one_replica(numbers, images):
+        # Made here, for the passes are a loop, in which none can be made.
+        variables = [tf.get_variable(*v, initializer=tf.zeros_initializer()) for v in c.variable_shapes().items()]
+        gradients, sums = _passes(c, variables, numbers, images, microbatch_size, seed, exponent)
+        train_op, finite = adam_step(gradients, variables, minibatch_size, learning_rate)
+        with tf.control_dependencies([train_op]):
+            flags = tf.cast(tf.stack([finite, tf.not_equal(stop, 0.0)]), tf.float64) / replicas.count
+            return tf.concat([sums / minibatch_size, flags], axis=0)
+
+    parts = [tf.split(x, replicas.here) for x in (numbers, images)]
+    statistics = replicas.sum(replicas.run(one_replica, *parts))
+    noisy, _ = add_training_noise(_to_float(images), c.noise, seed, numbers)
+    return TrainingGraph(numbers, images, learning_rate, exponent, stop, noisy, statistics)
+
+
+def _passes(c: Configuration, variables: list, numbers, images, microbatch_size: int, seed: int, exponent):
+    """The gradients of the images' losses, and the first five STATISTICS (float64), each summed over the images."""
+    count = images.shape[0] // microbatch_size
+
+    def one_pass(numbers, images):
+        with tf.variable_scope(tf.get_variable_scope(), reuse=True):
+            values = _images_statistics(c, numbers, images, seed, exponent)
+        values = [microbatch_size * value for value in values]
+        return tf.gradients(values[0], variables), tf.cast(tf.stack(values), tf.float64)
+
+    if count == 1:
+        gradients, sums = one_pass(numbers, images)
+        # As it is in the loop: float64 sums of single images are the same in any grouping.
+        return [tf.cast(g, tf.float64) for g in gradients] if microbatch_size == 1 else gradients, sums
+
+    def body(i, sums, *gradients):
+        part = tf.range(i * microbatch_size, (i + 1) * microbatch_size)
+        crops = tf.ensure_shape(tf.gather(images, part), [microbatch_size, *images.shape[1:]])
+        more, values = one_pass(tf.ensure_shape(tf.gather(numbers, part), [microbatch_size]), crops)
+        return i + 1, sums + values, *[a + tf.cast(g, tf.float64) for a, g in zip(gradients, more, strict=True)]
+
+    nothing = [tf.zeros([len(STATISTICS) - 2], tf.float64), *[tf.zeros(v.shape, tf.float64) for v in variables]]
+    # Two at a time: one goes forward while the other goes backward, and only their maps are in memory.
+    _, sums, *gradients = tf.while_loop(lambda i, *_: i < count, body, [0, *nothing], parallel_iterations=2)
+    return gradients, sums
+
+
+def _images_statistics(c: Configuration, numbers, images, seed: int, exponent) -> list:
+    """The first five STATISTICS, averaged over the images."""
+    clean = _to_float(images)
     noisy, parameter = add_training_noise(clean, c.noise, seed, numbers)
     target = clean
     if c.pipeline == "n2n":
         target, _ = add_training_noise(clean, c.noise, seed, numbers, draw=1)
     model = build_model(c, noisy, parameter, target, exponent)
-    loss = tf.reduce_mean(model.loss)
-    train_op, finite = adam_step(loss, learning_rate)
-    statistics = {
-        "loss": loss,
-        "train_psnr": _mean_psnr(model.mean, clean),
-        "train_psnr_pme": _mean_psnr(model.posterior_mean, clean),
-        "std_net": 255.0 * tf.reduce_mean(model.net_std),
-        "std_noise": 255.0 * tf.reduce_mean(model.noise_std),
-        "finite": tf.cast(finite, tf.float32),
-    }
-    return TrainingGraph(numbers, images, learning_rate, exponent, noisy, train_op, statistics)
+    return [
+        tf.reduce_mean(model.loss),
+        _mean_psnr(model.mean, clean),
+        _mean_psnr(model.posterior_mean, clean),
+        255.0 * tf.reduce_mean(model.net_std),
+        255.0 * tf.reduce_mean(model.noise_std),
+    ]
+
+
+def _to_float(images):
+    return tf.cast(images, tf.float32) / 255.0
 
 
 def _mean_psnr(images, references):

@@ -16,16 +16,17 @@ from dnnlib.denoising.run_name import network_file_name
 from dnnlib.denoising.schedule import learning_rate, loss_exponent
 from dnnlib.denoising.shard import Shard
 from dnnlib.denoising.training_data import Batch, Crops, Prefetch, batches
-from dnnlib.denoising.training_graph import build_training_graph
+from dnnlib.denoising.training_graph import STATISTICS, build_training_graph
 from dnnlib.denoising.training_state import TrainingState, remove_states, settled_sizes
 from dnnlib.denoising.validation import Denoised, EvaluationGraph, Scores
 from dnnlib.denoising.validation_set import ValidationSet
-from dnnlib.errors import UserError
+from dnnlib.errors import Terminated, UserError
 from dnnlib.progress import progress_bar
 from dnnlib.submission.run_context import RunContext
 from dnnlib.submission.signals import StopSignals
 from dnnlib.tflib.network import save_network
-from dnnlib.tflib.runtime import create_session, device_name, fetch_variables, initialize, out_of_memory
+from dnnlib.tflib.replicas import Replicas, broadcast, sum_over_workers
+from dnnlib.tflib.runtime import device_name, fetch_variables, initialize, out_of_memory
 from dnnlib.tflib.summaries import EventWriter
 
 ESTIMATE_FROM = 64  # crops
@@ -36,81 +37,116 @@ def train(
     options: TrainingOptions,
     shard: Shard,
     validation_set: ValidationSet,
-    run: RunContext,
+    run: RunContext | None,
+    replicas: Replicas | None = None,
     fixed_options: dict | None = None,
     state: TrainingState | None = None,
-) -> Path:
+) -> Path | None:
     """Trains in an entered run, from the beginning or from `state`, and returns the path of the network file at the end:
     the final one, or, where abort.txt ended the training early, one of the images seen so far.
 
-    fixed_options: kept in each state, for a later `--resume` to compare with. SIGINT, SIGTERM and SIGHUP finish the
-    step, save a state and end in KeyboardInterrupt or Terminated. Raises UserError for what the user can mend (a shard
-    that cannot be read on, a full disk, too little memory).
+    replicas: the devices to train on; None: the first. Of several workers only the chief has a run and a state: the others
+    write nothing, and return None. fixed_options: kept in each state, for a later `--resume` to compare with. SIGINT,
+    SIGTERM and SIGHUP finish the step, save a state and end in KeyboardInterrupt or Terminated. Raises UserError for what
+    the user can mend (a shard that cannot be read on, a full disk, too little memory).
     """
-    (run.run_dir / "img").mkdir(exist_ok=True)
-    if state:
-        state.restore_files(run.run_dir)
-    with create_session() as session, contextlib.closing(EventWriter(run.run_dir)) as events, StopSignals() as stop:
-        run.write_options(device=device_name())
-        training = _Training(configuration, options, shard, validation_set, run, fixed_options, session, events, stop)
-        return training.carry_out(state)
+    replicas = replicas or Replicas()
+    with contextlib.ExitStack() as opened:
+        events = None
+        if run is not None:
+            (run.run_dir / "img").mkdir(exist_ok=True)
+            if state:
+                state.restore_files(run.run_dir)
+            events = opened.enter_context(contextlib.closing(EventWriter(run.run_dir)))
+            run.write_options(device=device_name(), replicas=replicas.count)
+        opened.enter_context(replicas.scope())
+        session = opened.enter_context(replicas.session())
+        stop = opened.enter_context(StopSignals())
+        setting = (configuration, options, shard, validation_set, run, replicas, fixed_options, session, events, stop)
+        return _Training(*setting).carry_out(state)
 
 
 class _Training:
     """One run: its graph and session, and what happens after each step."""
 
-    def __init__(self, configuration, options, shard, validation_set, run, fixed_options, session, events, stop):
-        self._configuration, self._options = configuration, options
-        self._validation_set, self._run, self._session, self._events, self._stop = validation_set, run, session, events, stop
+    def __init__(
+        self, configuration, options, shard, validation_set, run, replicas, fixed_options, session, events, stop
+    ):  # fmt: skip
+        self._configuration, self._options, self._validation_set = configuration, options, validation_set
+        self._run, self._replicas, self._session, self._events = run, replicas, session, events
+        self._stop, self._all_stop = stop, False
         self._fixed_options = fixed_options or {}
         o = options
-        self._graph = build_training_graph(configuration, o.minibatch_size, o.train_resolution, o.seed)
-        self._evaluation = EvaluationGraph(configuration, reuse=True)
+        share = o.minibatch_size // replicas.count
+        microbatch_size = o.microbatch_size or (share if replicas.on_gpu else 1)
+        self._graph = build_training_graph(
+            configuration, o.minibatch_size, o.train_resolution, o.seed, replicas, microbatch_size
+        )
+        self._evaluation = EvaluationGraph(configuration, replicas, reuse=True)
         self._crops = Crops(shard, o.train_resolution, configuration.channels, o.seed)
         self._last = o.num_iter // o.minibatch_size * o.minibatch_size  # the n of the last step
         self._report = Report(run, events)
         self._saved_images, self._saved_at = 0, time.monotonic()
 
-    def carry_out(self, state: TrainingState | None) -> Path:
+    def carry_out(self, state: TrainingState | None) -> Path | None:
         """All steps that are left, and the network file at the end."""
-        minibatch_size = self._options.minibatch_size
+        o, replicas = self._options, self._replicas
+        reported = self._begin(state)
+        if not reported and not self._after_step(self._saved_images - o.minibatch_size):
+            return self._save_network(self._saved_images - o.minibatch_size)
+        feed = batches(self._crops, o.minibatch_size, self._saved_images, self._last, replicas.task, replicas.workers)
+        bar = progress_bar(self._last, "image", self._saved_images) if replicas.chief else contextlib.nullcontext()
+        with Prefetch(feed) as ahead, bar as bar:
+            for batch in ahead:
+                statistics = self._step(batch)
+                if bar is not None:
+                    bar.set_postfix(loss=statistics["loss"], psnr=statistics["train_psnr_pme"], refresh=False)
+                    bar.update(batch.n - bar.n)
+                if not self._after_step(batch.n):
+                    return self._save_network(batch.n)
+        path = self._save_network(None)
+        if self._run is not None:
+            remove_states(self._run.run_dir)
+        return path
+
+    def _begin(self, state: TrainingState | None) -> bool:
+        """Loads the initial values or the state, the chief's on all workers; -> whether the last step's line is out."""
         if state is None:
             initialize(self._session, self._initial_values())
-            self._save_state(0, reported=True)
+            images, reported, in_a_row = 0, True, 0
         else:
             initialize(self._session, state.variables)
             self._report.restore(state.report)
-            self._saved_images = state.images
-            if not state.reported and not self._after_step(state.images - minibatch_size):
-                return self._save_network(state.images - minibatch_size)
-        feed = batches(self._crops, minibatch_size, self._saved_images, self._last)
-        with Prefetch(feed) as ahead, progress_bar(self._last, "image", self._saved_images) as bar:
-            for batch in ahead:
-                n = int(batch.numbers[0])
-                statistics = self._step(n, batch)
-                bar.set_postfix(loss=statistics["loss"], psnr=statistics["train_psnr_pme"], refresh=False)
-                bar.update(n - bar.n)
-                if not self._after_step(n):
-                    return self._save_network(n)
-        path = self._save_network(None)
-        remove_states(self._run.run_dir)
-        return path
+            images, reported, in_a_row = state.images, state.reported, self._report.skipped_in_a_row
+        if self._replicas.workers > 1:
+            mine = np.array([images, reported, in_a_row]) * self._replicas.chief
+            images, reported, in_a_row = sum_over_workers(self._replicas, self._session, mine).astype(int)
+            values = fetch_variables(self._session, trainable=False)
+            initialize(self._session, broadcast(self._replicas, self._session, values))
+        self._saved_images, self._report.skipped_in_a_row = int(images), int(in_a_row)
+        if state is None:
+            self._save_state(0, reported=True)
+        return bool(reported)
 
-    def _step(self, n: int, batch: Batch) -> dict:
+    def _step(self, batch: Batch) -> dict[str, float]:
         o, graph = self._options, self._graph
         feed = {
             graph.numbers: batch.numbers,
             graph.images: batch.images,
-            graph.learning_rate: learning_rate(n, o.num_iter, o.learning_rate),
-            graph.exponent: loss_exponent(n, o.num_iter),
+            graph.learning_rate: learning_rate(batch.n, o.num_iter, o.learning_rate),
+            graph.exponent: loss_exponent(batch.n, o.num_iter),
+            graph.stop: self._stop.requested is not None,
         }
         with out_of_memory("lower --minibatch-size or --train-resolution"):
-            _, statistics = self._session.run([graph.train_op, graph.statistics], feed)
+            statistics = dict(zip(STATISTICS, map(float, self._session.run(graph.step, feed)), strict=True))
+        # Of several workers all must stop after the same step, so what counts is what they had told each other before it.
+        self._all_stop = self._replicas.workers > 1 and statistics["stop"] > 0
         self._report.add(statistics)
         if self._report.skipped_in_a_row >= o.max_skips:
+            where = f" in {self._run.run_dir}" if self._run is not None else ""
             raise UserError(
                 f"the training has diverged: {o.max_skips} steps in a row had no finite gradients (--max-skips); "
-                f"the last state in {self._run.run_dir} is of {self._saved_images} images; "
+                f"the last state{where} is of {self._saved_images} images; "
                 "start anew with a lower --learning-rate, another --seed, or a larger --minibatch-size"
             )
         return statistics
@@ -123,9 +159,8 @@ class _Training:
         scores = self._validate(n) if n == self._last or self._due(n, o.eval_interval) else None
         if scores is not None or self._due(n, o.print_interval):
             self._report.line(n, learning_rate(n, o.num_iter, o.learning_rate), scores)
-            if n < self._last and self._run.abort_requested():
+            if n < self._last and self._abort_requested():
                 self._save_state(images, reported=True)
-                print("Stopped early, because of abort.txt.")
                 return False
         if o.snapshot_every and 0 < n < self._last and self._due(n, o.snapshot_every):
             self._save_network(n)
@@ -135,15 +170,24 @@ class _Training:
         self._stop_if_requested(n, reported=True)
         return True
 
+    def _abort_requested(self) -> bool:
+        """Whether the chief has seen abort.txt."""
+        seen = self._run is not None and self._run.abort_requested()
+        if seen:
+            print("Stopped early, because of abort.txt.")
+        return bool(sum_over_workers(self._replicas, self._session, [seen])[0])
+
     def _due(self, n: int, interval: int) -> bool:
         return n % interval < self._options.minibatch_size  # the first step at or past a multiple
 
     def _stop_if_requested(self, n: int, reported: bool) -> None:
-        if self._stop.requested is not None:
+        if self._all_stop or (self._replicas.workers == 1 and self._stop.requested is not None):
             images = n + self._options.minibatch_size
             self._save_state(images, reported)
-            print(f"Stopped after {images} images; go on with --resume {self._run.run_dir}")
+            if self._run is not None:
+                print(f"Stopped after {images} images; go on with --resume {self._run.run_dir}")
             self._stop.raise_if_requested()
+            raise Terminated  # it was another worker that got the signal
 
     def _validate(self, n: int) -> Scores:
         """One pass over the set; the last picture is exported under the number n, and shown in TensorBoard. A signal ends
@@ -152,20 +196,24 @@ class _Training:
 
         def on_picture(index: int, denoised: Denoised) -> None:
             self._stop_if_requested(n, reported=False)
-            if index == last:
+            if index == last and self._run is not None:
                 denoised.export(self._run.run_dir / "img", n, "jpg")
                 self._events.image(n, "noisy, mean, posterior mean, std, clean", denoised.strip())
 
         return self._evaluation.validate(self._session, self._validation_set, on_picture=on_picture)
 
     def _save_state(self, images: int, reported: bool) -> None:
+        if self._run is None:
+            return
         sizes = settled_sizes(self._run.run_dir)
         variables = fetch_variables(self._session, trainable=False)
         report = self._report.as_json()
         TrainingState(images, reported, variables, report, self._fixed_options, sizes).save(self._run.run_dir)
         self._saved_images, self._saved_at = images, time.monotonic()
 
-    def _save_network(self, n: int | None) -> Path:
+    def _save_network(self, n: int | None) -> Path | None:
+        if self._run is None:
+            return None
         path = self._run.run_dir / network_file_name(n, self._configuration.name)
         save_network(to_network(self._configuration, fetch_variables(self._session)), path)
         return path
@@ -173,14 +221,14 @@ class _Training:
     def _initial_values(self) -> dict[str, np.ndarray]:
         o = self._options
         values = initial_variables(self._configuration.variable_shapes(), o.seed)
-        if o.noise_init == "estimate":
+        if o.noise_init == "estimate" and self._replicas.chief:
             values[NOISE_VARIABLE][:] = self._estimated_noise()
         return values
 
     def _estimated_noise(self) -> float:
         """Where the noise variable starts: sigma as estimated from the first noisy crops, in the variable's own scale."""
         noisy = []
-        for batch in batches(self._crops, self._options.minibatch_size, 0, ESTIMATE_FROM - 1):
+        for batch in batches(self._crops, self._graph.numbers.shape[0], 0, ESTIMATE_FROM - 1):
             feed = {self._graph.numbers: batch.numbers, self._graph.images: batch.images}
             noisy.append(self._session.run(self._graph.noisy, feed))
         sigma = estimate_sigma(np.concatenate(noisy))

@@ -1,6 +1,8 @@
 """Runs a network over a validation set with the repeatable noise, and measures it (SPEC section 7)."""
 
-from collections.abc import Callable
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +14,7 @@ from dnnlib.denoising.images import to_uint8, write_image
 from dnnlib.denoising.metrics import psnr
 from dnnlib.denoising.model import build_model
 from dnnlib.denoising.validation_set import ValidationSet
+from dnnlib.tflib.replicas import Replicas, sum_over_workers
 from dnnlib.tflib.runtime import out_of_memory, tf
 
 STD_WHITE = 10.0 / 255.0  # the net std that an exported picture shows as white
@@ -54,21 +57,30 @@ class Scores(NamedTuple):
 
 
 class EvaluationGraph:
-    """The network on one picture at a time. Build it after the training graph with reuse=True to share its variables."""
+    """The network on one picture a replica. Build it under `replicas.scope()`, after the training graph with reuse=True
+    to share its variables."""
 
-    def __init__(self, configuration: Configuration, reuse: bool = False):
-        self._configuration = configuration
-        self._noisy = tf.placeholder(tf.float32, [1, None, None, configuration.channels])
-        self._parameter = tf.placeholder(tf.float32, [1, 1, 1, 1])
-        with tf.variable_scope(tf.get_variable_scope(), reuse=reuse):
-            model = build_model(configuration, self._noisy, self._parameter)
-        self._fetches = [model.mean, model.posterior_mean, model.net_std]
+    def __init__(self, configuration: Configuration, replicas: Replicas, reuse: bool = False):
+        self._configuration, self._replicas = configuration, replicas
+        shape = [1, None, None, configuration.channels]
+        self._noisy = [tf.placeholder(tf.float32, shape) for _ in range(replicas.here)]
+        self._parameters = [tf.placeholder(tf.float32, [1, 1, 1, 1]) for _ in range(replicas.here)]
 
-    def denoise(self, session, noisy: np.ndarray, parameter: float) -> list[np.ndarray]:
-        """noisy [H,W,C], a square of a multiple of 32 -> mean, posterior mean [H,W,C], net std [H,W]."""
-        feed = {self._noisy: noisy[None], self._parameter: np.full([1, 1, 1, 1], parameter)}
+        def one_replica(noisy, parameter):
+            with tf.variable_scope(tf.get_variable_scope(), reuse=reuse or None):
+                model = build_model(configuration, noisy, parameter)
+            return model.mean, model.posterior_mean, model.net_std
+
+        results = replicas.run(one_replica, self._noisy, self._parameters)
+        self._fetches = list(zip(*map(replicas.local, results), strict=True))
+
+    def denoise(self, session, noisy: Sequence[np.ndarray], parameters: Sequence[float]) -> list[list[np.ndarray]]:
+        """At most as many pictures as there are replicas here: [H,W,C], each a square of a multiple of 32
+        -> for each: mean, posterior mean [H,W,C], net std [H,W]."""
+        feed = {placeholder: picture[None] for placeholder, picture in zip(self._noisy, noisy, strict=False)}
+        feed |= {p: np.full([1, 1, 1, 1], value) for p, value in zip(self._parameters, parameters, strict=False)}
         with out_of_memory("the pictures are too large for this device; crop them"):
-            return [x[0] for x in session.run(self._fetches, feed)]
+            return [[x[0] for x in results] for results in session.run(self._fetches[: len(noisy)], feed)]
 
     def validate(
         self,
@@ -79,19 +91,28 @@ class EvaluationGraph:
     ) -> Scores:
         """Denoises the whole set `passes` times; the noise starts over with each call and runs on from pass to pass.
 
-        on_picture(index, denoised) is called for each, with an index that runs on too.
+        on_picture(index, denoised) is called for each, with an index that runs on too. Several workers share the pictures
+        (the last is the chief's); each calls this, hears of its own, and gets the scores of all.
         """
-        noise = EvaluationNoise(self._configuration.noise, self._configuration.channels)
-        scores = []
-        try:
-            for index in range(passes * len(validation_set.paths)):
-                clean, height, width = validation_set.read(index % len(validation_set.paths), self._configuration.channels)
-                noisy, parameter = noise.corrupt(clean)
-                pictures = [clean, noisy, *self.denoise(session, noisy, parameter)]
-                result = Denoised(*[p[:height, :width] for p in pictures])
-                scores.append([psnr(p, result.clean) for p in (result.noisy, result.mean, result.posterior_mean)])
+        total, replicas = passes * len(validation_set.paths), self._replicas
+        scores = np.zeros([total, len(Scores._fields)])
+        pictures = self._noisy_pictures(validation_set, total)
+        mine = (item for item in pictures if (total - 1 - item[0]) % replicas.workers == replicas.task)
+        while together := list(itertools.islice(mine, replicas.here)):
+            outputs = self.denoise(session, [noisy for _, _, noisy, _ in together], [p for *_, p in together])
+            for (index, clean, noisy, _), output in zip(together, outputs, strict=True):
+                result = Denoised(*[p[: clean.shape[0], : clean.shape[1]] for p in (clean, noisy, *output)])
+                scores[index] = [psnr(p, result.clean) for p in (result.noisy, result.mean, result.posterior_mean)]
                 if on_picture:
                     on_picture(index, result)
-        finally:
-            noise.close()
-        return Scores(*np.array(scores).T)
+        return Scores(*sum_over_workers(replicas, session, scores).T)
+
+    def _noisy_pictures(
+        self, validation_set: ValidationSet, total: int
+    ) -> Iterator[tuple[int, np.ndarray, np.ndarray, float]]:
+        """Index, clean picture in its size, noisy picture padded to a square, noise parameter."""
+        noise = EvaluationNoise(self._configuration.noise, self._configuration.channels)
+        with contextlib.closing(noise):
+            for index in range(total):
+                clean, height, width = validation_set.read(index % len(validation_set.paths), self._configuration.channels)
+                yield index, clean[:height, :width], *noise.corrupt(clean)

@@ -61,14 +61,19 @@ with quiet_start():
 tf.disable_eager_execution()
 
 
-def create_session(graph=None):
-    """A session on `graph` (default: the current one) that takes GPU memory as it needs it."""
+def session_config():
+    """For sessions that take GPU memory as they need it."""
     config = tf.ConfigProto(allow_soft_placement=True)
     config.gpu_options.allow_growth = True
     # The remapper trips over leaky ReLU after a bias (it logs errors and gives up), and costs more than it fuses.
     config.graph_options.rewrite_options.remapping = rewriter_config_pb2.RewriterConfig.OFF
+    return config
+
+
+def create_session(graph=None):
+    """A session on `graph` (default: the current one), on one device."""
     with quiet_start():
-        return tf.Session(graph=graph, config=config)
+        return tf.Session(graph=graph, config=session_config())
 
 
 def device_name() -> str:
@@ -96,13 +101,20 @@ def initialize(session, values: Mapping[str, np.ndarray]) -> None:
     ones (name -> array), and the others as they are built."""
     with session.graph.as_default():
         variables = tf.global_variables()
-    named = [v for v in variables if v.trainable or v.op.name in values]
-    feed = {v.initializer.inputs[1]: values[v.op.name] for v in named}  # in place of each initial value
-    session.run([v.initializer for v in variables], feed)
+    feed = {}  # in place of each initial value
+    for v in variables:
+        if v.trainable or v.op.name in values:
+            feed |= {copy.initializer.inputs[1]: values[v.op.name] for copy in _copies(v)}
+    session.run([copy.initializer for v in variables for copy in _copies(v)], feed)
 
 
 def fetch_variables(session, trainable: bool = True) -> dict[str, np.ndarray]:
     """The variables of the session's graph in order of creation, name -> float32 array; trainable=False: really all."""
     with session.graph.as_default():
         variables = tf.trainable_variables() if trainable else tf.global_variables()
-    return dict(zip([v.op.name for v in variables], session.run(variables), strict=True))
+    return dict(zip([v.op.name for v in variables], session.run([_copies(v)[0] for v in variables]), strict=True))
+
+
+def _copies(variable) -> tuple:
+    """The copies of a variable that several devices share, one a device; of any other, itself."""
+    return getattr(variable, "values", (variable,))
