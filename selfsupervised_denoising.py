@@ -52,7 +52,8 @@ def command_line() -> CommandLine:
     run.add_argument("--result-dir", metavar="DIR", default="results", help="where run directories go (default: results)")
     run.add_argument(
         "--resume", metavar="RUN_DIR", nargs="?", const=NEWEST,
-        help="with the same command again: go on with a run that was cut off (default: the newest of the configuration)",
+        help="with the same command again: go on with a run that was cut off (default: the newest of the configuration); "
+        "auto: if there is one, else begin a new one",
     )
     run.add_argument("-n", "--dry-run", action="store_true", help="print the resolved options and the run's name, and stop")
 

@@ -108,8 +108,9 @@ def scalars(folder: Path) -> list[tuple]:
 def kill_until_done(place: Path, results: str, times: int, seed: int) -> None:
     moment = random.Random(seed)
     stop_somewhere(start(place, results), signal.SIGKILL, moment)
-    for _ in range(times - 1):
-        stop_somewhere(start(place, results, "--resume"), signal.SIGKILL, moment)
+    for i in range(times - 1):  # on one device or two: it makes no difference
+        devices = ["--num-gpus", "0", "--cpu-devices", f"{1 + i % 2}"]
+        stop_somewhere(start(place, results, "--resume", *devices), signal.SIGKILL, moment)
     finish(place, results)
 
 

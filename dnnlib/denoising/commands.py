@@ -38,7 +38,7 @@ def train(
     configuration: Configuration, options: TrainingOptions, train_h5: str, resume: str | None, place: Place,
     layout: Layout, known: Mapping,
 ) -> None:
-    """Trains. resume: None, or the directory of a run to go on with (NEWEST: of the configuration); known: the
+    """Trains. resume: None, or the directory of a run to go on with (NEWEST and AUTO: see `find_run`); known: the
     table of named validation sets. Of several workers only the chief has a run directory. Raises UserError for
     whatever is wrong with what was given."""
     validation_set = open_validation_set(place.validation_set, place.dataset_dir, known)
@@ -47,7 +47,8 @@ def train(
     run_dir = None
     if resume is not None and layout.chief:
         run_dir = find_run(resume, place.result_dir, configuration.name)
-        load_resumable(run_dir, fixed)  # so that wrong options are refused at once
+        if run_dir:
+            load_resumable(run_dir, fixed)  # so that wrong options are refused at once
     schedule = ("num_iter", "minibatch_size", "learning_rate", "train_resolution")
     description = describe_training(**_name(configuration, place), **{key: getattr(options, key) for key in schedule})
     resolved = {"train": configuration.name, "train_h5": train_h5, **_paths(place), **asdict(options), **asdict(layout)}

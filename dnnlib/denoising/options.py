@@ -9,6 +9,7 @@ from dnnlib.errors import UserError
 
 LARGEST_MINIBATCH = 1024  # each image has ops of its own in the graph
 NEWEST = "the newest"  # stands for `--resume` without a directory
+AUTO = "auto"  # the newest that is not finished, or else a new run
 NOISE_INITS = ("zero", "estimate")
 FREE_ON_RESUME = (
     "microbatch_size", "max_skips",

@@ -4,22 +4,26 @@ import json
 import os
 from pathlib import Path
 
-from dnnlib.denoising.options import NEWEST
+from dnnlib.denoising.options import AUTO, NEWEST
 from dnnlib.denoising.training_state import TrainingState, has_states, load_newest_state
 from dnnlib.errors import UserError
 
 
-def find_run(resume: str, result_dir: str, configuration: str) -> Path:
-    """The run directory that was named, or, for NEWEST, the newest run of the configuration in `result_dir`.
+def find_run(resume: str, result_dir: str, configuration: str) -> Path | None:
+    """The run directory that was named, or, for NEWEST, the newest run of the configuration in `result_dir`; for AUTO the
+    newest that is not finished, None if there is none.
 
     Raises UserError where there is none, or where it is finished.
     """
+    settings = Path(result_dir).glob("[0-9]*-*/training_options.json")
+    if resume == AUTO:
+        runs = (path.parent for path in settings if _trains(path, configuration))
+        return max(filter(has_states, runs), default=None)
     if resume != NEWEST:
         run_dir = Path(resume)
         if not os.path.isdir(run_dir):
             raise UserError(f"--resume {resume}: no such run directory")
     else:
-        settings = Path(result_dir).glob("[0-9]*-*/training_options.json")
         runs = [path.parent for path in settings if _trains(path, configuration)]
         if not runs:
             raise UserError(f"--resume: no run of {configuration} in {result_dir}; name its directory")

@@ -25,6 +25,7 @@ from dnnlib.progress import progress_bar
 from dnnlib.submission.run_context import RunContext
 from dnnlib.submission.signals import StopSignals
 from dnnlib.tflib.network import save_network
+from dnnlib.tflib.optimizer import initial_state
 from dnnlib.tflib.replicas import Replicas, broadcast, sum_over_workers
 from dnnlib.tflib.runtime import device_name, fetch_variables, initialize, out_of_memory
 from dnnlib.tflib.summaries import EventWriter
@@ -112,8 +113,11 @@ class _Training:
     def _begin(self, state: TrainingState | None) -> bool:
         """Loads the initial values or the state, the chief's on all workers; -> whether the last step's line is out."""
         if state is None:
-            initialize(self._session, self._initial_values())
+            values = self._initial_values()
+            # All of them: left to themselves, variables of several workers would wait for each other here.
+            initialize(self._session, values | initial_state(values))
             images, reported, in_a_row = 0, True, 0
+            self._save_state(0, reported=True)
         else:
             initialize(self._session, state.variables)
             self._report.restore(state.report)
@@ -124,8 +128,6 @@ class _Training:
             values = fetch_variables(self._session, trainable=False)
             initialize(self._session, broadcast(self._replicas, self._session, values))
         self._saved_images, self._report.skipped_in_a_row = int(images), int(in_a_row)
-        if state is None:
-            self._save_state(0, reported=True)
         return bool(reported)
 
     def _step(self, batch: Batch) -> dict[str, float]:

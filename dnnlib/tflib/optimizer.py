@@ -1,8 +1,13 @@
 """Adam that skips a step whose gradients are not all finite, on any number of replicas."""
 
+from collections.abc import Mapping
+
+import numpy as np
+
 from dnnlib.tflib.runtime import tf
 
 BETA1, BETA2, EPSILON = 0.9, 0.99, 1e-8  # SPEC 6.1
+MOMENTS = ("Adam", "Adam_1")  # of gradients and of their squares
 
 
 def adam_step(gradients, variables, count: int, learning_rate):
@@ -37,6 +42,12 @@ def adam_step(gradients, variables, count: int, learning_rate):
     return tf.cond(finite, update, tf.no_op), finite
 
 
+def initial_state(variables: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The values at the beginning of what `adam_step` makes beside the variables it trains (given by name)."""
+    moments = {f"{name}/{kind}": np.zeros_like(value) for name, value in variables.items() for kind in MOMENTS}
+    return moments | {"beta1_power": np.float32(BETA1), "beta2_power": np.float32(BETA2)}
+
+
 def _sum_and_make_moments(strategy, variables, gradients):
     """Sums over the replicas, and the optimiser's variables: two moments for each, and the powers of both betas."""
     summed = strategy.extended.batch_reduce_to(tf.distribute.ReduceOp.SUM, list(zip(gradients, variables, strict=True)))
@@ -45,7 +56,7 @@ def _sum_and_make_moments(strategy, variables, gradients):
         return tf.get_variable(name, shape, initializer=initializer, trainable=False)
 
     zeros = tf.zeros_initializer()
-    moments = [tuple(variable(f"{_name(v)}/{kind}", v.shape, zeros) for kind in ("Adam", "Adam_1")) for v in variables]
+    moments = [tuple(variable(f"{_name(v)}/{kind}", v.shape, zeros) for kind in MOMENTS) for v in variables]
     powers = [variable(f"beta{i}_power", [], tf.constant_initializer(beta)) for i, beta in ((1, BETA1), (2, BETA2))]
     return summed, moments, powers
 
