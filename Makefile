@@ -8,11 +8,11 @@ VENV_DONE := .venv/.installed
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL: # `make -j clean test` does one after the other
-.PHONY: help venv test test-slow lint demo clean
+.PHONY: help venv test test-slow lint bench-scale demo clean
 
 help: ## this list
 	@echo "usage: make TARGET [PYTHON=python3]"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
 
 venv: $(VENV_DONE) ## make .venv with all that the programs and tests need (2.3 GB, a few minutes the first time)
 
@@ -25,6 +25,9 @@ test-slow: $(VENV_DONE) ## run the tests that take minutes
 
 lint: $(VENV_DONE) ## check the style alone
 	@$(VENV_PYTHON) -m ruff check .
+
+bench-scale: $(VENV_DONE) ## measure how training scales over devices and processes of this machine (some minutes)
+	@$(VENV_PYTHON) benchmarks/scale.py
 
 demo: $(VENV_DONE) ## train a small network on the sample pictures, and denoise with it
 	@$(VENV_PYTHON) -m dnnlib.demo
