@@ -65,6 +65,9 @@ def test_what_cannot_be(given, message):
 
 
 def test_a_minibatch_must_divide():
-    Layout().check_minibatch(4, 2)
+    for microbatch in (0, 1, 2):
+        Layout().check_minibatch(4, microbatch, 2)
     with pytest.raises(UserError, match="--minibatch-size 4 cannot be dealt out to 3 devices"):
-        Layout().check_minibatch(4, 3)
+        Layout().check_minibatch(4, 0, 3)
+    with pytest.raises(UserError, match="--microbatch-size 4: each of 2 devices has 2 images a step"):
+        Layout().check_minibatch(4, 4, 2)

@@ -19,6 +19,7 @@ def test_every_option_exists(capsys):
         with pytest.raises(SystemExit):
             script.main(["--help"])
     known |= set(re.findall(r"--[a-z][a-z0-9-]+", capsys.readouterr().out))
+    known |= set(re.findall(r'"(--[a-z-]+)"', (PROGRAM / "tools" / "launch.py").read_text()))
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", README)) - known - {"--logdir"} == set()
 
 

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from dnnlib.denoising.options import FREE_ON_RESUME, NEWEST, TrainingOptions
+from dnnlib.denoising.options import AUTO, FREE_ON_RESUME, NEWEST, TrainingOptions
 from dnnlib.denoising.resume import find_run, load_resumable
 from dnnlib.denoising.training_state import TrainingState, load_newest_state, settled_sizes
 from dnnlib.errors import UserError
@@ -109,6 +109,18 @@ def test_the_newest_run_of_the_configuration(tmp_path):
     assert find_run(NEWEST, str(tmp_path), "gauss25-n2c") == newest
     with pytest.raises(UserError, match="no run of poisson30-n2c in"):
         find_run(NEWEST, str(tmp_path), "poisson30-n2c")
+
+
+def test_auto_takes_the_newest_run_that_is_not_finished_or_none(tmp_path):
+    assert find_run(AUTO, str(tmp_path / "none"), "gauss25-n2c") is None
+    make_run(tmp_path, "00000-finished", "gauss25-n2c")
+    assert find_run(AUTO, str(tmp_path), "gauss25-n2c") is None
+    runs = [make_run(tmp_path, name, "gauss25-n2c") for name in ("00001-a", "00002-b")]
+    runs.append(make_run(tmp_path, "00003-c", "gauss25-n2n"))
+    for run in runs:
+        (run / "training-state-00000004.state").touch()
+    make_run(tmp_path, "00004-d", "gauss25-n2c")
+    assert find_run(AUTO, str(tmp_path), "gauss25-n2c") == runs[1]
 
 
 def test_a_finished_run_is_refused_but_an_aborted_one_is_not(tmp_path):

@@ -112,7 +112,7 @@ def _carry_out(
 
     replicas = Replicas(layout)
     if training:
-        layout.check_minibatch(training.minibatch_size, replicas.count)
+        layout.check_minibatch(training.minibatch_size, training.microbatch_size, replicas.count)
     if not layout.chief:
         work(None, replicas)
         return

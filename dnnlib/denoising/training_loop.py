@@ -139,7 +139,7 @@ class _Training:
             graph.exponent: loss_exponent(batch.n, o.num_iter),
             graph.stop: self._stop.requested is not None,
         }
-        with out_of_memory("lower --minibatch-size or --train-resolution"):
+        with out_of_memory("give --microbatch-size 1, or lower --train-resolution"):
             statistics = dict(zip(STATISTICS, map(float, self._session.run(graph.step, feed)), strict=True))
         # Of several workers all must stop after the same step, so what counts is what they had told each other before it.
         self._all_stop = self._replicas.workers > 1 and statistics["stop"] > 0

@@ -48,12 +48,18 @@ class Layout:
         """Whether this is the process that writes."""
         return self.task == 0
 
-    def check_minibatch(self, size: int, replicas: int) -> None:
-        """Raises UserError where a minibatch cannot be dealt out evenly to so many replicas."""
+    def check_minibatch(self, size: int, microbatch: int, replicas: int) -> None:
+        """Raises UserError where a minibatch cannot be dealt out evenly to so many replicas, or a share of it not into
+        microbatches (0: whatever fits)."""
         if size % replicas:
             raise UserError(
                 f"--minibatch-size {size} cannot be dealt out to {replicas} devices: make it a multiple, or use fewer "
                 "(--num-gpus, --cpu-devices, --workers)"
+            )
+        if microbatch and size // replicas % microbatch:
+            raise UserError(
+                f"--microbatch-size {microbatch}: each of {replicas} devices has {size // replicas} images a step, which is "
+                "no multiple of it"
             )
 
 
