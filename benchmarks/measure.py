@@ -1,0 +1,229 @@
+"""`make bench`: the program's speed as a ratio to a yardstick, timed in turn in the same processes.
+
+The yardstick is two dense 3x3 convolutions of 96 channels, forward and backward, on 16 maps of 128x128, in float32:
+what the machine makes of plain work at that moment. U = nominal operations of a training step / its time / the
+yardstick's rate; nominal are those of the plain graph, some of which can be saved, so U may pass 1. Each round runs
+every measurement in a process of its own; the table has medians over the rounds, and their spread.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+NAME = "gauss25-blindspot-sigma_known"
+MAC_PER_PIXEL = 81.9e9 / 256**2  # of the plain blind-spot network, forward
+TRAINING = [f"train-{crop}" for crop in (64, 128, 256)]
+WHAT = [*TRAINING, "train-128-plain", "train-256-plain", "head-128", "eval", "eval-plain"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="default: 3")
+    parser.add_argument("--json", metavar="FILE", default="benchmarks/results.json", help="default: benchmarks/results.json")
+    parser.add_argument("--only", choices=WHAT, action="append", help="leave out the others")
+    parser.add_argument("--one", choices=WHAT, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.one:
+        print(json.dumps(run_one(args.one)))
+        return
+    found: dict[str, list[dict]] = {}
+    for _ in range(args.rounds):
+        for what in args.only or WHAT:
+            output = subprocess.run([sys.executable, __file__, "--one", what], check=True, stdout=subprocess.PIPE, text=True)
+            found.setdefault(what, []).append(json.loads(output.stdout.splitlines()[-1]))
+            print(what, found[what][-1], file=sys.stderr, flush=True)
+    found["dataset tool"] = [dataset_tool(workers) for workers in (1, None) for _ in range(args.rounds)]
+    found["feed"] = [feed()]
+    Path(args.json).write_text(json.dumps(found, indent=2) + "\n")
+    print(f"{platform.platform()}, {os.cpu_count()} cores; medians of {args.rounds} rounds (minimum, maximum)\n")
+    report(found)
+
+
+def run_one(what: str) -> dict:
+    """In turn: yardstick, program, yardstick, program, ... -> seconds of each (medians), memory."""
+    import numpy as np
+
+    from dnnlib.denoising.architecture import initial_variables
+    from dnnlib.denoising.configuration import Configuration
+    from dnnlib.tflib.runtime import create_session, initialize, tf
+
+    kind, _, rest = what.partition("-")
+    with tf.Graph().as_default():
+        step, names = {"train": training, "head": head, "eval": evaluation}[kind](rest)
+        yard_feed, yard = yardstick()
+        with create_session() as session:
+            shapes = Configuration.from_name(NAME).variable_shapes()
+            initialize(session, {} if kind == "head" else initial_variables(shapes, 1))
+            for _ in range(2):
+                session.run(step, names)
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+            session.run(yard, yard_feed)
+            times = np.array([[timed(session, yard, yard_feed), timed(session, step, names)] for _ in range(5)])
+    yard_seconds, seconds = np.median(times, axis=0)
+    return {"seconds": seconds, "yardstick": 1e-9 * YARDSTICK / yard_seconds, "peak_memory": before}
+
+
+YARDSTICK = 2 * 3 * 2 * 9 * 96 * 96 * 16 * 128 * 128  # operations: layers, forward and twice backward, multiply and add
+
+
+def timed(session, fetches, feed) -> float:
+    began = time.perf_counter()
+    session.run(fetches, feed)
+    return time.perf_counter() - began
+
+
+def yardstick():
+    from dnnlib.tflib.runtime import tf
+
+    x = tf.ones([16, 128, 128, 96]) + tf.random.normal([1, 1, 1, 96])
+    w = [tf.random.normal([3, 3, 96, 96], stddev=0.03) for _ in range(2)]
+    y = tf.nn.conv2d(tf.nn.conv2d(x, w[0], 1, "SAME"), w[1], 1, "SAME")
+    # The results are fetched: what nobody looks at is pruned, and would cost nothing.
+    return {}, [tf.reduce_sum(g) for g in tf.gradients(y, [x, *w])]
+
+
+def training(rest: str):
+    """A step as `--train` takes it on a CPU; `-plain`: with the plain network, all images in one batch."""
+    import numpy as np
+
+    from dnnlib.denoising import model
+    from dnnlib.denoising.configuration import Configuration
+    from dnnlib.denoising.training_graph import build_training_graph
+    from dnnlib.tflib.replicas import Replicas
+
+    crop, _, plain = rest.partition("-")
+    if plain:
+        from benchmarks.plain import plain_blind_spot_unet
+
+        model.blind_spot_unet = plain_blind_spot_unet
+    crop = int(crop)
+    graph = build_training_graph(Configuration.from_name(NAME), 4, crop, 1, Replicas(), 4 if plain else 1)
+    random = np.random.default_rng(1)
+    images = random.integers(0, 256, [4, crop, crop, 3], dtype=np.uint8)
+    scalars = {graph.learning_rate: 0.0, graph.exponent: 1.0, graph.stop: 0.0}
+    return graph.step, {graph.numbers: np.arange(4), graph.images: images, **scalars}
+
+
+def evaluation(rest: str):
+    """One picture of 768x512, padded to a square as the protocol wants it."""
+    import numpy as np
+
+    from dnnlib.denoising import model
+    from dnnlib.denoising.configuration import Configuration
+    from dnnlib.tflib.runtime import tf
+
+    if rest:
+        from benchmarks.plain import plain_blind_spot_unet
+
+        model.blind_spot_unet = plain_blind_spot_unet
+    noisy = tf.placeholder(tf.float32, [1, None, None, 3])
+    result = model.build_model(Configuration.from_name(NAME), noisy, tf.fill([1, 1, 1, 1], 25 / 255))
+    return [result.posterior_mean, result.net_std], {noisy: np.random.default_rng(1).random([1, 768, 768, 3], np.float32)}
+
+
+def head(rest: str):
+    """The Bayesian head of a training step alone, forward and backward."""
+    import numpy as np
+
+    from dnnlib.denoising.posterior import posterior
+    from dnnlib.tflib.runtime import tf
+
+    crop, random = int(rest), np.random.default_rng(1)
+    outputs = tf.placeholder(tf.float32, [4, crop, crop, 9])
+    noisy = tf.placeholder(tf.float32, [4, crop, crop, 3])
+    result = posterior(outputs, noisy, "gauss", tf.fill([4, 1, 1, 1], 25 / 255), learned=False, diagonal=False)
+    (gradient,) = tf.gradients(tf.reduce_mean(result.loss), [outputs])
+    arrays = [random.random(x.shape.as_list(), np.float32) for x in (outputs, noisy)]
+    return [tf.reduce_sum(gradient), tf.reduce_mean(result.posterior_mean)], dict(zip((outputs, noisy), arrays, strict=True))
+
+
+def dataset_tool(workers: int | None) -> dict:
+    """Pictures a second into a shard, of 800 PNG of 481x321 made of the samples."""
+    import numpy as np
+
+    from dnnlib.denoising.images import list_images, read_image, write_image
+    from dnnlib.denoising.shard_writer import write_shard
+
+    with tempfile.TemporaryDirectory() as folder:
+        sources = [read_image(path) for path in list_images(ROOT / "img/samples/train", ["*"])]
+        for i in range(800):
+            write_image(Path(folder, f"{i}.png"), np.resize(np.roll(sources[i % len(sources)], i, axis=0), (321, 481, 3)))
+        began = time.perf_counter()
+        with open(os.devnull, "w") as nowhere:
+            stdout, sys.stdout = sys.stdout, nowhere
+            try:
+                write_shard(folder, Path(folder, "shard.h5"), workers=workers)
+            finally:
+                sys.stdout = stdout
+        return {"workers": workers or len(os.sched_getaffinity(0)), "images_per_second": 800 / (time.perf_counter() - began)}
+
+
+def feed() -> dict:
+    """Crops of 256 a second, in a random order out of a shard of 2 GB, beside what memory it takes."""
+    import h5py
+    import numpy as np
+
+    from dnnlib.denoising.shard import Shard
+    from dnnlib.denoising.training_data import Crops
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "shard.h5")
+        with h5py.File(path, "w") as file:
+            images = file.create_dataset("images", (4096,), h5py.vlen_dtype(np.uint8))
+            picture = np.random.default_rng(1).integers(0, 256, 3 * 400 * 440, dtype=np.uint8)
+            for i in range(4096):
+                images[i] = picture
+            file["shapes"] = np.tile(np.int32([3, 400, 440]), (4096, 1))
+        crops = Crops(Shard(path, 256), 256, 3, 1)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        began = time.perf_counter()
+        for number in range(4096):
+            crops[number]
+        seconds = time.perf_counter() - began
+        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        return {"crops_per_second": 4096 / seconds, "shard_bytes": path.stat().st_size, "memory_grown": 1024 * grown}
+
+
+def report(found: dict[str, list[dict]]) -> None:
+    print("| | seconds | U or ratio | peak memory, GB | yardstick, GFLOP/s |")
+    print("| --- | --- | --- | --- | --- |")
+    timed = {what: rows for what, rows in found.items() if what in WHAT}
+    medians = {what: statistics.median(r["seconds"] * r["yardstick"] for r in rows) for what, rows in timed.items()}
+    for what, rows in timed.items():
+        kind, _, rest = what.partition("-")
+        if kind == "train":
+            operations = 3 * 2 * MAC_PER_PIXEL * 4 * int(rest.partition("-")[0]) ** 2
+            ratio = spread([1e-9 * operations / r["seconds"] / r["yardstick"] for r in rows], "{:.2f}")
+        elif what == "head-128" and "train-128" in medians:
+            ratio = f"{medians[what] / medians['train-128']:.1%} of the step"
+        else:
+            ratio = f"{medians['eval-plain'] / medians['eval']:.2f}x" if what == "eval" and "eval-plain" in medians else ""
+        memory = max(r["peak_memory"] for r in rows) / 1e9
+        print(
+            f"| {what} | {spread([r['seconds'] for r in rows])} | {ratio} | {memory:.2f} "
+            f"| {spread([r['yardstick'] for r in rows], '{:.0f}')} |"
+        )
+    print()
+    for what in ("dataset tool", "feed"):
+        for row in found.get(what, []):
+            print(f"{what}: " + ", ".join(f"{key} {value:.0f}" for key, value in row.items()))
+
+
+def spread(values: list[float], form: str = "{:.3f}") -> str:
+    middle, low, high = (form.format(x) for x in (statistics.median(values), min(values), max(values)))
+    return f"{middle} ({low}, {high})"
+
+
+if __name__ == "__main__":
+    main()

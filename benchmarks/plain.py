@@ -1,0 +1,50 @@
+"""The blind-spot U-Net as the 2019 program's graph builds it, to compare with.
+
+Convolutions are padded, done with SAME and cropped; a map is upsampled before it is convolved. The same variables and the
+same function as ours.
+"""
+
+from dnnlib.denoising.architecture import POOLINGS, unet_layers
+from dnnlib.denoising.layers import leaky_relu, rotate, variables
+from dnnlib.tflib.runtime import tf
+
+
+def plain_blind_spot_unet(x, outputs: int):
+    """x [N,H,W,C], H = W a multiple of 32 -> [N,H,W,outputs]."""
+    layers = unet_layers(x.shape[-1], outputs, blind_spot=True)
+    x = tf.concat([rotate(x, k) for k in range(4)], axis=0)
+    skips = [x]
+    x = _conv(x, layers, "enc_conv0")
+    for i in range(1, POOLINGS + 1):
+        x = _down(_conv(x, layers, f"enc_conv{i}"))
+        x = tf.nn.max_pool2d(x, 2, 2, "SAME")
+        skips.append(x)
+    skips.pop()
+    x = _conv(x, layers, f"enc_conv{POOLINGS + 1}")
+    for i in range(POOLINGS, 0, -1):
+        x = tf.concat([_upsample(x), skips.pop()], axis=-1)
+        x = _conv(_conv(x, layers, f"dec_conv{i}a"), layers, f"dec_conv{i}b")
+    branches = tf.split(_down(x), 4, axis=0)
+    x = tf.concat([rotate(branch, -k) for k, branch in enumerate(branches)], axis=-1)
+    for name in ("nin_a", "nin_b", "nin_c"):
+        w, b = variables(name, *layers[name])
+        x = tf.nn.bias_add(tf.nn.conv2d(x, w, 1, "SAME"), b)
+        x = x if name == "nin_c" else leaky_relu(x)
+    return x
+
+
+def _conv(x, layers, name: str):
+    w, b = variables(name, *layers[name])
+    x = tf.pad(x, [[0, 0], [1, 0], [0, 0], [0, 0]])
+    x = tf.nn.conv2d(x, w, 1, "SAME")[:, :-1]
+    return leaky_relu(tf.nn.bias_add(x, b))
+
+
+def _down(x):
+    return tf.pad(x, [[0, 0], [1, 0], [0, 0], [0, 0]])[:, :-1]
+
+
+def _upsample(x):
+    shape = tf.shape(x)
+    x = tf.tile(tf.reshape(x, [shape[0], shape[1], 1, shape[2], 1, x.shape[-1]]), [1, 1, 2, 1, 2, 1])
+    return tf.reshape(x, [shape[0], 2 * shape[1], 2 * shape[2], x.shape[-1]])
