@@ -31,9 +31,17 @@ class Watch:
         self._others = {number: address for number, address in enumerate(workers) if number != task}
         self._timeout = timeout
         self._stop = threading.Event()
-        self._seen = dict.fromkeys(self._others, time.monotonic())
+        self._seen: dict[int, float] = {}
 
     def __enter__(self) -> "Watch":
+        """Waits until all have started; raises WorkerLost where one does not within `timeout`."""
+        began = time.monotonic()
+        for number, address in self._others.items():
+            # Without this TensorFlow would wait, too, but complain all the while.
+            while not answers(address, _INTERVAL):
+                if time.monotonic() - began > self._timeout:
+                    raise WorkerLost(_message([number], self._others))
+        self._seen = dict.fromkeys(self._others, time.monotonic())
         for number in self._others:
             threading.Thread(target=self._look_after, args=[number], name=f"watch {number}", daemon=True).start()
         return self
