@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from material import random_images, write_bare_shard, write_picture
-from programs import run_on_terminal
+from programs import listening_to_ctrl_c, run_on_terminal
 
 from dnnlib.tflib.runtime import tf
 
@@ -50,7 +50,8 @@ def command(results: str, *more: str) -> list[str]:
 
 
 def start(place: Path, results: str, *more: str) -> subprocess.Popen:
-    return subprocess.Popen(command(results, *more), cwd=place, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    with listening_to_ctrl_c():
+        return subprocess.Popen(command(results, *more), cwd=place, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def run_dir(place: Path, results: str) -> Path:

@@ -82,7 +82,8 @@ def evaluate(path: str, schedules: Mapping[str, int], place: Place, layout: Layo
     network, configuration = load_configured(path)
     num_iter = schedules.get(configuration.name, TrainingOptions.num_iter)
     description = describe_evaluation(configuration=configuration.name, **_name(configuration, place), num_iter=num_iter)
-    resolved = {"eval": path, "configuration": configuration.name, **_paths(place), **asdict(layout)}
+    devices = {"num_gpus": layout.num_gpus, "cpu_devices": layout.cpu_devices}
+    resolved = {"eval": path, "configuration": configuration.name, **_paths(place), **devices}
 
     def work(run: RunContext, replicas) -> None:
         from dnnlib.denoising.evaluation_loop import evaluate as evaluation_loop
