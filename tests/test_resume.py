@@ -51,7 +51,8 @@ def command(results: str, *more: str) -> list[str]:
 
 def start(place: Path, results: str, *more: str) -> subprocess.Popen:
     with listening_to_ctrl_c():
-        return subprocess.Popen(command(results, *more), cwd=place, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        return subprocess.Popen(command(results, *more), cwd=place, **pipes)
 
 
 def run_dir(place: Path, results: str) -> Path:
