@@ -34,6 +34,11 @@ def noise_parameter(noisy, kind: str):
     else:
         with tf.variable_scope(ESTIMATOR_SCOPE):
             raw = tf.reduce_mean(plain_unet(noisy, 1), axis=[1, 2, 3], keepdims=True)
+    return positive(raw)
+
+
+def positive(raw):
+    """From the raw value, of the variable or the estimator, to the noise parameter: positive, and near zero at first."""
     return tf.nn.softplus(raw - 4.0) + 1e-3
 
 
