@@ -57,7 +57,10 @@ def known_level(
     origin = "estimated" if value is None else "given"
     if value is None:
         value = estimate_level(family, pixels, white) / _SCALE[family]
-    return NoiseLevel(value * _SCALE[family], name, value, origin)
+    parameter = value * _SCALE[family]
+    if family == "impulse":
+        parameter = max(parameter, 1e-6)  # at zero the posterior is 0 / 0 for colours that the network holds impossible
+    return NoiseLevel(parameter, name, value, origin)
 
 
 def learned_level(configuration: Configuration, raw: float) -> NoiseLevel:

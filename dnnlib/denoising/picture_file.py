@@ -50,8 +50,8 @@ def _read_npy(path: str | os.PathLike) -> Picture:
         raise UserError("the picture has no pixels")
 
     def encode(results: list[np.ndarray], file: BinaryIO) -> None:
-        result = results[0] if array.ndim < 4 else np.stack(results)
-        result = result.reshape(array.shape)
-        np.save(file, np.asfortranarray(result) if np.isfortran(array) else result, allow_pickle=False)
+        whole = np.empty_like(array)
+        whole[...] = results[0].reshape(array.shape) if array.ndim < 4 else results
+        np.save(file, whole, allow_pickle=False)
 
     return Picture("NumPy", pages, min(pages[0].shape[2], 3), encode)
