@@ -44,7 +44,8 @@ def _save(network: Network, configuration: Configuration, folder: Path) -> tuple
     from dnnlib.tflib.runtime import create_session, initialize, tf
 
     with tf.Graph().as_default(), create_session() as session:
-        inputs, outputs = serving_graph(configuration, LEVELS[configuration.noise.family])
+        level = LEVELS[configuration.noise.family]
+        inputs, outputs = serving_graph(configuration, "lam" if level == "lambda" else level)  # Python knows no such argument
         initialize(session, network.variables)
         tf.get_logger().setLevel("ERROR")  # it warns that the function is of TensorFlow 1, whose graphs ours are
         try:

@@ -12,7 +12,7 @@ def serving_graph(configuration: Configuration, level: str) -> tuple[dict, dict]
     """Builds the graph in the default one -> its inputs and outputs by name.
 
     In: `image` float32 [N,H,W,C] on the scale [0, 1], of any size; for networks of sigma_known also the noise level, named
-    `level`: float32 [N] or [1], in the units of the command line. Out: `denoised` [N,H,W,C], and `std` [N,H,W] where the
+    `level` (sigma, lam or alpha): float32 [N] or [1], in the units of the command line. Out: `denoised` [N,H,W,C], and `std` [N,H,W] where the
     network has one. The results are those of `Denoiser`.
     """
     c = configuration
@@ -25,7 +25,8 @@ def serving_graph(configuration: Configuration, level: str) -> tuple[dict, dict]
     parameter = tf.zeros([1, 1, 1, 1])
     if c.noise_params == "known":
         inputs[level] = tf.placeholder(tf.float32, [None], name=level)
-        parameter = tf.reshape(inputs[level] / 255.0 if level == "sigma" else inputs[level], [-1, 1, 1, 1])
+        value = {"sigma": inputs[level] / 255.0, "alpha": tf.maximum(inputs[level], 1e-6)}.get(level, inputs[level])
+        parameter = tf.reshape(value, [-1, 1, 1, 1])  # an alpha of zero would be 0 / 0 for some colours
     elif c.noise_params == "global":
         parameter = noise_parameter(image, "global")
     elif c.noise_params == "per_image":
