@@ -45,7 +45,8 @@ def _save(network: Network, configuration: Configuration, folder: Path) -> tuple
 
     with tf.Graph().as_default(), create_session() as session:
         level = LEVELS[configuration.noise.family]
-        inputs, outputs = serving_graph(configuration, "lam" if level == "lambda" else level)  # Python knows no such argument
+        level = "lam" if level == "lambda" else level  # an argument that Python cannot name
+        inputs, outputs = serving_graph(configuration, level)
         initialize(session, network.variables)
         tf.get_logger().setLevel("ERROR")  # it warns that the function is of TensorFlow 1, whose graphs ours are
         try:

@@ -12,8 +12,8 @@ def serving_graph(configuration: Configuration, level: str) -> tuple[dict, dict]
     """Builds the graph in the default one -> its inputs and outputs by name.
 
     In: `image` float32 [N,H,W,C] on the scale [0, 1], of any size; for networks of sigma_known also the noise level, named
-    `level` (sigma, lam or alpha): float32 [N] or [1], in the units of the command line. Out: `denoised` [N,H,W,C], and `std` [N,H,W] where the
-    network has one. The results are those of `Denoiser`.
+    `level` (sigma, lam or alpha): float32 [N] or [1], in the units of the command line.
+    Out: `denoised` [N,H,W,C], and `std` [N,H,W] where the network has one. The results are those of `Denoiser`.
     """
     c = configuration
     image = tf.placeholder(tf.float32, [None, None, None, c.channels], name="image")
