@@ -17,8 +17,8 @@ from dnnlib.denoising.tiling import PaddedPicture, Region, cores, reach, surroun
 from dnnlib.tflib.runtime import create_session, initialize, out_of_memory, tf
 
 _HEAD_PIXELS = 1 << 15  # at a time: the head takes some 8 KB a pixel, mostly float64, and is no faster on more
-# Memory in bytes, on a CPU (measured: peak RSS of 1 to 4 megapixels in one tile): a branch's for each pixel of a tile
-# with its surroundings, and the features of the branches for each pixel of the core.
+# Memory in bytes, measured on a CPU as peak RSS (tiles of 512 in a large picture; 1 and 1.6 megapixels in one piece): a
+# branch's for each pixel of a tile with its surroundings, and that of a branch's features for each pixel of the core.
 _BRANCH_BYTES = 2300
 _FEATURE_BYTES = 4 * DECODER_CHANNELS
 
