@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Trains and evaluates self-supervised denoising networks (Laine et al., NeurIPS 2019)."""
+"""Trains and evaluates self-supervised denoising networks (Laine et al., NeurIPS 2019), and denoises pictures with them."""
 
 import argparse
 import dataclasses
@@ -10,6 +10,7 @@ from config.configurations import CONFIGURATIONS
 from config.validation_sets import VALIDATION_SETS
 from dnnlib.command_line import CommandLine
 from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.denoising_options import DenoisingOptions
 from dnnlib.denoising.options import NEWEST, TrainingOptions
 from dnnlib.errors import UserError, run_script
 from dnnlib.tflib.layout import Layout, layout_from
@@ -27,6 +28,13 @@ examples:
   python selfsupervised_denoising.py --eval=network-final-gauss25-blindspot-sigma_known.pickle \\
       --dataset-dir=datasets --validation-set=bsd300
 
+  # denoise your own pictures; the noise level is estimated where the network must be told it
+  python selfsupervised_denoising.py --denoise photo.png scans/ 'raw/*.tif' \\
+      --network network-final-gauss25-blindspot-sigma_known.pickle --out denoised
+
+  # a SavedModel for TensorFlow Serving and tf.saved_model.load
+  python selfsupervised_denoising.py --export model --network network-final-gauss25-blindspot-sigma_known.pickle
+
 configurations (noise, network, what it knows of the noise):
 """
 
@@ -39,6 +47,13 @@ def command_line() -> CommandLine:
     what = parser.add_argument_group("what to do (one of)")
     what.add_argument("--train", metavar="CONFIG", help="train a configuration (list below)")
     what.add_argument("--eval", metavar="FILE", help="evaluate a network file (.pickle); none of its code is run")
+
+    what.add_argument(
+        "--denoise", metavar="INPUT", nargs="+",
+        help="denoise pictures: files, folders, patterns; PNG, JPEG, TIFF, WebP, .npy, each written back as it was",
+    )
+    what.add_argument("--export", metavar="DIR", help="write the network as a SavedModel into a new folder")
+    add_denoising_options(parser.add_argument_group("denoising"))
 
     data = parser.add_argument_group("data")
     data.add_argument("--train-h5", metavar="FILE", help="training shard, made by dataset_tool_h5.py")
@@ -71,6 +86,25 @@ def command_line() -> CommandLine:
     return parser
 
 
+def add_denoising_options(group) -> None:
+    group.add_argument("--network", metavar="FILE", help="network file (.pickle), for --denoise and --export")
+    group.add_argument("--out", metavar="DIR", help="folder for the results, which keep their names; made if it is missing")
+    levels = "for networks of sigma_known (default: estimated from each picture)"
+    group.add_argument("--sigma", metavar="S", type=float, help=f"Gaussian noise, of 255 whatever the type; {levels}")
+    group.add_argument("--lambda", metavar="L", type=float, help="Poisson noise: the count that white stands for")
+    group.add_argument("--alpha", metavar="A", type=float, help="impulse noise: share of the pixels replaced, 0 to 1")
+    group.add_argument(
+        "--white", metavar="V", type=float,
+        help="the value that stands for white, e.g. 4095 for 12 bits in 16 (default: the type's largest; 1.0 for floats)",
+    )
+    group.add_argument(
+        "--tile", metavar="PX", type=int,
+        help="denoise in tiles of this side; 0: in one piece; the result is the same (default: as memory allows)",
+    )
+    group.add_argument("--std", action="store_true", default=None, help="write the predicted standard deviation, too")
+    group.add_argument("--compare", action="store_true", default=None, help="write noisy and denoised side by side, too")
+
+
 def add_training_options(group) -> None:
     """The fields of TrainingOptions as options; one that is not given stays None, and its default is taken there."""
     d = TrainingOptions
@@ -93,17 +127,23 @@ def add_training_options(group) -> None:
     add("--seed", "N", int, "of weights, order, crops and noise", f"{d.seed}")
 
 
+ACTIONS = ("train", "eval", "denoise", "export")
+FOR_DENOISING = ("out", "sigma", "lambda", "alpha", "white", "tile", "std", "compare")
+FOR_TRAINING = ("resume", "workers", "task", "worker_timeout", *(field.name for field in dataclasses.fields(TrainingOptions)))
+FOR_DATA = ("train_h5", "dataset_dir", "num_gpus", "cpu_devices")
+
+
 def main() -> None:
     args = command_line().parse_args()
-    if not args.train and not args.eval:
-        raise UserError("nothing to do: give --train CONFIG or --eval FILE; see --help")
-    if args.train and args.eval:
-        raise UserError("--train and --eval do not go together: give one of them")
-    if args.eval:
-        training = [field.name for field in dataclasses.fields(TrainingOptions)]
-        for name in ["resume", "workers", "task", "worker_timeout", *training]:
-            if getattr(args, name) is not None:
-                raise UserError(f"--{name.replace('_', '-')} is for --train, not for --eval: leave it out")
+    action = chosen_action(args)
+    if action == "denoise":
+        denoise(args)
+        return
+    if action == "export":
+        from dnnlib.denoising.export import export  # late: it imports NumPy
+
+        export(args.network, args.export)
+        return
     if args.resume == "":
         raise UserError("--resume: the name of the run directory is empty")
     configuration, options = training_options(args) if args.train else (None, None)
@@ -120,6 +160,41 @@ def main() -> None:
     else:
         schedules = {name: row["images"] for name, row in PUBLISHED.items()}
         commands.evaluate(args.eval, schedules, place, layout, VALIDATION_SETS)
+
+
+def chosen_action(args: argparse.Namespace) -> str:
+    """The one of ACTIONS that is given. Raises UserError unless it is one, with no option that is for another."""
+    given = [name for name in ACTIONS if getattr(args, name) is not None]
+    if not any(getattr(args, name) for name in given):
+        raise UserError("nothing to do: give --train CONFIG, --eval FILE, --denoise INPUT or --export DIR; see --help")
+    if len(given) > 1:
+        raise UserError(f"--{given[0]} and --{given[1]} do not go together: give one of them")
+    (action,) = given
+    for_network = action in ("denoise", "export")
+    others = [("train", FOR_TRAINING, action != "train"), ("denoise", FOR_DENOISING, action != "denoise")]
+    others += [("train and --eval", FOR_DATA, for_network), ("denoise and --export", ("network",), not for_network)]
+    for owner, names, refused in others:
+        for name in names if refused else ():
+            if getattr(args, name) is not None:
+                raise UserError(f"--{name.replace('_', '-')} is for --{owner}, not for --{action}: leave it out")
+    if for_network and args.dry_run:
+        raise UserError(f"--dry-run is for --train and --eval, not for --{action}: leave it out")
+    if for_network and not args.network:
+        raise UserError("--network is missing: name the network file (.pickle)")
+    return action
+
+
+def denoise(args: argparse.Namespace) -> None:
+    if not args.out:
+        raise UserError("--out is missing: name the folder for the results")
+    level = {"sigma": args.sigma, "lam": vars(args)["lambda"], "alpha": args.alpha}
+    options = DenoisingOptions(
+        args.network, args.out, **level, white=args.white, tile=args.tile, std=bool(args.std), compare=bool(args.compare)
+    )
+    options.check()
+    from dnnlib.denoising import denoise_command  # late: it imports NumPy and Pillow
+
+    denoise_command.denoise(args.denoise, options)
 
 
 def training_options(args: argparse.Namespace) -> tuple[Configuration, TrainingOptions]:

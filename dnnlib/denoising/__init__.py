@@ -1,0 +1,9 @@
+"""Training and evaluating denoising networks, and denoising with them: `from dnnlib.denoising import Denoiser`."""
+
+
+def __getattr__(name: str):
+    if name == "Denoiser":  # late: it imports TensorFlow, which takes seconds
+        from dnnlib.denoising.denoiser import Denoiser
+
+        return Denoiser
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

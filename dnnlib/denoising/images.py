@@ -40,10 +40,10 @@ def read_image(path: str | os.PathLike, channels: int = 3) -> np.ndarray:
     if channels not in (1, 3):
         raise ValueError(f"channels must be 1 or 3, not {channels}")
     try:
-        with _open(path) as image:
+        with open_image(path) as image:
             pixels = _decode(image)
     except Exception as error:  # a damaged file makes Pillow raise nearly anything: SyntaxError, struct.error, zlib.error...
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     if pixels.shape[2] == channels:
         return pixels
     if channels == 3:
@@ -54,10 +54,10 @@ def read_image(path: str | os.PathLike, channels: int = 3) -> np.ndarray:
 def image_header(path: str | os.PathLike) -> tuple[int, int, str]:
     """Width, height and Pillow's mode (`RGB`, `L`, ...) of a picture, undecoded. Raises UserError as `read_image`."""
     try:
-        with _open(path) as image:
+        with open_image(path) as image:
             return image.width, image.height, image.mode
     except Exception as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
 def list_images(folder: str | os.PathLike, patterns: Sequence[str]) -> list[Path]:
@@ -129,7 +129,7 @@ def pad_to_square(image: np.ndarray, side: int) -> np.ndarray:
     return np.pad(image, ((0, side - height), (0, side - width), (0, 0)), mode="reflect")
 
 
-def _open(path: str | os.PathLike) -> Image.Image:
+def open_image(path: str | os.PathLike) -> Image.Image:
     """Opens a picture and reads its header; raises whatever Pillow or the file system do."""
     status = os.stat(path)
     if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
@@ -151,8 +151,8 @@ def _decode(image: Image.Image) -> np.ndarray:
     return np.array(image.convert("RGB"))
 
 
-def _unreadable(path: str | os.PathLike, error: Exception) -> UserError:
-    """What is wrong with a picture, in one line."""
+def unreadable(path: str | os.PathLike, error: Exception) -> UserError:
+    """The UserError for what a library raised while it read a picture: file and reason in one line."""
     if isinstance(error, UnidentifiedImageError):
         reason = "not a picture, or of an unknown format"
     elif isinstance(error, MemoryError):

@@ -18,11 +18,18 @@ def build_model(configuration: Configuration, noisy, parameter, target=None, exp
     c = configuration
     unet = blind_spot_unet if c.blind_spot else plain_unet
     outputs = unet(noisy, output_channels(c.pipeline, c.channels, c.diagonal))
+    if c.noise_params in ("global", "per_image"):
+        parameter = noise_parameter(noisy, c.noise_params)
+    return interpret(c, outputs, noisy, parameter, target, exponent)
+
+
+def interpret(c: Configuration, outputs, noisy, parameter, target=None, exponent=0.5) -> Posterior:
+    """What is computed from the network's outputs [N,H,W,K] on noisy [N,H,W,C]; pixel by pixel.
+
+    parameter [N,1,1,1] or [1,1,1,1]: of the noise, in the units of `posterior`. The others as in `build_model`.
+    """
     if c.pipeline == "blindspot":
-        learned = c.noise_params != "known"
-        if learned:
-            parameter = noise_parameter(noisy, c.noise_params)
-        return posterior(outputs, noisy, c.noise.family, parameter, learned, c.diagonal)
+        return posterior(outputs, noisy, c.noise.family, parameter, c.noise_params != "known", c.diagonal)
     if c.pipeline == "blindspot_mean":
         target = noisy
     loss = None if target is None else _simple_loss(outputs - target, c, exponent)

@@ -18,27 +18,27 @@ def to_network(configuration: Configuration, variables: Mapping[str, np.ndarray]
     return Network("net", settings, function, dict(variables))
 
 
-def load_configured(path: str | os.PathLike) -> tuple[Network, Configuration]:
+def load_configured(path: str | os.PathLike, option: str = "--eval") -> tuple[Network, Configuration]:
     """Reads a network file and finds out its configuration: from inside, or else from the file's name.
 
     Raises UserError, naming the file, where there is no configuration, where what is inside contradicts the name, and
-    where the variables are not those of the configuration.
+    where the variables are not those of the configuration. option: what the message calls the file.
     """
     network = load_network(path)
     name = network.static_kwargs.get("configuration") or configuration_name_in(path)
     if not isinstance(name, str):
         raise UserError(
-            f"--eval {path}: neither the file nor its name says the configuration; "
+            f"{option} {path}: neither the file nor its name says the configuration; "
             "name it like network-final-gauss25-blindspot-sigma_known.pickle"
         )
     try:
         configuration = Configuration.from_name(name)
     except ValueError:
-        raise UserError(f"--eval {path}: {name!r} is no configuration; see --help for their names") from None
+        raise UserError(f"{option} {path}: {name!r} is no configuration; see --help for their names") from None
     for key, value in _settings(configuration).items():
         found = network.static_kwargs.get(key, value)  # older files lack some
         if found != value:
-            raise UserError(f"--eval {path}: is named {name}, but was written with {key}={found}; give it its right name")
+            raise UserError(f"{option} {path}: is named {name}, but was written with {key}={found}; give it its right name")
     check_variables(network, configuration.variable_shapes(), path)
     return network, configuration
 

@@ -8,7 +8,7 @@ from dnnlib.tflib.runtime import tf
 def plain_unet(x, outputs: int):
     """The U-Net that sees everything (SPEC 3.1). x [N,H,W,C], H and W multiples of 32 -> [N,H,W,outputs]."""
     layers = unet_layers(x.shape[-1], outputs, blind_spot=False)
-    return _head(_trunk(x, layers, blind=False), layers)
+    return head(trunk(x, layers, blind=False), layers)
 
 
 def blind_spot_unet(x, outputs: int):
@@ -19,9 +19,9 @@ def blind_spot_unet(x, outputs: int):
     """
     layers = unet_layers(x.shape[-1], outputs, blind_spot=True)
     branches = tf.concat([rotate(x, k) for k in range(4)], axis=0)
-    features = shift_down(_trunk(branches, layers, blind=True))  # this opens the blind spot
+    features = shift_down(trunk(branches, layers, blind=True))  # this opens the blind spot
     branches = [rotate(f, -k) for k, f in enumerate(tf.split(features, 4, axis=0))]
-    return _head(tf.concat(branches, axis=-1), layers)
+    return head(tf.concat(branches, axis=-1), layers)
 
 
 def noise_parameter(noisy, kind: str):
@@ -34,10 +34,15 @@ def noise_parameter(noisy, kind: str):
     else:
         with tf.variable_scope(ESTIMATOR_SCOPE):
             raw = tf.reduce_mean(plain_unet(noisy, 1), axis=[1, 2, 3], keepdims=True)
+    return positive(raw)
+
+
+def positive(raw):
+    """From the raw value, of the variable or the estimator, to the noise parameter: positive, and near zero at first."""
     return tf.nn.softplus(raw - 4.0) + 1e-3
 
 
-def _trunk(x, layers, blind: bool):
+def trunk(x, layers, blind: bool):
     """Encoder and decoder, `enc_conv0` to `dec_conv1b`: [N,H,W,C] -> [N,H,W,96]."""
 
     def conv(x, name):
@@ -63,7 +68,7 @@ def _trunk(x, layers, blind: bool):
     return x
 
 
-def _head(x, layers):
+def head(x, layers):
     """The 1x1 layers at the end; the last one is linear."""
     for name in ("nin_a", "nin_b"):
         w, b = variables(name, *layers[name])

@@ -1,0 +1,103 @@
+"""Estimates the noise level of one picture, for networks that must be told it (sigma_known)."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from dnnlib.denoising.noise_estimate import PATCH, estimate_sigma
+from dnnlib.errors import UserError
+
+_MOST_PATCHES = 2000  # spread over the picture; more tell nothing new
+_CLIPPED = (0.02, 0.2, 1.0)  # a patch where more values than this are black or white has lost noise: the first that leaves
+_ENOUGH = 0.05  # of the patches is taken
+_SMOOTH = 0.2  # texture only adds to variances: the low end of what the patches say tells
+_SMALL_PATCH = 32  # where a patch should be of one brightness, or untextured
+_DARK = 0.1  # of white; below, there are too few photons to tell
+_ALIKE = 24 / 255  # neighbours that differ by no more in any channel are likely to be untouched by impulse noise
+_SMOOTHEST = 0.9  # quantile of the share of such neighbours
+
+
+def estimate_level(family: str, pixels: np.ndarray, white: float) -> float:
+    """The level of noise of a family ('gauss', 'poisson', 'impulse'): sigma of 1, lambda, or alpha.
+
+    pixels [H,W,C], of any real type; white: the value that stands for 1. Raises UserError for pictures with a side below 64
+    pixels, and where the picture is black all over.
+    """
+    name, function = {
+        "gauss": ("sigma", estimate_gauss), "poisson": ("lambda", estimate_poisson), "impulse": ("alpha", estimate_impulse),
+    }[family]
+    remedy = f"give it with --{name} (in Python {'lam' if name == 'lambda' else name}=)"
+    if min(pixels.shape[:2]) < PATCH:
+        raise UserError(f"too small to estimate the noise level from (a side is below {PATCH} pixels); {remedy}")
+    value = function(pixels, white)
+    if value is None:
+        raise UserError(f"the noise level cannot be estimated from this picture; {remedy}")
+    return value
+
+
+def estimate_gauss(pixels: np.ndarray, white: float) -> float:
+    """sigma of 1. Error (rms over 12 Kodak pictures, 8 bit): 9 % at sigma 10, 3 % at 15, 2 % at 25, 8 % at 50.
+
+    Texture is taken for noise: what is weaker than sigma 10 comes out too strong, by 15 % on average and by 78 % at worst
+    at sigma 5. Strong noise that was clipped to black and white comes out too weak.
+    """
+    estimates, clipped = _of_patches(pixels, white, PATCH, lambda p: estimate_sigma(p[None]))
+    return float(np.quantile(_trusted(estimates, clipped), _SMOOTH))
+
+
+def estimate_poisson(pixels: np.ndarray, white: float) -> float | None:
+    """lambda, by variance = mean / lambda in each patch. Error (rms over 12 Kodak pictures, 8 bit): 5 %
+    at lambda 15, 3 % at 30, 4 % at 50, 8 % at 100.
+
+    The stronger the light, the more texture is taken for noise: 18 % at 300, mostly too low. With lambda 5, much is clipped
+    to white: too high, by 31 % on average.
+    """
+
+    def mean_and_variance(patch):
+        # Mean squares, and no median as for Gaussian noise: few photons make few different values.
+        diagonal = (patch[::2, ::2] - patch[::2, 1::2] - patch[1::2, ::2] + patch[1::2, 1::2]) / 2
+        return patch.mean(), np.mean(diagonal**2)
+
+    values, clipped = _of_patches(pixels, white, _SMALL_PATCH, mean_and_variance)
+    means, variances = _trusted(values, clipped).T
+    bright = means >= min(_DARK, means.max() / 2)
+    ratio = np.quantile(variances[bright] / np.maximum(means[bright], 1e-6), _SMOOTH) if means.max() > 0 else 0.0
+    return float(1 / ratio) if ratio > 0 else None
+
+
+def estimate_impulse(pixels: np.ndarray, white: float) -> float:
+    """alpha, by the share of neighbours that look alike: both are untouched with (1 - alpha)^2. Error (rms
+    over 12 Kodak pictures, 8 bit): 0.015 for alpha up to 0.8,
+    0.023 at 0.95.
+
+    For colour pictures: in grey ones replaced neighbours look alike more often than the estimate's correction can mend.
+    """
+
+    def alike(patch):
+        pairs = patch[:, 1:] - patch[:, :-1], patch[1:] - patch[:-1]
+        return np.mean([np.mean(np.all(np.abs(d) <= _ALIKE, axis=2)) for d in pairs])
+
+    shares, _ = _of_patches(pixels, white, _SMALL_PATCH, alike)
+    by_chance = (2 * _ALIKE - _ALIKE**2) ** pixels.shape[2]
+    share = (np.quantile(shares, _SMOOTHEST) - by_chance) / (1 - by_chance)
+    return float(1 - np.sqrt(np.clip(share, 0, 1)))
+
+
+def _of_patches(pixels: np.ndarray, white: float, side: int, function: Callable) -> tuple[np.ndarray, np.ndarray]:
+    """function(patch) of patches that are spread evenly, float64 [side,side,C] on the scale [0, 1], and the share of each
+    that is clipped."""
+    rows, columns = (np.arange(0, size - side + 1, side) for size in pixels.shape[:2])
+    count = len(rows) * len(columns)
+    values, clipped = [], []
+    for i in np.unique(np.linspace(0, count - 1, min(count, _MOST_PATCHES)).astype(int)):
+        y, x = rows[i // len(columns)], columns[i % len(columns)]
+        patch = pixels[y : y + side, x : x + side]
+        clipped.append(np.mean((patch == 0) | (patch == white)))
+        values.append(function(patch.astype(np.float64) / white))
+    return np.array(values), np.array(clipped)
+
+
+def _trusted(values: np.ndarray, clipped: np.ndarray) -> np.ndarray:
+    """The values of the patches that are clipped the least."""
+    limit = next(limit for limit in _CLIPPED if np.mean(clipped <= limit) >= _ENOUGH)
+    return values[clipped <= limit]

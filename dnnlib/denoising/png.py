@@ -1,0 +1,81 @@
+"""What Pillow cannot do for PNG files: 16 bits a channel in colour, and metadata kept as they are."""
+
+import functools
+from collections.abc import Iterator
+
+import numpy as np
+
+from dnnlib.errors import UserError, one_line
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# Of the picture as a whole, and still true of it denoised: colour space, resolution, EXIF, texts.
+_METADATA = (
+    b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"mDCV", b"cLLI", b"pHYs", b"eXIf", b"tEXt", b"zTXt", b"iTXt",
+)  # fmt: skip
+
+
+def bit_depth(data: bytes) -> int:
+    """Bits a channel of a PNG file that has a whole header."""
+    return data[24]
+
+
+def metadata_chunks(data: bytes) -> bytes:
+    """The chunks of a PNG file that say something of the picture, as they are in the file."""
+    return b"".join(chunk for name, chunk in _chunks(data) if name in _METADATA)
+
+
+def has_chunk(data: bytes, wanted: bytes) -> bool:
+    return any(name == wanted for name, _ in _chunks(data))
+
+
+def with_chunks(data: bytes, chunks: bytes) -> bytes:
+    """A PNG file with more chunks, right after its header."""
+    end = len(_SIGNATURE) + 25
+    return data[:end] + chunks + data[end:]
+
+
+def decode16(data: bytes) -> np.ndarray:
+    """uint16 [H,W,1..4] of a PNG file. Raises UserError if it is damaged."""
+    return _codec().decode(data)
+
+
+def encode16(pixels: np.ndarray) -> bytes:
+    """A PNG file of uint16 [H,W,1..4]."""
+    return _codec().encode(pixels)
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Name and bytes of each chunk that is whole."""
+    position = len(_SIGNATURE)
+    while position + 12 <= len(data):
+        end = position + 12 + int.from_bytes(data[position : position + 4], "big")
+        if end <= len(data):
+            yield data[position + 4 : position + 8], data[position:end]
+        position = end
+
+
+@functools.cache
+def _codec():
+    """TensorFlow's PNG functions, in a graph and a session of their own. Made late: TensorFlow takes seconds to import."""
+    from dnnlib.tflib.runtime import create_session, tf
+
+    class Codec:
+        def __init__(self):
+            graph = tf.Graph()
+            with graph.as_default(), tf.device("/cpu:0"):
+                self._data = tf.placeholder(tf.string, [])
+                self._decoded = tf.io.decode_png(self._data, dtype=tf.uint16)
+                self._pixels = tf.placeholder(tf.uint16, [None, None, None])
+                self._encoded = tf.io.encode_png(self._pixels)
+            self._session = create_session(graph)
+
+        def decode(self, data: bytes) -> np.ndarray:
+            try:
+                return self._session.run(self._decoded, {self._data: data})
+            except tf.errors.InvalidArgumentError as error:
+                raise UserError(f"the file is damaged ({one_line(error)[:80]})") from error
+
+        def encode(self, pixels: np.ndarray) -> bytes:
+            return self._session.run(self._encoded, {self._pixels: pixels})
+
+    return Codec()

@@ -1,0 +1,125 @@
+"""A network in pieces, so that pictures of any size and shape go through it in bounded memory.
+
+The branches of the blind-spot network run one after another on whatever part of the picture a tile needs of each, and
+then the 1x1 layers and the posterior on some rows at a time. The results are those of the whole network on the whole
+picture, but for float32's rounding.
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from dnnlib.denoising.architecture import DECODER_CHANNELS, ESTIMATOR_SCOPE, output_channels, unet_layers
+from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.model import interpret
+from dnnlib.denoising.networks import head, plain_unet, shift_down, trunk
+from dnnlib.denoising.tiling import PaddedPicture, Region, cores, reach, surroundings
+from dnnlib.tflib.runtime import create_session, initialize, out_of_memory, tf
+
+_HEAD_PIXELS = 1 << 15  # at a time: the head takes some 8 KB a pixel, mostly float64, and is no faster on more
+# Memory in bytes, measured on a CPU as peak RSS (tiles of 512 in a large picture; 1 and 1.6 megapixels in one piece): a
+# branch's for each pixel of a tile with its surroundings, and that of a branch's features for each pixel of the core.
+_BRANCH_BYTES = 2300
+_FEATURE_BYTES = 4 * DECODER_CHANNELS
+
+
+class TiledNetwork:
+    """The graph and the session of one network; several may live side by side. Pictures are float32 on the scale [0, 1]."""
+
+    def __init__(self, configuration: Configuration, variables: Mapping[str, np.ndarray]):
+        c = self.configuration = configuration
+        self._turns = range(4 if c.blind_spot else 1)
+        graph = tf.Graph()
+        with graph.as_default():
+            self._picture = tf.placeholder(tf.float32, [1, None, None, c.channels])
+            self._parameter = tf.placeholder(tf.float32, [1, 1, 1, 1])
+            layers = unet_layers(c.channels, output_channels(c.pipeline, c.channels, c.diagonal), c.blind_spot)
+            features = trunk(self._picture, layers, c.blind_spot)
+            self._branch = shift_down(features) if c.blind_spot else features
+            self._features = tf.placeholder(tf.float32, [1, None, None, len(self._turns) * DECODER_CHANNELS])
+            result = interpret(c, head(self._features, layers), self._picture, self._parameter)
+            self._results = [result.posterior_mean, result.net_std]
+            if c.noise_params == "per_image":
+                with tf.variable_scope(ESTIMATOR_SCOPE):
+                    self._raw_parameter = plain_unet(self._picture, 1)
+        self._session = create_session(graph)
+        initialize(self._session, variables)
+
+    def close(self) -> None:
+        """Frees the session; the object is of no use afterwards."""
+        self._session.close()
+
+    def denoise(
+        self,
+        picture: PaddedPicture,
+        parameter: float,
+        side: int,
+        put: Callable[[Region, np.ndarray, np.ndarray], None],
+        done: Callable[[], None],
+    ) -> None:
+        """Denoises a picture in tiles of side x side pixels, 0: in one.
+
+        parameter: of the noise, in the units of `posterior`. put(region, posterior mean [h,w,C], net std [h,w]) is called
+        for parts that together cover the padded picture, done() after each tile.
+        """
+        for core in cores(picture.height, picture.width, side):
+            features = self._features_of(picture, core)
+            rows = max(_HEAD_PIXELS // core.width, 1)
+            for top in range(core.top, core.bottom, rows):
+                part = Region(top, core.left, min(top + rows, core.bottom), core.right)
+                feed = {
+                    self._features: features[None, part.within(core)[0]],
+                    self._picture: picture.read(part)[None],
+                    self._parameter: np.full([1, 1, 1, 1], parameter),
+                }
+                mean, std = self._run(self._results, feed)
+                put(part, mean[0], std[0])
+            done()
+
+    def mean_raw_parameter(
+        self, picture: PaddedPicture, height: int, width: int, side: int, done: Callable[[], None]
+    ) -> float:
+        """The output of the estimator of sigma_per_image, averaged over the height x width pixels that are no padding.
+
+        side and done as in `denoise`.
+        """
+        total, real = 0.0, Region(0, 0, height, width)
+        for core in cores(picture.height, picture.width, side):
+            around = surroundings(core, reach(blind=False), 0, picture.height, picture.width)
+            raw = self._run(self._raw_parameter, {self._picture: picture.read(around)[None]})[0, :, :, 0]
+            rows, columns = core.within(around)
+            inside = raw[rows, columns][: max(real.bottom - core.top, 0), : max(real.right - core.left, 0)]
+            total += float(inside.sum(dtype=np.float64))
+            done()
+        return total / (height * width)
+
+    def _features_of(self, picture: PaddedPicture, core: Region) -> np.ndarray:
+        """What the head sees of a core: float32 [h,w,96], or [h,w,384] of the four branches."""
+        features = np.empty([core.height, core.width, len(self._turns), DECODER_CHANNELS], np.float32)
+        for k in self._turns:
+            around = surroundings(core, reach(self.configuration.blind_spot), k, picture.height, picture.width)
+            turned = np.rot90(picture.read(around), k)
+            # No name for the branch: it would live on during the next one.
+            features[:, :, k] = np.rot90(self._run(self._branch, {self._picture: turned[None]})[0], -k)[core.within(around)]
+        return features.reshape(core.height, core.width, -1)
+
+    def _run(self, fetches, feed):
+        with out_of_memory("take smaller tiles, e.g. --tile 256 (in Python tile=256)"):
+            return self._session.run(fetches, feed)
+
+
+def fitting_tile(height: int, width: int, budget: float) -> int:
+    """The side of the largest tiles (a multiple of 32) with which a picture of height x width, padded, takes no more than
+    `budget` bytes; 0 where it need not be cut. 32 is the least, whatever the budget."""
+    r = reach(blind=True)  # the plain network looks less far, and has one branch
+
+    def needed(side: int) -> float:
+        branch = (side + r.up + r.down) * (side + 2 * r.side) * _BRANCH_BYTES
+        return branch + side * side * 4 * _FEATURE_BYTES
+
+    if height * width * (_BRANCH_BYTES + 4 * _FEATURE_BYTES) <= budget:
+        return 0
+    side = 32
+    while needed(side + 32) <= budget:
+        side += 32
+    return side

@@ -1,0 +1,190 @@
+"""Denoiser, from Python: kinds of arrays, noise levels, what is refused."""
+
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from graphs import GOLDEN, random_images, random_variables
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dnnlib.denoising import Denoiser
+from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.network_configuration import to_network
+from dnnlib.errors import UserError
+
+RGB, MONO, N2C = "gauss25-blindspot-sigma_known", "gauss25-blindspot-sigma_known-mono", "gauss25-n2c"
+PER_IMAGE, GLOBAL = "gauss5_50-blindspot-sigma_per_image", "poisson30-blindspot-sigma_global"
+POISSON, IMPULSE = "poisson30-blindspot-sigma_known", "impulse50-blindspot-sigma_known"
+
+
+@cache
+def denoiser(name):
+    c = Configuration.from_name(name)
+    variables = random_variables(c.variable_shapes(), seed=5)
+    return Denoiser(to_network(c, variables | {n: 0.1 * v for n, v in variables.items() if n.startswith("nin_c")}), c)
+
+
+# --- types and shapes
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, ">u2", np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(20, 33), (20, 33, 1), (20, 33, 3), (20, 33, 4)], ids=str)
+def test_shape_and_type_are_kept(shape, dtype):
+    """And the result is that of the same picture as float32, in the type's own units."""
+    dtype = np.dtype(dtype)
+    white = 1.0 if dtype.kind == "f" else float(np.iinfo(dtype).max)
+    image = (random_images(*shape) * white).astype(dtype)
+    before = image.copy()
+    result, std = denoiser(RGB)(image, sigma=50)
+    np.testing.assert_array_equal(image, before)
+    assert (result.dtype, result.shape) == (dtype, shape) and (std.dtype, std.shape) == (np.float32, shape[:2])
+    colours = image.astype(np.float64) / white
+    expected, expected_std = denoiser(RGB)(colours.astype(np.float32), sigma=50)
+    step = {np.dtype(np.float16): 2e-3}.get(dtype, 1e-5 if dtype.kind == "f" else 0.5001)
+    if dtype.kind == "u":
+        expected = np.clip(expected.astype(np.float64) * white, 0, white)
+    np.testing.assert_allclose(result[..., :3].astype(np.float64), expected[..., :3], rtol=0, atol=step + 1e-5 * white)
+    np.testing.assert_allclose(std, expected_std * white, atol=1e-4 * white)
+    assert (expected[..., :3] != image[..., :3]).mean() > 0.9
+    if shape[-1] == 4:
+        np.testing.assert_array_equal(result[..., 3], image[..., 3])  # alpha
+
+
+def test_floats_are_not_clipped_and_integers_are():
+    image = random_images(40, 40, 3) * 3 - 1
+    result, _ = denoiser(RGB)(image, sigma=1)  # nearly no noise: nearly nothing changes
+    assert result.min() < -0.5 and result.max() > 1.5
+    result, _ = denoiser(RGB)(np.full([8, 8, 3], 4095, np.uint16), sigma=300, white=64)
+    assert result.max() <= 65535
+
+
+def test_white():
+    image = (random_images(30, 30, 3) * 4095).astype(np.uint16)
+    result, std = denoiser(RGB)(image, sigma=25, white=4095)
+    expected, expected_std = denoiser(RGB)((image / 4095).astype(np.float32), sigma=25)
+    np.testing.assert_allclose(result, np.clip(expected * 4095, 0, 65535), atol=0.6)
+    np.testing.assert_allclose(std, expected_std * 4095, atol=1e-4 * 4095)
+
+
+def test_grey_with_an_rgb_network_is_the_mean_of_three_equal_channels():
+    image = random_images(40, 50)
+    result, std = denoiser(RGB)(image, sigma=25)
+    three, three_std = denoiser(RGB)(np.stack([image] * 3, axis=2), sigma=25)
+    np.testing.assert_allclose(result, three.mean(axis=2), atol=1e-6)
+    np.testing.assert_array_equal(std, three_std)
+    assert np.abs(three[..., 0] - three[..., 1]).max() > 1e-3  # they do differ before
+
+
+@given(st.integers(1, 70), st.integers(1, 70), st.sampled_from([MONO, N2C]), st.integers(0, 64))
+@settings(max_examples=8, deadline=None)
+def test_any_size_and_tile(height, width, name, tile):
+    image = random_images(height, width, seed=height)
+    level = {"sigma": 25} if name == MONO else {}
+    whole, std = denoiser(name)(image, tile=0, **level)
+    tiled, tiled_std = denoiser(name)(image, tile=tile, **level)
+    assert np.isfinite(whole).all() and whole.shape == image.shape
+    np.testing.assert_allclose(tiled, whole, atol=1e-5)
+    if name == N2C:
+        assert std is None and tiled_std is None
+    else:
+        np.testing.assert_allclose(tiled_std, std, atol=1e-5)
+
+
+def test_an_image_that_is_a_view():
+    image = random_images(60, 64, 3)[::2, ::-1]
+    np.testing.assert_array_equal(denoiser(RGB)(image, 25)[0], denoiser(RGB)(image.copy(), 25)[0])
+
+
+# --- noise levels
+
+
+def test_the_level_counts():
+    image = random_images(40, 40, 3)
+    weak, strong = (np.abs(denoiser(RGB)(image, sigma)[0] - image).mean() for sigma in (1, 100))
+    assert weak < strong / 2
+    bright, dim = (np.abs(denoiser(POISSON)(image, lam=lam)[0] - image).mean() for lam in (1e5, 10))
+    assert bright < dim / 2
+    few, many = (np.abs(denoiser(IMPULSE)(image, alpha=alpha)[0] - image).mean() for alpha in (0, 1))
+    assert few < many
+
+
+def test_an_estimate_is_used_where_none_is_given():
+    image = (0.5 + 25 / 255 * np.random.default_rng(1).standard_normal([128, 128, 3])).astype(np.float32)
+    level = denoiser(RGB).level(image, {}, 1.0, 0)
+    assert level.value == pytest.approx(25, rel=0.05) and str(level) == f"sigma {level.value:.4g} (estimated)"
+    np.testing.assert_array_equal(denoiser(RGB)(image)[0], denoiser(RGB)(image, sigma=level.value)[0])
+
+
+def test_learned_levels():
+    image = random_images(64, 40, 3)
+    raw = float(random_variables(Configuration.from_name(GLOBAL).variable_shapes(), seed=5)["noise_data"].item())
+    level = denoiser(GLOBAL).level(image, {}, 1.0, 0)
+    assert level.name == "lambda" and level.origin == "learned"
+    assert level.value == pytest.approx(1 / (np.log1p(np.exp(raw - 4)) + 1e-3))
+    one, other = (denoiser(PER_IMAGE).level(image * scale, {}, 1.0, 0) for scale in (1, 0.2))
+    assert one.name == "sigma" and abs(one.value - other.value) > 0.1  # the picture's own
+    assert str(denoiser(N2C).level(image, {}, 1.0, 0)) == "no noise level needed"
+
+
+def test_the_per_image_level_is_one_number_tiled_or_not():
+    image = random_images(300, 40, 3)
+    whole, tiled = (denoiser(PER_IMAGE).level(image, {}, 1.0, side).parameter for side in (0, 64))
+    assert tiled == pytest.approx(whole, rel=1e-6)
+    np.testing.assert_allclose(denoiser(PER_IMAGE)(image, tile=64)[0], denoiser(PER_IMAGE)(image, tile=0)[0], atol=1e-5)
+
+
+# --- what is refused
+
+
+IMAGE = np.full([64, 64, 3], 0.5, np.float32)
+NAN, INFINITE = IMAGE.copy(), IMAGE.astype(np.float64)
+NAN[-1, -1, -1], INFINITE[5, 5, 0] = np.nan, np.inf
+
+
+@pytest.mark.parametrize(
+    ("name", "image", "options", "words"),
+    [
+        (RGB, NAN, {}, "NaN or infinite"), (RGB, INFINITE, {}, "NaN or infinite"),
+        (RGB, IMAGE[:0], {}, "no pixels"), (RGB, IMAGE[:, :0], {}, "no pixels"),
+        (RGB, IMAGE[..., :2], {}, r"shape \[64, 64, 2\]"), (RGB, np.zeros([9, 9, 5]), {}, r"shape \[9, 9, 5\]"),
+        (RGB, IMAGE[0, 0], {}, "shape"), (RGB, IMAGE[None], {}, "shape"),
+        (MONO, IMAGE, {}, "convert it to grey, or take an RGB network"),
+        (RGB, np.zeros([9, 9], np.int32), {}, "int32"), (RGB, np.zeros([9, 9], bool), {}, "bool"),
+        (RGB, IMAGE[:63], {}, "below 64 pixels.*--sigma"), (POISSON, IMAGE[:, :9], {}, "--lambda.*lam="),
+        (POISSON, IMAGE * 0, {}, "cannot be estimated"),
+        (RGB, IMAGE, {"lam": 3}, "takes --sigma"), (POISSON, IMAGE, {"sigma": 25}, "takes --lambda"),
+        (GLOBAL, IMAGE, {"lam": 30}, "brings its own"), (N2C, IMAGE, {"sigma": 25}, "needs no noise level"),
+        (RGB, IMAGE, {"sigma": -1}, "--sigma -1"), (RGB, IMAGE, {"sigma": np.nan}, "--sigma nan"),
+        (POISSON, IMAGE, {"lam": 0}, "--lambda 0"), (IMPULSE, IMAGE, {"alpha": 1.5}, "--alpha 1.5: .* from 0 to 1"),
+        (RGB, IMAGE, {"sigma": 25, "white": 0}, "--white 0"), (RGB, IMAGE, {"sigma": 25, "tile": -1}, "--tile -1"),
+    ],
+)  # fmt: skip
+def test_refused(name, image, options, words):
+    with pytest.raises(UserError, match=words):
+        denoiser(name)(image, **options)
+
+
+# --- loading
+
+
+def test_a_network_file_and_two_denoisers_at_once():
+    image = random_images(32, 40, 3)
+    with Denoiser.load(GOLDEN / "network-final-gauss25-blindspot-sigma_global.pickle") as one:
+        alone = one(image)[0]
+        with Denoiser.load(str(GOLDEN / "network-final-poisson30-blindspot-sigma_known.pickle")) as other:
+            other(image, lam=30)
+            np.testing.assert_array_equal(one(image)[0], alone)
+    with pytest.raises(UserError, match="no such file"):
+        Denoiser.load("nowhere.pickle")
+
+
+def test_importing_the_package_is_light():
+    script = "import sys, dnnlib.denoising; print([m for m in ('numpy', 'tensorflow') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parent.parent, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+    with pytest.raises(ImportError):
+        from dnnlib.denoising import Denoisre  # noqa: F401

@@ -1,0 +1,91 @@
+"""The estimates of the noise level of one picture."""
+
+import numpy as np
+import pytest
+from graphs import GOLDEN
+from material import smooth_picture
+from PIL import Image
+
+from dnnlib.denoising.level_estimate import estimate_level
+from dnnlib.errors import UserError
+
+CLEAN = smooth_picture(256, 320) / 255 * 0.8 + 0.1
+RNG = np.random.default_rng(3)
+
+
+def noisy(family: str, level: float, clean: np.ndarray = CLEAN) -> np.ndarray:
+    if family == "gauss":
+        return clean + level * RNG.standard_normal(clean.shape)
+    if family == "poisson":
+        return RNG.poisson(level * clean) / level
+    return np.where(RNG.random([*clean.shape[:2], 1]) < level, RNG.random(clean.shape), clean)
+
+
+def stored(pictures: np.ndarray, white: int) -> np.ndarray:
+    return np.clip(np.rint(pictures * white), 0, white).astype(np.uint8 if white < 256 else np.uint16)
+
+
+CASES = [("gauss", s / 255) for s in (10, 25, 50)] + [("poisson", n) for n in (15, 30, 100)]
+
+
+@pytest.mark.parametrize("white", [1, 255, 4095])
+@pytest.mark.parametrize(("family", "level"), CASES)
+def test_found_in_any_type(family, level, white):
+    pixels = noisy(family, level)
+    assert estimate_level(family, pixels if white == 1 else stored(pixels, white), white) == pytest.approx(level, rel=0.12)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.05, 0.3, 0.7, 0.95, 1.0])
+def test_alpha(alpha):
+    assert estimate_level("impulse", stored(noisy("impulse", alpha), 255), 255) == pytest.approx(alpha, abs=0.06)
+
+
+@pytest.mark.parametrize(("family", "level"), CASES)
+def test_grey(family, level):
+    assert estimate_level(family, noisy(family, level)[:, :, :1], 1) == pytest.approx(level, rel=0.12)
+
+
+@pytest.mark.parametrize(("family", "level"), [("gauss", 25 / 255), ("poisson", 30)])
+def test_what_is_clipped_to_white_is_left_out(family, level):
+    """A white sky over half of the picture has no noise."""
+    clean = CLEAN.copy()
+    clean[:128] = 3.0
+    assert estimate_level(family, stored(noisy(family, level, clean), 255), 255) == pytest.approx(level, rel=0.1)
+
+
+def test_texture_in_a_part_hardly_counts():
+    clean = CLEAN.copy()
+    clean[:, :160] += 0.2 * RNG.integers(0, 2, clean[:, :160].shape)
+    assert estimate_level("gauss", noisy("gauss", 0.1, clean), 1) == pytest.approx(0.1, rel=0.1)
+    assert estimate_level("poisson", noisy("poisson", 30, clean), 1) == pytest.approx(30, rel=0.15)
+
+
+def test_photographs():
+    """The small ones that the tests carry are nearly all texture: only the order is right."""
+    for path in sorted((GOLDEN / "kodak").glob("*.png"))[:2]:
+        clean = np.asarray(Image.open(path)) / 255
+        assert 0.8 < estimate_level("gauss", noisy("gauss", 0.1, clean), 1) / 0.1 < 1.6
+
+
+@pytest.mark.parametrize(("family", "option"), [("gauss", "--sigma"), ("poisson", "--lambda"), ("impulse", "--alpha")])
+def test_too_small(family, option):
+    estimate_level(family, CLEAN[:64, :64], 1)
+    for pixels in (CLEAN[:63], CLEAN[:, :63]):
+        with pytest.raises(UserError, match=f"below 64 pixels.*{option}"):
+            estimate_level(family, pixels, 1)
+
+
+@pytest.mark.parametrize("family", ["gauss", "poisson", "impulse"])
+def test_flat_pictures(family):
+    for value in (0, 7, 255):
+        pixels = np.full([70, 70, 3], value, np.uint8)
+        if family == "poisson":
+            with pytest.raises(UserError, match="cannot be estimated.*--lambda"):
+                estimate_level(family, pixels, 255)
+        else:
+            assert estimate_level(family, pixels, 255) == 0
+
+
+def test_a_large_picture_is_sampled():
+    pixels = np.broadcast_to(noisy("gauss", 0.1, np.full([64, 64, 1], 0.5))[None, :, None], (100, 64, 100, 64, 1))
+    assert estimate_level("gauss", pixels.reshape(6400, 6400, 1), 1) == pytest.approx(0.1, rel=0.05)
