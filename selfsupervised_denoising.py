@@ -129,7 +129,8 @@ def add_training_options(group) -> None:
 
 ACTIONS = ("train", "eval", "denoise", "export")
 FOR_DENOISING = ("out", "sigma", "lambda", "alpha", "white", "tile", "std", "compare")
-FOR_TRAINING = ("resume", "workers", "task", "worker_timeout", *(field.name for field in dataclasses.fields(TrainingOptions)))
+TRAINING_OPTIONS = [field.name for field in dataclasses.fields(TrainingOptions)]
+FOR_TRAINING = ("resume", "workers", "task", "worker_timeout", *TRAINING_OPTIONS)
 FOR_DATA = ("train_h5", "dataset_dir", "num_gpus", "cpu_devices")
 
 
@@ -204,8 +205,7 @@ def training_options(args: argparse.Namespace) -> tuple[Configuration, TrainingO
         hint = f"did you mean {' or '.join(close)}?" if close else "see --help for their names"
         raise UserError(f"--train {args.train}: there is no such configuration; {hint}")
     row = PUBLISHED[args.train]
-    names = [field.name for field in dataclasses.fields(TrainingOptions)]
-    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    given = {name: getattr(args, name) for name in TRAINING_OPTIONS if getattr(args, name) is not None}
     options = TrainingOptions(**({"num_iter": row["images"], "snapshot_every": row["snapshot"]} | given))
     configuration = Configuration.from_name(args.train)
     if options.noise_init == "estimate" and (configuration.noise_params, configuration.noise.family) != ("global", "gauss"):
