@@ -31,7 +31,8 @@ class Replicas:
     def __init__(self, layout: Layout | None = None):
         layout = layout or Layout()
         self.workers, self.task, self.chief = max(1, len(layout.workers)), layout.task, layout.chief
-        gpus = _use_gpus(layout.num_gpus)
+        with quiet_start():  # to look for GPUs where there are none is worth a line to CUDA
+            gpus = _use_gpus(layout.num_gpus)
         cpus = _split_cpu(layout.cpu_devices)
         self.on_gpu = bool(gpus)
         self.here = len(gpus) or len(cpus)
