@@ -8,7 +8,7 @@ VENV_DONE := .venv/.installed
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL: # `make -j clean test` does one after the other
-.PHONY: help venv test test-slow lint bench-scale demo clean
+.PHONY: help venv test test-slow lint bench bench-scale demo clean
 
 help: ## this list
 	@echo "usage: make TARGET [PYTHON=python3]"
@@ -25,6 +25,9 @@ test-slow: $(VENV_DONE) ## run the tests that take minutes
 
 lint: $(VENV_DONE) ## check the style alone
 	@$(VENV_PYTHON) -m ruff check .
+
+bench: $(VENV_DONE) ## measure the speed against a yardstick (a quarter of an hour)
+	@$(VENV_PYTHON) benchmarks/measure.py
 
 bench-scale: $(VENV_DONE) ## measure how training scales over devices and processes of this machine (some minutes)
 	@$(VENV_PYTHON) benchmarks/scale.py

@@ -30,7 +30,7 @@ WHAT = [*TRAINING, "train-128-plain", "train-256-plain", "head-128", "eval", "ev
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="default: 3")
-    parser.add_argument("--json", metavar="FILE", default="benchmarks/results.json", help="default: benchmarks/results.json")
+    parser.add_argument("--json", metavar="FILE", help="write the figures here, too")
     parser.add_argument("--only", choices=WHAT, action="append", help="leave out the others")
     parser.add_argument("--one", choices=WHAT, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -45,7 +45,8 @@ def main() -> None:
             print(what, found[what][-1], file=sys.stderr, flush=True)
     found["dataset tool"] = [dataset_tool(workers) for workers in (1, None) for _ in range(args.rounds)]
     found["feed"] = [feed()]
-    Path(args.json).write_text(json.dumps(found, indent=2) + "\n")
+    if args.json:
+        Path(args.json).write_text(json.dumps(found, indent=2) + "\n")
     print(f"{platform.platform()}, {os.cpu_count()} cores; medians of {args.rounds} rounds (minimum, maximum)\n")
     report(found)
 
