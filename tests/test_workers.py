@@ -122,6 +122,22 @@ def test_devices_of_one_process(place, alone, count):
 
 
 @pytest.mark.slow
+def test_an_evaluation_on_several_devices(place, alone):
+    """The same digits and pictures, also where the last device has nothing left to do."""
+    network = alone / f"network-final-{NAME}.pickle"
+    found = []
+    for count in (1, 2):
+        program = [sys.executable, str(ROOT / "selfsupervised_denoising.py"), f"--eval={network}", "--validation-set=own"]
+        devices = ["--num-gpus=0", f"--cpu-devices={count}", f"--result-dir=evaluated-{count}"]
+        subprocess.run([*program, *devices], cwd=place, check=True)
+        (folder,) = (place / f"evaluated-{count}" / "_eval").iterdir()
+        pictures = {path.name: path.read_bytes() for path in (folder / "img").iterdir()}
+        found.append(((folder / "stats.jsonl").read_text(), pictures))
+    assert len(found[0][1]) == 15
+    assert found[0] == found[1]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 4])
 def test_processes(place, alone, count):
     results = f"processes-{count}"
