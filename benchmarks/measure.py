@@ -155,6 +155,7 @@ def dataset_tool(workers: int | None) -> dict:
 
     from dnnlib.denoising.images import list_images, read_image, write_image
     from dnnlib.denoising.shard_writer import write_shard
+    from dnnlib.parallel import cores
 
     with tempfile.TemporaryDirectory() as folder:
         sources = [read_image(path) for path in list_images(ROOT / "img/samples/train", ["*"])]
@@ -167,7 +168,7 @@ def dataset_tool(workers: int | None) -> dict:
                 write_shard(folder, Path(folder, "shard.h5"), workers=workers)
             finally:
                 sys.stdout = stdout
-        return {"workers": workers or len(os.sched_getaffinity(0)), "images_per_second": 800 / (time.perf_counter() - began)}
+        return {"workers": workers or cores(), "images_per_second": 800 / (time.perf_counter() - began)}
 
 
 def feed() -> dict:

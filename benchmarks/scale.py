@@ -16,9 +16,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-sys.path.insert(0, str(ROOT / "tools"))
 
-from launch import free_addresses  # noqa: E402
+from dnnlib.tflib.layout import free_addresses  # noqa: E402
 
 NAME = "gauss25-blindspot-sigma_known"
 SHARE, CROP = 2, 64  # images a step of each replica, pixels

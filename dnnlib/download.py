@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from dnnlib.errors import UserError, one_line
-from dnnlib.files import atomic_write
+from dnnlib.files import atomic_write, remove_abandoned
 
 MAX_BYTES = 4 << 20  # of one response; a Kodak image has less than 1 MB
 MAX_SECONDS = 300.0  # for one response: a server that sends a byte now and then never runs into the timeout
@@ -93,6 +93,7 @@ def _state(path: Path, sha256: str) -> str:
 
 def _store(path: Path, body: bytes) -> None:
     try:
+        remove_abandoned(path)
         with atomic_write(path) as file:
             file.write(body)
     except OSError as error:

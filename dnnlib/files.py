@@ -16,15 +16,14 @@ os.umask(_umask)
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """Yields a temporary path beside `path`; on success its content is on disk under `path`, on any error nothing is left.
 
-    The temporary file is locked (flock) all the while. What a killed process left of an earlier attempt at the same
-    `path` is not locked any more, and is removed first. Raises OSError as the file system reports it.
+    The temporary file is locked all the while, which tells `remove_abandoned` to leave it alone. Raises OSError as the
+    file system reports it.
     """
     path = Path(path)
-    _remove_abandoned(path)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     temporary = Path(name)
     try:
-        _lock(handle)
+        try_lock(handle)
         yield temporary
         os.fsync(handle)
         temporary.chmod(0o666 & ~_umask)  # mkstemp makes files private; ours are as any other file of the user
@@ -51,22 +50,30 @@ def write_text(path: str | os.PathLike, text: str) -> None:
         file.write(text.encode("utf-8"))
 
 
-def _lock(handle: int) -> bool:
-    """Whether the lock was to be had. On Windows, and where the file system knows no locks, it never is."""
+def remove_abandoned(path: str | os.PathLike) -> None:
+    """Removes what killed processes left of earlier attempts to write `path` by `atomic_path`.
+
+    It looks through the whole folder: for few and large files, not for each of thousands.
+    """
+    path = Path(path)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.????????.tmp"):  # as mkstemp names them
+        with contextlib.suppress(OSError), open(left, "rb+") as file:
+            if try_lock(file.fileno()):
+                left.unlink()
+
+
+def try_lock(handle: int) -> bool | None:
+    """Locks an open file or folder (flock) until it is closed. False: another process has it; None: there are no locks here,
+    as on Windows and on some file systems."""
     try:
         import fcntl
 
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (ImportError, OSError):
+    except BlockingIOError:
         return False
+    except (ImportError, OSError):
+        return None
     return True
-
-
-def _remove_abandoned(path: Path) -> None:
-    for left in path.parent.glob(f".{glob.escape(path.name)}.????????.tmp"):  # as mkstemp names them
-        with contextlib.suppress(OSError), open(left, "rb+") as file:
-            if _lock(file.fileno()):
-                left.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

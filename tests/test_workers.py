@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from material import random_images, write_bare_shard, write_picture
+
+from dnnlib.tflib.layout import free_addresses
 
 ROOT = Path(__file__).resolve().parent.parent
 NAME = "gauss25-blindspot-sigma_global"
@@ -47,17 +48,9 @@ def start(place: Path, results: str, *more: str, program: Path = ROOT / "selfsup
 
 
 def workers(place: Path, results: str, count: int, *more: str, missing: int | None = None) -> list[subprocess.Popen]:
-    addresses = ",".join(f"127.0.0.1:{port}" for port in free_ports(count))
+    addresses = ",".join(free_addresses(count))
     tasks = [task for task in range(count) if task != missing]
     return [start(place, results, "--workers", addresses, "--task", str(task), *more) for task in tasks]
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
 
 
 def finished(place: Path, results: str, processes: list[subprocess.Popen]) -> Path:

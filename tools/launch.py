@@ -9,7 +9,6 @@ a worker was lost once more than --restarts, else the first that is neither.
 import argparse
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from dnnlib.command_line import CommandLine
 from dnnlib.errors import UserError, WorkerLost, run_script
+from dnnlib.tflib.layout import free_addresses
 
 PROGRAM = Path(__file__).resolve().parent.parent / "selfsupervised_denoising.py"
 LOST = WorkerLost.status
@@ -114,18 +114,6 @@ def commands(args: argparse.Namespace, resume: list[str]) -> list[list[str]]:
         workers, tasks = ",".join(free_addresses(args.local)), range(args.local)
     program = [sys.executable, str(PROGRAM), *args.options, *resume]
     return [[*program, "--workers", workers, "--task", str(task)] for task in tasks]
-
-
-def free_addresses(count: int) -> list[str]:
-    """Ports of this machine that nobody listens on; all are held until all are found."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for s in sockets:
-            s.bind(("127.0.0.1", 0))
-        return [f"127.0.0.1:{s.getsockname()[1]}" for s in sockets]
-    finally:
-        for s in sockets:
-            s.close()
 
 
 if __name__ == "__main__":

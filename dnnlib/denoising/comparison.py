@@ -3,10 +3,9 @@
 import numpy as np
 from PIL import Image
 
-from dnnlib.denoising.images import to_uint8
+from dnnlib.denoising.images import STD_SHOWN, to_uint8
 from dnnlib.denoising.std_file import STD_WHITE
 
-_STD_SHOWN = 10 / 255  # the std that is shown as white, as in the pictures of a validation
 _LARGEST = 1024  # pixels; larger pictures are shown smaller
 _ZOOM = 4
 _CANDIDATES = 12  # places along each side where the detail may be
@@ -27,7 +26,7 @@ def comparison(noisy: np.ndarray, denoised: np.ndarray, std: np.ndarray | None, 
         return np.broadcast_to(to_uint8(pixels * np.float32(1 / white)), (*pixels.shape[:2], 3))
 
     def shown_std(pixels: np.ndarray) -> np.ndarray:
-        return np.broadcast_to(to_uint8(pixels * np.float32(STD_WHITE / 65535 / _STD_SHOWN)), (*pixels.shape[:2], 3))
+        return np.broadcast_to(to_uint8(pixels * np.float32(STD_WHITE / 65535 / STD_SHOWN)), (*pixels.shape[:2], 3))
 
     panels = [(noisy[:, :, :colours], shown), (denoised[:, :, :colours], shown)]
     if std is not None:

@@ -1,6 +1,5 @@
 """Denoises pictures as they are, of any size and type, with one network. For the command line and for use from Python."""
 
-import math
 import os
 from collections.abc import Callable, Mapping
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from dnnlib.denoising.architecture import NOISE_VARIABLE, STRIDE
 from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.denoising_options import check_white
 from dnnlib.denoising.memory import network_budget
 from dnnlib.denoising.network_configuration import load_configured
 from dnnlib.denoising.noise_level import NoiseLevel, check_given, known_level, learned_level
@@ -103,8 +103,7 @@ class Denoiser:
             raise UserError("the picture has no pixels")
         if pixels.shape[2] == 3 and self.configuration.channels == 1:
             raise UserError("a colour picture, but a network for one channel: convert it to grey, or take an RGB network")
-        if white is not None and not 0 < white < math.inf:
-            raise UserError(f"--white {white:g}: must be a number above 0")
+        check_white(white)
         largest = _largest(pixels.dtype)
         if largest is None:
             for row in range(0, len(pixels), 256):  # not at once: large pictures would need large masks

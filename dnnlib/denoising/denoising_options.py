@@ -30,7 +30,12 @@ class DenoisingOptions:
         levels = {f"--{name}": value for name, value in self.given.items() if value is not None}
         if len(levels) > 1:
             raise UserError(f"{' and '.join(levels)} do not go together: give the one of the network's noise")
-        if self.white is not None and not 0 < self.white < math.inf:
-            raise UserError(f"--white {self.white:g}: must be a number above 0")
+        check_white(self.white)
         if self.tile is not None and not 0 <= self.tile < 2**31:
             raise UserError(f"--tile {self.tile}: must be a number of pixels, or 0 for no tiles")
+
+
+def check_white(white: float | None) -> None:
+    """Raises UserError where a value is given that cannot stand for white."""
+    if white is not None and not 0 < white < math.inf:
+        raise UserError(f"--white {white:g}: must be a number above 0")

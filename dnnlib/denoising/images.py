@@ -17,6 +17,7 @@ from dnnlib.files import atomic_write
 
 # Only plain raster formats: Pillow knows others too, and hands some of them (EPS) to outside programs.
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", TiffImagePlugin.TiffImageFile.format, WebPImagePlugin.WebPImageFile.format)
+STD_SHOWN = 10 / 255  # the std that pictures to look at show as white (SPEC 7.1)
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     ".png": {"format": "PNG"},
     ".jpg": {"format": "JPEG", "quality": 95},

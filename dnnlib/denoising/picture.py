@@ -8,7 +8,7 @@ from typing import BinaryIO
 import numpy as np
 
 from dnnlib.errors import UserError, one_line
-from dnnlib.files import atomic_write
+from dnnlib.files import atomic_write, remove_abandoned
 
 
 @dataclass
@@ -26,6 +26,7 @@ class Picture:
     def write(self, path: str | os.PathLike, pages: list[np.ndarray]) -> None:
         """Writes a file like the one that was read, atomically. Raises UserError, naming the file."""
         try:
+            remove_abandoned(path)
             with atomic_write(path) as file:
                 self.encode(pages, file)
         except (OSError, ValueError) as error:

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from dnnlib.denoising.images import image_header, read_image
 from dnnlib.denoising.picture_search import find_pictures
 from dnnlib.errors import UserError, one_line
-from dnnlib.files import atomic_path
+from dnnlib.files import atomic_path, remove_abandoned
 from dnnlib.parallel import cores, ordered_map
 from dnnlib.progress import progress_bar, say
 
@@ -82,6 +82,7 @@ def write_shard(
     try:
         if out.exists() and not out.is_file():
             raise UserError(f"--out: {out} is not a file; give the name of a file to write")
+        remove_abandoned(out)
         with atomic_path(out) as temporary:  # first of all, so that an unwritable folder is known at once
             paths = find_pictures(input_dir)
             np.random.RandomState(SHUFFLE_SEED).shuffle(paths)

@@ -70,7 +70,7 @@ def sight(first: int, last: int, blind: bool) -> tuple[int, int]:
 
 @functools.cache
 def reach(blind: bool) -> Reach:
-    """Of the trunk of the blind-spot network (352, 0, 160), or of the plain one (160, 160, 160)."""
+    """Of the trunk of the blind-spot network (288, 0, 128), or of the plain one (128, 128, 128)."""
 
     def rounded(pixels: int) -> int:
         return -(-max(pixels, 0) // STRIDE) * STRIDE

@@ -45,9 +45,10 @@ class TrainingState(NamedTuple):
 
     def restore_files(self, run_dir: Path) -> None:
         """Cuts the growing files back to where they were, so that nothing stands there twice; what is later is removed."""
-        for path in [*_states(run_dir), *run_dir.glob(".training-state-*.tmp")]:
-            match = _NAME.fullmatch(path.name)
-            if match is None or int(match[1]) > self.images:  # damaged, or left by a killed process
+        for path in run_dir.rglob(".*.tmp"):  # left by a killed process
+            path.unlink(missing_ok=True)
+        for path in _states(run_dir):
+            if int(_NAME.fullmatch(path.name)[1]) > self.images:  # damaged
                 path.unlink(missing_ok=True)
         for path in _growing_files(run_dir):
             if path.name not in self.files:

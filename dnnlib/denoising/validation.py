@@ -10,14 +10,12 @@ import numpy as np
 
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.evaluation_noise import EvaluationNoise
-from dnnlib.denoising.images import to_uint8, write_image
+from dnnlib.denoising.images import STD_SHOWN, to_uint8, write_image
 from dnnlib.denoising.metrics import psnr
 from dnnlib.denoising.model import build_model
 from dnnlib.denoising.validation_set import ValidationSet
 from dnnlib.tflib.replicas import Replicas, sum_over_workers
 from dnnlib.tflib.runtime import out_of_memory, tf
-
-STD_WHITE = 10.0 / 255.0  # the net std that an exported picture shows as white
 
 
 class Denoised(NamedTuple):
@@ -38,7 +36,7 @@ class Denoised(NamedTuple):
         """uint8 pictures by tag, [H,W,C], the std [H,W,1]."""
         pictures = {
             "a_nsy": self.noisy, "b_out": self.mean, "b_out2": self.posterior_mean,
-            "b_std": self.net_std[..., None] / STD_WHITE, "c_cln": self.clean,
+            "b_std": self.net_std[..., None] / STD_SHOWN, "c_cln": self.clean,
         }
         return {tag: to_uint8(picture) for tag, picture in pictures.items()}
 

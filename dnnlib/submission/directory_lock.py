@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from dnnlib.errors import UserError
+from dnnlib.files import try_lock
 
 
 class DirectoryLock:
@@ -15,15 +16,11 @@ class DirectoryLock:
 
     def __init__(self, folder: Path):
         self._handle: int | None = None
-        with contextlib.suppress(ImportError, OSError):
-            import fcntl  # not on Windows
-
+        with contextlib.suppress(OSError):  # Windows opens no folders
             self._handle = os.open(folder, os.O_RDONLY)
-            try:
-                fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if try_lock(self._handle) is False:
                 self.close()
-                raise UserError(f"{folder}: another process is at work in this run directory") from None
+                raise UserError(f"{folder}: another process is at work in this run directory")
 
     def close(self) -> None:
         if self._handle is not None:

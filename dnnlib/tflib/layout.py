@@ -1,6 +1,8 @@
 """Which devices and workers a job has, as the command line or `TF_CONFIG` says it. No TensorFlow here."""
 
+import contextlib
 import json
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -77,6 +79,13 @@ def layout_from(
         raise UserError("--task is missing: say which of the --workers this is, the first is 0")
     given = {"num_gpus": num_gpus, "cpu_devices": cpu_devices, "task": task, "worker_timeout": worker_timeout}
     return Layout(workers=tuple(names), **{name: value for name, value in given.items() if value is not None})
+
+
+def free_addresses(count: int) -> list[str]:
+    """Addresses for workers of one machine, on ports that nobody listens on."""
+    with contextlib.ExitStack() as held:  # until all are found, lest one be found twice
+        sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [f"127.0.0.1:{s.getsockname()[1]}" for s in sockets]
 
 
 def _tf_config(text: str, task: int | None) -> tuple[list[str], int | None]:

@@ -50,7 +50,7 @@ def initial_state(variables: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def _sum_and_make_moments(strategy, variables, gradients):
     """Sums over the replicas, and the optimiser's variables: two moments for each, and the powers of both betas."""
-    summed = strategy.extended.batch_reduce_to(tf.distribute.ReduceOp.SUM, list(zip(gradients, variables, strict=True)))
+    summed = strategy.extended.batch_reduce_to("SUM", list(zip(gradients, variables, strict=True)))
 
     def variable(name, shape, initializer):
         return tf.get_variable(name, shape, initializer=initializer, trainable=False)

@@ -17,8 +17,6 @@ from dnnlib.tflib.runtime import quiet_start, session_config, tf
 with quiet_start():
     import tensorflow as tf2
 
-SUM = tf2.distribute.ReduceOp.SUM
-
 
 class Replicas:
     """The replicas of the graph, one a device. All workers must build the same graph, and run the same steps of it.
@@ -95,7 +93,7 @@ class Replicas:
 
     def sum(self, value):
         """The sum over all replicas of all workers; known to all."""
-        return self.strategy.reduce(SUM, value, axis=None)
+        return self.strategy.reduce("SUM", value, axis=None)
 
 
 def sum_over_workers(replicas: Replicas, session, values) -> np.ndarray:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import grpc
 
 from dnnlib.errors import WorkerLost
+from dnnlib.parallel import ordered_map
 from dnnlib.tflib.runtime import tf
 
 _INTERVAL = 2.0  # seconds between two looks at each of the others
@@ -76,16 +77,8 @@ class Watch:
 
     def _not_answering(self) -> list[int]:
         """Which of the others are gone, asked once for all, at the same time."""
-        found: dict[int, bool] = {}
-        threads = [
-            threading.Thread(target=lambda n=n, a=a: found.update({n: answers(a, _INTERVAL)}), daemon=True)
-            for n, a in self._others.items()
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(2 * _INTERVAL)
-        return [number for number in self._others if not found.get(number)]
+        replies = ordered_map(lambda address: answers(address, _INTERVAL), self._others.values(), len(self._others))
+        return [number for number, alive in zip(self._others, replies, strict=True) if not alive]
 
 
 def answers(address: str, seconds: float) -> bool:
