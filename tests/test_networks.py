@@ -1,7 +1,7 @@
 """The networks against a plain way of computing them, and their variables."""
 
 import csv
-from functools import partial
+import functools
 
 import numpy as np
 import plain_networks as plain
@@ -15,7 +15,7 @@ from dnnlib.denoising.architecture import initial_variables, unet_layers, variab
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.model import build_model
 from dnnlib.denoising.networks import blind_spot_unet, noise_parameter, plain_unet
-from dnnlib.tflib.runtime import tf
+from dnnlib.tflib.runtime import create_session, initialize, tf
 
 BLIND = pytest.mark.parametrize("blind", [False, True], ids=["plain", "blind"])
 FRESH_SIGMA = np.log1p(np.exp(-4.0)) + 1e-3
@@ -83,6 +83,31 @@ def test_unet_equals_the_plain_way(blind, shape, channels):
     assert ours.dtype == np.float32 and ours.shape == expected.shape
     np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
+
+@BLIND
+@given(st.data())
+@settings(max_examples=12, deadline=None)
+def test_a_window_shows_what_the_whole_does(blind, data):
+    """Windows of all sizes at all places, among them corners and single pixels, in pictures larger than the network sees."""
+    top, left = data.draw(st.integers(0, 415)), data.draw(st.integers(0, 415))
+    bottom, right = data.draw(st.integers(top + 1, 416)), data.draw(st.integers(left + 1, 416))
+    window = np.int32([top, left, bottom, right])
+    part, whole = whole_and_windowed(blind)
+    np.testing.assert_allclose(part(window), whole[:, top:bottom, left:right], rtol=0, atol=2e-5 * np.abs(whole).max())
+
+
+@functools.cache
+def whole_and_windowed(blind):
+    """A function from a window to the network's output there, and the output [1,416,416,3] without one."""
+    unet = blind_spot_unet if blind else plain_unet
+    with tf.Graph().as_default() as graph:
+        x, window = tf.constant(random_images(1, 416, 416, 3, seed=5)), tf.placeholder(tf.int32, [4])
+        whole = unet(x, 3)
+        with tf.variable_scope("", reuse=True):
+            part = unet(x, 3, window)
+    session = create_session(graph)
+    initialize(session, unet_variables(blind, 3, 3, seed=2))
+    return lambda w: session.run(part, {window: w}), session.run(whole)
 
 
 # --- the noise parameter
@@ -183,7 +208,7 @@ def test_initial_values():
 
 
 def test_initial_values_follow_from_the_seed():
-    first, same, other = (partial(initial_variables, SHAPES)(seed=s) for s in (1, 1, 2))
+    first, same, other = (functools.partial(initial_variables, SHAPES)(seed=s) for s in (1, 1, 2))
     for name in SHAPES:
         np.testing.assert_array_equal(first[name], same[name])
         assert not first[name].any() or not np.array_equal(first[name], other[name])

@@ -14,15 +14,17 @@ from dnnlib.denoising.metrics import psnr
 from dnnlib.denoising.posterior import Posterior
 from dnnlib.denoising.validation import Denoised, EvaluationGraph
 from dnnlib.denoising.validation_set import open_validation_set
+from dnnlib.denoising.window import cut
 from dnnlib.tflib.replicas import Replicas
 from dnnlib.tflib.runtime import create_session, tf
 
 SIZES = [(40, 60), (64, 33)]
 
 
-def half(configuration, noisy, parameter):
+def half(configuration, noisy, parameter, window):
     """Instead of a network: the noisy picture at half its brightness; the posterior mean and std tell the parameter."""
     del configuration
+    noisy = cut(noisy, window)
     std = tf.ones_like(noisy[..., 0]) * parameter[..., 0] / 2
     return Posterior(noisy / 2, tf.zeros_like(noisy) + parameter, None, std, std)
 

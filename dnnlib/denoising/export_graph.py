@@ -1,10 +1,9 @@
 """The whole of a network as one graph for pictures of any size, for SavedModels."""
 
-from dnnlib.denoising.architecture import ESTIMATOR_SCOPE, STRIDE, output_channels, unet_layers
+from dnnlib.denoising.architecture import ESTIMATOR_SCOPE, STRIDE, output_channels
 from dnnlib.denoising.configuration import Configuration
-from dnnlib.denoising.layers import rotate, shift_down
 from dnnlib.denoising.model import interpret
-from dnnlib.denoising.networks import head, noise_parameter, plain_unet, positive, trunk
+from dnnlib.denoising.networks import blind_spot_unet, noise_parameter, plain_unet, positive
 from dnnlib.tflib.runtime import tf
 
 
@@ -21,7 +20,9 @@ def serving_graph(configuration: Configuration, level: str) -> tuple[dict, dict]
     height, width = tf.shape(image)[1], tf.shape(image)[2]
     padded = tf.gather(tf.gather(image, _reflected(height), axis=1), _reflected(width), axis=2)
     padded = tf.ensure_shape(padded, [None, None, None, c.channels])
-    outputs = _network(c, padded)
+    window = tf.stack([0, 0, height, width])
+    unet = blind_spot_unet if c.blind_spot else plain_unet
+    outputs = unet(padded, output_channels(c.pipeline, c.channels, c.diagonal), window)
     parameter = tf.zeros([1, 1, 1, 1])
     if c.noise_params == "known":
         inputs[level] = tf.placeholder(tf.float32, [None], name=level)
@@ -31,26 +32,13 @@ def serving_graph(configuration: Configuration, level: str) -> tuple[dict, dict]
         parameter = noise_parameter(image, "global")
     elif c.noise_params == "per_image":
         with tf.variable_scope(ESTIMATOR_SCOPE):
-            raw = plain_unet(padded, 1)[:, :height, :width]
+            raw = plain_unet(padded, 1, window)
         parameter = positive(tf.reduce_mean(raw, axis=[1, 2, 3], keepdims=True))
-    result = interpret(c, outputs, padded, parameter)
-    denoised = tf.identity(result.posterior_mean[:, :height, :width], name="denoised")
+    result = interpret(c, outputs, image, parameter)
+    denoised = tf.identity(result.posterior_mean, name="denoised")
     if c.pipeline != "blindspot":
         return inputs, {"denoised": denoised}
-    return inputs, {"denoised": denoised, "std": tf.identity(result.net_std[:, :height, :width], name="std")}
-
-
-def _network(c: Configuration, x):
-    """The network's outputs [N,H,W,K] on x [N,H,W,C], which need not be square: upright and sideways branches go apart."""
-    layers = unet_layers(c.channels, output_channels(c.pipeline, c.channels, c.diagonal), c.blind_spot)
-    if not c.blind_spot:
-        return head(trunk(x, layers, blind=False), layers)
-    features = {}
-    for turns in ((0, 2), (1, 3)):
-        with tf.variable_scope(tf.get_variable_scope(), reuse=bool(features)):
-            pair = shift_down(trunk(tf.concat([rotate(x, k) for k in turns], axis=0), layers, blind=True))
-        features |= {k: rotate(f, -k) for k, f in zip(turns, tf.split(pair, 2, axis=0), strict=True)}
-    return head(tf.concat([features[k] for k in range(4)], axis=-1), layers)
+    return inputs, {"denoised": denoised, "std": tf.identity(result.net_std, name="std")}
 
 
 def _reflected(size):

@@ -4,22 +4,26 @@ from dnnlib.denoising.architecture import output_channels
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.networks import blind_spot_unet, noise_parameter, plain_unet
 from dnnlib.denoising.posterior import Posterior, posterior
+from dnnlib.denoising.window import cut
 from dnnlib.tflib.runtime import tf
 
 
-def build_model(configuration: Configuration, noisy, parameter, target=None, exponent=0.5) -> Posterior:
+def build_model(configuration: Configuration, noisy, parameter, target=None, exponent=0.5, window=None) -> Posterior:
     """The network and what is computed from its outputs.
 
     noisy [N,H,W,C] float32; parameter [N,1,1,1]: the true noise parameter, used where the configuration knows it.
     target [N,H,W,C]: what `n2c` and `n2n` are trained towards (without it their loss is None); exponent: of the
-    annealed loss for impulse noise (SPEC 6.2). Call it under `tf.variable_scope(..., reuse=True)` for a
+    annealed loss for impulse noise (SPEC 6.2). window (int32 [4]: top, left, bottom, right): compute this part only, without
+    a target; the results are those of the whole. Call it under `tf.variable_scope(..., reuse=True)` for a
     second copy.
     """
     c = configuration
     unet = blind_spot_unet if c.blind_spot else plain_unet
-    outputs = unet(noisy, output_channels(c.pipeline, c.channels, c.diagonal))
+    outputs = unet(noisy, output_channels(c.pipeline, c.channels, c.diagonal), window)
     if c.noise_params in ("global", "per_image"):
         parameter = noise_parameter(noisy, c.noise_params)
+    if window is not None:
+        noisy = cut(noisy, window)
     return interpret(c, outputs, noisy, parameter, target, exponent)
 
 

@@ -2,26 +2,47 @@
 
 from dnnlib.denoising.architecture import ESTIMATOR_SCOPE, NOISE_VARIABLE, POOLINGS, unet_layers
 from dnnlib.denoising.layers import conv3x3, conv_valid, leaky_relu, pool, rotate, shift_down, upsampled_conv3x3, variables
+from dnnlib.denoising.tiling import reach
+from dnnlib.denoising.window import cut, decoder_windows, relative, seen, turned
 from dnnlib.tflib.runtime import tf
 
 
-def plain_unet(x, outputs: int):
-    """The U-Net that sees everything (SPEC 3.1). x [N,H,W,C], H and W multiples of 32 -> [N,H,W,outputs]."""
+def plain_unet(x, outputs: int, window=None):
+    """The U-Net that sees everything (SPEC 3.1). x [N,H,W,C], H and W multiples of 32 -> [N,H,W,outputs].
+
+    window (int32 [4]: top, left, bottom, right): the part of the output that is wanted; None: all of it.
+    """
     layers = unet_layers(x.shape[-1], outputs, blind_spot=False)
-    return head(trunk(x, layers, blind=False), layers)
+    return head(trunk(x, layers, False, window), layers)
 
 
-def blind_spot_unet(x, outputs: int):
+def blind_spot_unet(x, outputs: int, window=None):
     """The U-Net whose output at a pixel does not depend on that pixel of x, and may on any other (SPEC 3.2).
 
     Four rotated copies of x go through one network that only looks upwards; shifted by one row and turned back,
-    they look up, right, down and left of the pixel. x [N,H,W,C], square when seen by a batch: H = W -> [N,H,W,outputs].
+    they look up, right, down and left of the pixel. x [N,H,W,C], H and W multiples of 32 -> [N,H,W,outputs].
+
+    window: as in `plain_unet`. Without one the four copies go through together, which wants a square: H = W.
     """
     layers = unet_layers(x.shape[-1], outputs, blind_spot=True)
-    branches = tf.concat([rotate(x, k) for k in range(4)], axis=0)
-    features = shift_down(trunk(branches, layers, blind=True))  # this opens the blind spot
-    branches = [rotate(f, -k) for k, f in enumerate(tf.split(features, 4, axis=0))]
-    return head(tf.concat(branches, axis=-1), layers)
+    if window is None:
+        branches = tf.concat([rotate(x, k) for k in range(4)], axis=0)
+        branches = tf.split(blind_branch(branches, layers), 4, axis=0)
+    else:
+        branches = []
+        for k in range(4):  # each needs another part of x; in turn, for the memory's sake
+            with tf.control_dependencies(branches), tf.variable_scope(tf.get_variable_scope(), reuse=bool(branches) or None):
+                branches.append(blind_branch(rotate(x, k), layers, turned(window, k, x)))
+    return head(tf.concat([rotate(branch, -k) for k, branch in enumerate(branches)], axis=-1), layers)
+
+
+def blind_branch(x, layers, window=None):
+    """One branch of the blind-spot network: what lies above each pixel of x [N,H,W,C], as features [N,H,W,96]."""
+    if window is None:
+        return shift_down(trunk(x, layers, True))  # this opens the blind spot
+    above = tf.maximum(window - [1, 0, 0, 0], 0)
+    features = shift_down(trunk(x, layers, True, above))
+    return features[:, window[0] - above[0] :]
 
 
 def noise_parameter(noisy, kind: str):
@@ -42,8 +63,8 @@ def positive(raw):
     return tf.nn.softplus(raw - 4.0) + 1e-3
 
 
-def trunk(x, layers, blind: bool):
-    """Encoder and decoder, `enc_conv0` to `dec_conv1b`: [N,H,W,C] -> [N,H,W,96]."""
+def trunk(x, layers, blind: bool, window=None):
+    """Encoder and decoder, `enc_conv0` to `dec_conv1b`: [N,H,W,C] -> [N,H,W,96], or the window of it."""
 
     def conv(x, name):
         w, b = variables(name, *layers[name])
@@ -55,6 +76,9 @@ def trunk(x, layers, blind: bool):
         y = upsampled_conv3x3(x, w[:, :, :split], blind) + conv3x3(skip, w[:, :, split:], blind)
         return leaky_relu(tf.nn.bias_add(y, b))
 
+    if window is not None:
+        needed = seen(window, reach(blind), x)
+        x, window = cut(x, needed), relative(window, needed)
     skips = [x]
     x = conv(x, "enc_conv0")
     for i in range(1, POOLINGS + 1):
@@ -62,10 +86,15 @@ def trunk(x, layers, blind: bool):
         skips.append(x)
     skips.pop()  # the deepest map goes on, it is nobody's skip
     x = conv(x, f"enc_conv{POOLINGS + 1}")
+    parts = [None] * POOLINGS if window is None else decoder_windows(window, skips, blind)
     for i in range(POOLINGS, 0, -1):
-        x = upsample_concat_conv(x, skips.pop(), f"dec_conv{i}a")
+        skip, part = skips.pop(), parts[i - 1]
+        if part is not None:
+            inner = part // 2 if i == POOLINGS else relative(part // 2, parts[i])
+            x, skip = cut(x, inner), cut(skip, part)
+        x = upsample_concat_conv(x, skip, f"dec_conv{i}a")
         x = conv(x, f"dec_conv{i}b")
-    return x
+    return x if window is None else cut(x, relative(window, parts[0]))
 
 
 def head(x, layers):

@@ -63,20 +63,24 @@ class EvaluationGraph:
         shape = [1, None, None, configuration.channels]
         self._noisy = [tf.placeholder(tf.float32, shape) for _ in range(replicas.here)]
         self._parameters = [tf.placeholder(tf.float32, [1, 1, 1, 1]) for _ in range(replicas.here)]
+        self._sizes = [tf.placeholder(tf.int32, [2]) for _ in range(replicas.here)]
 
-        def one_replica(noisy, parameter):
+        def one_replica(noisy, parameter, size):
             with tf.variable_scope(tf.get_variable_scope(), reuse=reuse or None):
-                model = build_model(configuration, noisy, parameter)
+                model = build_model(configuration, noisy, parameter, window=tf.concat([[0, 0], size], axis=0))
             return model.mean, model.posterior_mean, model.net_std
 
-        results = replicas.run(one_replica, self._noisy, self._parameters)
+        results = replicas.run(one_replica, self._noisy, self._parameters, self._sizes)
         self._fetches = list(zip(*map(replicas.local, results), strict=True))
 
-    def denoise(self, session, noisy: Sequence[np.ndarray], parameters: Sequence[float]) -> list[list[np.ndarray]]:
-        """At most as many pictures as there are replicas here: [H,W,C], each a square of a multiple of 32
-        -> for each: mean, posterior mean [H,W,C], net std [H,W]."""
+    def denoise(
+        self, session, noisy: Sequence[np.ndarray], parameters: Sequence[float], sizes: Sequence[tuple[int, int]]
+    ) -> list[list[np.ndarray]]:
+        """At most as many pictures as there are replicas here: [S,S,C], S a multiple of 32, and their sizes without padding
+        -> for each: mean, posterior mean [H,W,C], net std [H,W]. Padding is seen, but its own results are not computed."""
         feed = {placeholder: picture[None] for placeholder, picture in zip(self._noisy, noisy, strict=False)}
         feed |= {p: np.full([1, 1, 1, 1], value) for p, value in zip(self._parameters, parameters, strict=False)}
+        feed |= dict(zip(self._sizes, sizes, strict=False))
         with out_of_memory("the pictures are too large for this device; crop them"):
             return [[x[0] for x in results] for results in session.run(self._fetches[: len(noisy)], feed)]
 
@@ -97,9 +101,10 @@ class EvaluationGraph:
         pictures = self._noisy_pictures(validation_set, total)
         mine = (item for item in pictures if (total - 1 - item[0]) % replicas.workers == replicas.task)
         while together := list(itertools.islice(mine, replicas.here)):
-            outputs = self.denoise(session, [noisy for _, _, noisy, _ in together], [p for *_, p in together])
+            _, clean, noisy, parameters = zip(*together, strict=True)
+            outputs = self.denoise(session, noisy, parameters, [picture.shape[:2] for picture in clean])
             for (index, clean, noisy, _), output in zip(together, outputs, strict=True):
-                result = Denoised(*[p[: clean.shape[0], : clean.shape[1]] for p in (clean, noisy, *output)])
+                result = Denoised(clean, noisy[: clean.shape[0], : clean.shape[1]], *output)
                 scores[index] = [psnr(p, result.clean) for p in (result.noisy, result.mean, result.posterior_mean)]
                 if on_picture:
                     on_picture(index, result)
