@@ -75,6 +75,11 @@ def command_line() -> CommandLine:
     devices = parser.add_argument_group("devices (default: all GPUs of this machine, or else its CPU)")
     devices.add_argument("--num-gpus", metavar="N", type=int, help="GPUs to use; 0: the CPU")
     devices.add_argument("--cpu-devices", metavar="N", type=int, help="split the CPU into so many devices, for tests")
+    devices.add_argument(
+        "--precision", metavar="P",
+        help="what convolutions compute in: float32, bf16, or auto, which for --train is bf16 where that is faster and as "
+        "good, and else float32 (default: auto)",
+    )
     devices.add_argument("--workers", metavar="HOST:PORT,...", help="all processes of a job (default: from TF_CONFIG)")
     devices.add_argument("--task", metavar="K", type=int, help="which of them this is; the first, 0, is the one that writes")
     devices.add_argument(
@@ -130,8 +135,8 @@ def add_training_options(group) -> None:
 ACTIONS = ("train", "eval", "denoise", "export")
 FOR_DENOISING = ("out", "sigma", "lambda", "alpha", "white", "tile", "std", "compare")
 TRAINING_OPTIONS = [field.name for field in dataclasses.fields(TrainingOptions)]
-FOR_TRAINING = ("resume", "workers", "task", "worker_timeout", *TRAINING_OPTIONS)
-FOR_DATA = ("train_h5", "dataset_dir", "num_gpus", "cpu_devices")
+FOR_DATA = ("train_h5", "dataset_dir", "num_gpus", "cpu_devices", "precision")
+FOR_TRAINING = ("resume", "workers", "task", "worker_timeout", *(o for o in TRAINING_OPTIONS if o not in FOR_DATA))
 
 
 def main() -> None:
@@ -160,7 +165,7 @@ def main() -> None:
         commands.train(configuration, options, args.train_h5, args.resume, place, layout, VALIDATION_SETS)
     else:
         schedules = {name: row["images"] for name, row in PUBLISHED.items()}
-        commands.evaluate(args.eval, schedules, place, layout, VALIDATION_SETS)
+        commands.evaluate(args.eval, schedules, place, layout, VALIDATION_SETS, args.precision)
 
 
 def chosen_action(args: argparse.Namespace) -> str:

@@ -23,8 +23,8 @@ sys.path.insert(0, str(ROOT))
 
 NAME = "gauss25-blindspot-sigma_known"
 MAC_PER_PIXEL = 81.9e9 / 256**2  # of the plain blind-spot network, forward
-TRAINING = [f"train-{crop}" for crop in (64, 128, 256)]
-WHAT = [*TRAINING, "train-128-plain", "train-256-plain", "head-128", "eval", "eval-plain"]
+TRAINING = [f"train-{crop}{form}" for crop in (64, 128, 256) for form in ("", "-bf16")]
+WHAT = [*TRAINING, "train-128-plain", "train-256-plain", "head-128", "eval", "eval-bf16", "eval-plain"]
 
 
 def main() -> None:
@@ -95,21 +95,23 @@ def yardstick():
 
 
 def training(rest: str):
-    """A step as `--train` takes it on a CPU; `-plain`: with the plain network, all images in one batch."""
+    """A step as `--train` takes it on a CPU; bf16: in bfloat16; plain: with the plain network, all images in one batch."""
     import numpy as np
 
     from dnnlib.denoising import model
     from dnnlib.denoising.configuration import Configuration
     from dnnlib.denoising.training_graph import build_training_graph
     from dnnlib.tflib.replicas import Replicas
+    from dnnlib.tflib.runtime import tf
 
-    crop, _, plain = rest.partition("-")
-    if plain:
+    crop, _, form = rest.partition("-")
+    if form == "plain":
         from benchmarks.plain import plain_blind_spot_unet
 
         model.blind_spot_unet = plain_blind_spot_unet
     crop = int(crop)
-    graph = build_training_graph(Configuration.from_name(NAME), 4, crop, 1, Replicas(), 4 if plain else 1)
+    dtype = tf.bfloat16 if form == "bf16" else tf.float32
+    graph = build_training_graph(Configuration.from_name(NAME), 4, crop, 1, Replicas(), 4 if form == "plain" else 1, dtype)
     random = np.random.default_rng(1)
     images = random.integers(0, 256, [4, crop, crop, 3], dtype=np.uint8)
     scalars = {graph.learning_rate: 0.0, graph.exponent: 1.0, graph.stop: 0.0}
@@ -124,13 +126,15 @@ def evaluation(rest: str):
     from dnnlib.denoising.configuration import Configuration
     from dnnlib.tflib.runtime import tf
 
-    if rest:
+    if rest == "plain":
         from benchmarks.plain import plain_blind_spot_unet
 
         model.blind_spot_unet = plain_blind_spot_unet
     noisy = tf.placeholder(tf.float32, [1, None, None, 3])
-    window = None if rest else tf.constant([0, 0, 512, 768])
-    result = model.build_model(Configuration.from_name(NAME), noisy, tf.fill([1, 1, 1, 1], 25 / 255), window=window)
+    window = None if rest == "plain" else tf.constant([0, 0, 512, 768])
+    dtype = tf.bfloat16 if rest == "bf16" else tf.float32
+    sigma = tf.fill([1, 1, 1, 1], 25 / 255)
+    result = model.build_model(Configuration.from_name(NAME), noisy, sigma, window=window, dtype=dtype)
     return [result.posterior_mean, result.net_std], {noisy: np.random.default_rng(1).random([1, 768, 768, 3], np.float32)}
 
 

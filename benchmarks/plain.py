@@ -9,8 +9,8 @@ from dnnlib.denoising.layers import leaky_relu, rotate, variables
 from dnnlib.tflib.runtime import tf
 
 
-def plain_blind_spot_unet(x, outputs: int, window: None = None):
-    """x [N,H,W,C], H = W a multiple of 32 -> [N,H,W,outputs], always all of it."""
+def plain_blind_spot_unet(x, outputs: int, window: None = None, dtype=tf.float32):
+    """x [N,H,W,C], H = W a multiple of 32 -> [N,H,W,outputs] in float32, always all of it."""
     layers = unet_layers(x.shape[-1], outputs, blind_spot=True)
     x = tf.concat([rotate(x, k) for k in range(4)], axis=0)
     skips = [x]

@@ -327,7 +327,7 @@ def test_dry_run_of_an_evaluation(place, without_tensorflow):
     options, last = done.stdout.rstrip("\n").rsplit("\n", 1)
     assert json.loads(options) == {
         "eval": NETWORK, "configuration": NAME, "dataset_dir": "sets", "validation_set": "kodak", "result_dir": "results",
-        "num_gpus": None, "cpu_devices": 1,
+        "num_gpus": None, "cpu_devices": 1, "precision": "float32",
     }  # fmt: skip
     assert last == f"Would run in results/_eval/<id>-eval-ilsvrc-kodak-3c-gauss25-iter2m-blindspot-known-EVAL_{NAME}"
     assert content(place) == before

@@ -165,7 +165,7 @@ def inside(monkeypatch):
     seen = {}
     real = training_graph.build_model
 
-    def build_model(c, noisy, parameter, target, exponent):
+    def build_model(c, noisy, parameter, target, exponent, dtype):
         model = real(c, noisy, parameter, target, exponent)
         seen.update(noisy=noisy, target=target, **model._asdict())
         return model

@@ -44,7 +44,7 @@ def test_the_loop(tmp_path, monkeypatch, capsys):
     write_picture(tmp_path / "own" / "a.png", 30, 40)
     validation_set = open_validation_set(str(tmp_path / "own"), None, VALIDATION_SETS)
     intervals = {"print_interval": 3, "eval_interval": 100, "snapshot_every": 4}
-    options = TrainingOptions(num_iter=9, minibatch_size=2, train_resolution=CROP, seed=5, **intervals)
+    options = TrainingOptions(num_iter=9, minibatch_size=2, train_resolution=CROP, seed=5, precision="float32", **intervals)
     configuration = Configuration.from_name("impulse50-n2n")
     folder = tmp_path / "run"
     folder.mkdir()

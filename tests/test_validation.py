@@ -21,9 +21,9 @@ from dnnlib.tflib.runtime import create_session, tf
 SIZES = [(40, 60), (64, 33)]
 
 
-def half(configuration, noisy, parameter, window):
+def half(configuration, noisy, parameter, window, dtype):
     """Instead of a network: the noisy picture at half its brightness; the posterior mean and std tell the parameter."""
-    del configuration
+    del configuration, dtype
     noisy = cut(noisy, window)
     std = tf.ones_like(noisy[..., 0]) * parameter[..., 0] / 2
     return Posterior(noisy / 2, tf.zeros_like(noisy) + parameter, None, std, std)

@@ -35,8 +35,8 @@ def place(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def alone(place) -> Path:
-    """The run directory of 50 steps on one device."""
-    return finished(place, "alone", [start(place, "alone")])
+    """The run directory of 50 steps on one device. In float32, which several workers take unless told otherwise."""
+    return finished(place, "alone", [start(place, "alone", "--precision", "float32")])
 
 
 def start(place: Path, results: str, *more: str, program: Path = ROOT / "selfsupervised_denoising.py") -> subprocess.Popen:

@@ -5,7 +5,7 @@ TensorFlow is imported for the work only, so that wrong input is reported within
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from dnnlib.denoising.configuration import Configuration
@@ -17,6 +17,7 @@ from dnnlib.denoising.validation_set import open_validation_set
 from dnnlib.errors import UserError
 from dnnlib.submission.run_context import RunContext
 from dnnlib.submission.run_dir import check_result_dir, create_run_dir
+from dnnlib.tflib import precision
 from dnnlib.tflib.layout import Layout
 
 
@@ -41,6 +42,8 @@ def train(
     """Trains. resume: None, or the directory of a run to go on with (NEWEST and AUTO: see `find_run`); known: the
     table of named validation sets. Of several workers only the chief has a run directory. Raises UserError for
     whatever is wrong with what was given."""
+    if layout.workers and options.precision == precision.AUTO:
+        options = replace(options, precision=precision.FLOAT32)  # all workers must compute alike, and no one knows them all
     validation_set = open_validation_set(place.validation_set, place.dataset_dir, known)
     shard = Shard(train_h5, options.train_resolution)
     fixed = options.determining(configuration.name, shard.fingerprint(), Path(place.validation_set).name)
@@ -74,22 +77,27 @@ def train(
     _carry_out(task, place.result_dir, run_dir, description, resolved, place.dry_run, inputs, layout, options, work)
 
 
-def evaluate(path: str, schedules: Mapping[str, int], place: Place, layout: Layout, known: Mapping) -> None:
-    """Evaluates a network file. schedules: length of the published training by configuration, for the run's name."""
+def evaluate(
+    path: str, schedules: Mapping[str, int], place: Place, layout: Layout, known: Mapping, computing: str | None
+) -> None:
+    """Evaluates a network file. schedules: length of the published training by configuration, for the run's name; computing:
+    one of PRECISIONS; AUTO and None mean FLOAT32 here."""
     from dnnlib.denoising.network_configuration import load_configured
 
+    computing = precision.FLOAT32 if computing in (None, precision.AUTO) else computing
+    precision.check_precision(computing)
     validation_set = open_validation_set(place.validation_set, place.dataset_dir, known)
     network, configuration = load_configured(path)
     num_iter = schedules.get(configuration.name, TrainingOptions.num_iter)
     description = describe_evaluation(configuration=configuration.name, **_name(configuration, place), num_iter=num_iter)
     devices = {"num_gpus": layout.num_gpus, "cpu_devices": layout.cpu_devices}
-    resolved = {"eval": path, "configuration": configuration.name, **_paths(place), **devices}
+    resolved = {"eval": path, "configuration": configuration.name, **_paths(place), **devices, "precision": computing}
 
     def work(run: RunContext, replicas) -> None:
         from dnnlib.denoising.evaluation_loop import evaluate as evaluation_loop
 
         print(f"Evaluating {path} ({configuration.name}) on {place.validation_set}, in {run.run_dir}")
-        evaluation_loop(network, configuration, validation_set, run, replicas)
+        evaluation_loop(network, configuration, validation_set, run, replicas, computing)
         print(f"Pictures written to {run.run_dir / 'img'}")
 
     result_dir = f"{place.result_dir}/_eval"

@@ -8,22 +8,23 @@ from dnnlib.denoising.validation_set import ValidationSet
 from dnnlib.progress import progress_bar
 from dnnlib.submission.run_context import RunContext
 from dnnlib.tflib.network import Network
+from dnnlib.tflib.precision import FLOAT32, dtype_of
 from dnnlib.tflib.replicas import Replicas
 from dnnlib.tflib.runtime import device_name, initialize
 
 
 def evaluate(
     network: Network, configuration: Configuration, validation_set: ValidationSet, run: RunContext,
-    replicas: Replicas | None = None,
+    replicas: Replicas | None = None, precision: str = FLOAT32,
 ) -> float:
     """Evaluates in an entered run; prints the PSNRs, exports the pictures of the first pass, and returns the
-    posterior mean's average PSNR in dB. replicas: of one process; None: the first device."""
+    posterior mean's average PSNR in dB. replicas: of one process; None: the first device. precision: FLOAT32 or BF16."""
     count, passes = len(validation_set.paths), validation_set.repeats
     images_dir = run.run_dir / "img"
     images_dir.mkdir(exist_ok=True)
     replicas = replicas or Replicas()
     with replicas.scope():
-        evaluation = EvaluationGraph(configuration, replicas)
+        evaluation = EvaluationGraph(configuration, replicas, dtype=dtype_of(precision))
     with replicas.session() as session, progress_bar(count * passes, "image") as bar:
         run.write_options(device=device_name(), replicas=replicas.count)
         initialize(session, network.variables)

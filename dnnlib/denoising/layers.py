@@ -17,8 +17,12 @@ def leaky_relu(x):
 
 
 def conv_valid(x, w):
-    """Convolution of [N,H,W,C] without padding."""
-    return tf.nn.conv2d(x, w, 1, "VALID")
+    """Convolution of [N,H,W,C] without padding, in the precision of x."""
+    return tf.nn.conv2d(x, tf.cast(w, x.dtype), 1, "VALID")
+
+
+def biased(x, b):
+    return tf.nn.bias_add(x, tf.cast(b, x.dtype))
 
 
 def conv3x3(x, w, blind: bool):
@@ -33,14 +37,15 @@ def upsampled_conv3x3(x, w, blind: bool):
     Upsampling repeats pixels, so each of the four output phases (even/odd row x even/odd column) sees a 2x2
     neighbourhood, under sums of the kernel's taps. x [N,H,W,C] -> [N,2H,2W,out]. Exact but for rounding.
     """
-    early = tf.stack([w[0] + w[1], w[2]])  # taps at i-2, i-1, i with i even: two fall on the same source pixel
-    late = tf.stack([w[0], w[1] + w[2]])
+    top, middle, bottom = tf.unstack(w, 3)  # not w[0] and so on: the gradients of slices are slow
+    early = tf.stack([top + middle, bottom])  # taps at i-2, i-1, i with i even: two fall on the same source pixel
+    late = tf.stack([top, middle + bottom])
+    early, late = (tf.unstack(rows, 3, axis=1) for rows in (early, late))
     even_rows, odd_rows = (early, late) if blind else (late, early)
 
     def columns(rows, even):
-        left = rows[:, 0] if even else rows[:, 0] + rows[:, 1]
-        right = rows[:, 1] + rows[:, 2] if even else rows[:, 2]
-        return tf.stack([left, right], axis=1)
+        left, middle, right = rows
+        return tf.stack([left, middle + right] if even else [left + middle, right], axis=1)
 
     phases = []
     for even in (True, False):

@@ -8,20 +8,21 @@ from dnnlib.denoising.window import cut
 from dnnlib.tflib.runtime import tf
 
 
-def build_model(configuration: Configuration, noisy, parameter, target=None, exponent=0.5, window=None) -> Posterior:
+def build_model(
+    configuration: Configuration, noisy, parameter, target=None, exponent=0.5, window=None, dtype=tf.float32
+) -> Posterior:
     """The network and what is computed from its outputs.
 
     noisy [N,H,W,C] float32; parameter [N,1,1,1]: the true noise parameter, used where the configuration knows it.
     target [N,H,W,C]: what `n2c` and `n2n` are trained towards (without it their loss is None); exponent: of the
-    annealed loss for impulse noise (SPEC 6.2). window (int32 [4]: top, left, bottom, right): compute this part only, without
-    a target; the results are those of the whole. Call it under `tf.variable_scope(..., reuse=True)` for a
-    second copy.
+    annealed loss for impulse noise (SPEC 6.2). window, dtype: see `plain_unet`; with a window there is no target, and the
+    results are those of the whole, cut. Call it under `tf.variable_scope(..., reuse=True)` for a second copy.
     """
     c = configuration
     unet = blind_spot_unet if c.blind_spot else plain_unet
-    outputs = unet(noisy, output_channels(c.pipeline, c.channels, c.diagonal), window)
+    outputs = unet(noisy, output_channels(c.pipeline, c.channels, c.diagonal), window, dtype)
     if c.noise_params in ("global", "per_image"):
-        parameter = noise_parameter(noisy, c.noise_params)
+        parameter = noise_parameter(noisy, c.noise_params, dtype)
     if window is not None:
         noisy = cut(noisy, window)
     return interpret(c, outputs, noisy, parameter, target, exponent)

@@ -1,30 +1,42 @@
 """The networks: a plain U-Net, its blind-spot form, and the estimator of the noise parameter (paper sections 3 and 4)."""
 
 from dnnlib.denoising.architecture import ESTIMATOR_SCOPE, NOISE_VARIABLE, POOLINGS, unet_layers
-from dnnlib.denoising.layers import conv3x3, conv_valid, leaky_relu, pool, rotate, shift_down, upsampled_conv3x3, variables
+from dnnlib.denoising.layers import (
+    biased,
+    conv3x3,
+    conv_valid,
+    leaky_relu,
+    pool,
+    rotate,
+    shift_down,
+    upsampled_conv3x3,
+    variables,
+)  # fmt: skip
 from dnnlib.denoising.tiling import reach
 from dnnlib.denoising.window import cut, decoder_windows, relative, seen, turned
 from dnnlib.tflib.runtime import tf
 
 
-def plain_unet(x, outputs: int, window=None):
+def plain_unet(x, outputs: int, window=None, dtype=tf.float32):
     """The U-Net that sees everything (SPEC 3.1). x [N,H,W,C], H and W multiples of 32 -> [N,H,W,outputs].
 
     window (int32 [4]: top, left, bottom, right): the part of the output that is wanted; None: all of it.
+    dtype: what all but the last two layers compute in, tf.float32 or tf.bfloat16; x and the output are float32.
     """
     layers = unet_layers(x.shape[-1], outputs, blind_spot=False)
-    return head(trunk(x, layers, False, window), layers)
+    return head(trunk(tf.cast(x, dtype), layers, False, window), layers)
 
 
-def blind_spot_unet(x, outputs: int, window=None):
+def blind_spot_unet(x, outputs: int, window=None, dtype=tf.float32):
     """The U-Net whose output at a pixel does not depend on that pixel of x, and may on any other (SPEC 3.2).
 
     Four rotated copies of x go through one network that only looks upwards; shifted by one row and turned back,
     they look up, right, down and left of the pixel. x [N,H,W,C], H and W multiples of 32 -> [N,H,W,outputs].
 
-    window: as in `plain_unet`. Without one the four copies go through together, which wants a square: H = W.
+    window, dtype: as in `plain_unet`. Without one the four copies go through together, which wants a square: H = W.
     """
     layers = unet_layers(x.shape[-1], outputs, blind_spot=True)
+    x = tf.cast(x, dtype)
     if window is None:
         branches = tf.concat([rotate(x, k) for k in range(4)], axis=0)
         branches = tf.split(blind_branch(branches, layers), 4, axis=0)
@@ -45,7 +57,7 @@ def blind_branch(x, layers, window=None):
     return features[:, window[0] - above[0] :]
 
 
-def noise_parameter(noisy, kind: str):
+def noise_parameter(noisy, kind: str, dtype=tf.float32):
     """The learned noise parameter, positive (SPEC 3.3): [1,1,1,1] for 'global', [N,1,1,1] for 'per_image'.
 
     In the units of the noise model: sigma (of 1), 1/lambda, or alpha (of 1). noisy [N,H,W,C].
@@ -54,7 +66,7 @@ def noise_parameter(noisy, kind: str):
         raw = tf.get_variable(NOISE_VARIABLE, [1, 1, 1, 1], initializer=tf.zeros_initializer())
     else:
         with tf.variable_scope(ESTIMATOR_SCOPE):
-            raw = tf.reduce_mean(plain_unet(noisy, 1), axis=[1, 2, 3], keepdims=True)
+            raw = tf.reduce_mean(plain_unet(noisy, 1, dtype=dtype), axis=[1, 2, 3], keepdims=True)
     return positive(raw)
 
 
@@ -68,13 +80,13 @@ def trunk(x, layers, blind: bool, window=None):
 
     def conv(x, name):
         w, b = variables(name, *layers[name])
-        return leaky_relu(tf.nn.bias_add(conv3x3(x, w, blind), b))
+        return leaky_relu(biased(conv3x3(x, w, blind), b))
 
     def upsample_concat_conv(x, skip, name):
         w, b = variables(name, *layers[name])
-        split = x.shape[-1]  # in the concat the upsampled map comes first
-        y = upsampled_conv3x3(x, w[:, :, :split], blind) + conv3x3(skip, w[:, :, split:], blind)
-        return leaky_relu(tf.nn.bias_add(y, b))
+        for_x, for_skip = tf.split(w, [x.shape[-1], w.shape[2] - x.shape[-1]], axis=2)
+        y = upsampled_conv3x3(x, for_x, blind) + conv3x3(skip, for_skip, blind)
+        return leaky_relu(biased(y, b))
 
     if window is not None:
         needed = seen(window, reach(blind), x)
@@ -98,9 +110,15 @@ def trunk(x, layers, blind: bool, window=None):
 
 
 def head(x, layers):
-    """The 1x1 layers at the end; the last one is linear."""
-    for name in ("nin_a", "nin_b"):
+    """The 1x1 layers at the end; the last one is linear. [N,H,W,C] -> float32 [N,H,W,outputs].
+
+    All but the first compute in float32 whatever x is: colours rounded to bfloat16 would be off by up to 0.5 of 255.
+    """
+
+    def conv(x, name):
         w, b = variables(name, *layers[name])
-        x = leaky_relu(tf.nn.bias_add(conv_valid(x, w), b))
-    w, b = variables("nin_c", *layers["nin_c"])
-    return tf.nn.bias_add(conv_valid(x, w), b)
+        return biased(conv_valid(x, w), b)
+
+    x = tf.cast(leaky_relu(conv(x, "nin_a")), tf.float32)
+    x = leaky_relu(conv(x, "nin_b"))
+    return conv(x, "nin_c")

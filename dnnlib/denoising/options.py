@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from dnnlib.denoising.architecture import STRIDE
 from dnnlib.denoising.noise_estimate import PATCH
 from dnnlib.errors import UserError
+from dnnlib.tflib import precision
 
 LARGEST_MINIBATCH = 1024  # each image has ops of its own in the graph
 NEWEST = "the newest"  # stands for `--resume` without a directory
@@ -30,6 +31,7 @@ class TrainingOptions:
     eval_interval: int = 10_000  # a validation pass every so many images
     snapshot_every: int = 0  # a network file every so many images; 0: only the final one
     noise_init: str = "zero"  # of the parameter of sigma_global: near zero as published, or an estimate from the data
+    precision: str = precision.AUTO  # of the convolutions: float32, bf16, or what is exact enough and fastest on the device
     seed: int = 1  # of initial weights, order, crops and noise
 
     max_skips: int = 100  # so many steps in a row without finite gradients end the run
@@ -50,6 +52,7 @@ class TrainingOptions:
             most = LARGEST_MINIBATCH if name == "minibatch_size" else 2**63 - 1
             if not least <= value <= most:
                 raise UserError(f"--{name.replace('_', '-')} {value}: must be from {least} to {most}")
+        precision.check_precision(self.precision)
         if self.noise_init not in NOISE_INITS:
             raise UserError(f"--noise-init {self.noise_init}: must be {' or '.join(NOISE_INITS)}")
         if self.noise_init == "estimate" and self.train_resolution < PATCH:

@@ -7,6 +7,7 @@ from pathlib import Path
 from dnnlib.denoising.options import AUTO, NEWEST
 from dnnlib.denoising.training_state import TrainingState, has_states, load_newest_state
 from dnnlib.errors import UserError
+from dnnlib.tflib import precision
 
 
 def find_run(resume: str, result_dir: str, configuration: str) -> Path | None:
@@ -34,8 +35,12 @@ def find_run(resume: str, result_dir: str, configuration: str) -> Path | None:
 
 
 def load_resumable(run_dir: Path, options: dict) -> TrainingState:
-    """The newest state of a run. Raises UserError listing the options that would change its result."""
+    """The newest state of a run. Raises UserError listing the options that would change its result. A precision that was
+    left to the program then is what the program chose then, whatever it would choose now."""
     state = load_newest_state(run_dir)
+    state.options.setdefault("precision", precision.FLOAT32)  # there was no other
+    if options["precision"] == precision.AUTO:
+        options = options | {"precision": state.options["precision"]}
     changed = [name for name in options if state.options.get(name) != options[name]]
     if changed:
         texts = [f"--{name.replace('_', '-')} was {state.options.get(name)} and is {options[name]}" for name in changed]

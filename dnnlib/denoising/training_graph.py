@@ -25,12 +25,14 @@ class TrainingGraph(NamedTuple):
 
 
 def build_training_graph(
-    configuration: Configuration, minibatch_size: int, crop: int, seed: int, replicas: Replicas, microbatch_size: int
+    configuration: Configuration, minibatch_size: int, crop: int, seed: int, replicas: Replicas, microbatch_size: int,
+    dtype=tf.float32,
 ) -> TrainingGraph:
     """Builds the step and with it the variables; their values are loaded afterwards. Call it under `replicas.scope()`.
 
     minibatch_size: of all replicas together; each takes its share in passes of microbatch_size images, whose gradients are
     added up in float64. With one image a pass the result does not depend on how many replicas there are.
+    dtype: see `plain_unet`.
     """
     c, share = configuration, minibatch_size // replicas.count
     numbers = tf.placeholder(tf.int64, [share * replicas.here])
@@ -40,7 +42,7 @@ def build_training_graph(
     def one_replica(numbers, images):
         # Made here, for the passes are a loop, in which none can be made.
         variables = [tf.get_variable(*v, initializer=tf.zeros_initializer()) for v in c.variable_shapes().items()]
-        gradients, sums = _passes(c, variables, numbers, images, microbatch_size, seed, exponent)
+        gradients, sums = _passes(c, variables, numbers, images, microbatch_size, seed, exponent, dtype)
         train_op, finite = adam_step(gradients, variables, minibatch_size, learning_rate)
         with tf.control_dependencies([train_op]):
             flags = tf.cast(tf.stack([finite, tf.not_equal(stop, 0.0)]), tf.float64) / replicas.count
@@ -52,13 +54,13 @@ def build_training_graph(
     return TrainingGraph(numbers, images, learning_rate, exponent, stop, noisy, statistics)
 
 
-def _passes(c: Configuration, variables: list, numbers, images, microbatch_size: int, seed: int, exponent):
+def _passes(c: Configuration, variables: list, numbers, images, microbatch_size: int, seed: int, exponent, dtype):
     """The gradients of the images' losses, and the first five STATISTICS (float64), each summed over the images."""
     count = images.shape[0] // microbatch_size
 
     def one_pass(numbers, images):
         with tf.variable_scope(tf.get_variable_scope(), reuse=True):
-            values = _images_statistics(c, numbers, images, seed, exponent)
+            values = _images_statistics(c, numbers, images, seed, exponent, dtype)
         values = [microbatch_size * value for value in values]
         return tf.gradients(values[0], variables), tf.cast(tf.stack(values), tf.float64)
 
@@ -79,14 +81,14 @@ def _passes(c: Configuration, variables: list, numbers, images, microbatch_size:
     return gradients, sums
 
 
-def _images_statistics(c: Configuration, numbers, images, seed: int, exponent) -> list:
+def _images_statistics(c: Configuration, numbers, images, seed: int, exponent, dtype) -> list:
     """The first five STATISTICS, averaged over the images."""
     clean = _to_float(images)
     noisy, parameter = add_training_noise(clean, c.noise, seed, numbers)
     target = clean
     if c.pipeline == "n2n":
         target, _ = add_training_noise(clean, c.noise, seed, numbers, draw=1)
-    model = build_model(c, noisy, parameter, target, exponent)
+    model = build_model(c, noisy, parameter, target, exponent, dtype=dtype)
     return [
         tf.reduce_mean(model.loss),
         _mean_psnr(model.mean, clean),

@@ -1,6 +1,7 @@
 """Trains one configuration: the loop, what it prints, and what it leaves in the run directory (SPEC 6 and 11)."""
 
 import contextlib
+import dataclasses
 import time
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from dnnlib.submission.run_context import RunContext
 from dnnlib.submission.signals import StopSignals
 from dnnlib.tflib.network import save_network
 from dnnlib.tflib.optimizer import initial_state
+from dnnlib.tflib.precision import AUTO, FLOAT32, dtype_of, fastest_precision
 from dnnlib.tflib.replicas import Replicas, broadcast, sum_over_workers
 from dnnlib.tflib.runtime import device_name, fetch_variables, initialize, out_of_memory
 from dnnlib.tflib.summaries import EventWriter
@@ -52,6 +54,11 @@ def train(
     the user can mend (a shard that cannot be read on, a full disk, too little memory).
     """
     replicas = replicas or Replicas()
+    if options.precision == AUTO:
+        chosen = state.options.get("precision", FLOAT32) if state else fastest_precision(replicas.on_gpu)
+        options = dataclasses.replace(options, precision=chosen)
+        print(f"Precision: {chosen}")
+    fixed_options = (fixed_options or {}) | {"precision": options.precision}
     with contextlib.ExitStack() as opened:
         events = None
         if run is not None:
@@ -59,7 +66,7 @@ def train(
             if state:
                 state.restore_files(run.run_dir)
             events = opened.enter_context(contextlib.closing(EventWriter(run.run_dir)))
-            run.write_options(device=device_name(), replicas=replicas.count)
+            run.write_options(device=device_name(), replicas=replicas.count, precision=options.precision)
         opened.enter_context(replicas.scope())
         session = opened.enter_context(replicas.session())
         stop = opened.enter_context(StopSignals())
@@ -76,12 +83,12 @@ class _Training:
         self._configuration, self._options, self._validation_set = configuration, options, validation_set
         self._run, self._replicas, self._session, self._events = run, replicas, session, events
         self._stop, self._all_stop = stop, False
-        self._fixed_options = fixed_options or {}
+        self._fixed_options = fixed_options
         o = options
         share = o.minibatch_size // replicas.count
         microbatch_size = o.microbatch_size or (share if replicas.on_gpu else 1)
         self._graph = build_training_graph(
-            configuration, o.minibatch_size, o.train_resolution, o.seed, replicas, microbatch_size
+            configuration, o.minibatch_size, o.train_resolution, o.seed, replicas, microbatch_size, dtype_of(o.precision)
         )
         self._evaluation = EvaluationGraph(configuration, replicas, reuse=True)
         self._crops = Crops(shard, o.train_resolution, configuration.channels, o.seed)

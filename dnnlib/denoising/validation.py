@@ -58,7 +58,7 @@ class EvaluationGraph:
     """The network on one picture a replica. Build it under `replicas.scope()`, after the training graph with reuse=True
     to share its variables."""
 
-    def __init__(self, configuration: Configuration, replicas: Replicas, reuse: bool = False):
+    def __init__(self, configuration: Configuration, replicas: Replicas, reuse: bool = False, dtype=tf.float32):
         self._configuration, self._replicas = configuration, replicas
         shape = [1, None, None, configuration.channels]
         self._noisy = [tf.placeholder(tf.float32, shape) for _ in range(replicas.here)]
@@ -67,7 +67,7 @@ class EvaluationGraph:
 
         def one_replica(noisy, parameter, size):
             with tf.variable_scope(tf.get_variable_scope(), reuse=reuse or None):
-                model = build_model(configuration, noisy, parameter, window=tf.concat([[0, 0], size], axis=0))
+                model = build_model(configuration, noisy, parameter, window=tf.concat([[0, 0], size], axis=0), dtype=dtype)
             return model.mean, model.posterior_mean, model.net_std
 
         results = replicas.run(one_replica, self._noisy, self._parameters, self._sizes)

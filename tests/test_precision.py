@@ -1,0 +1,115 @@
+"""bfloat16: where it is used, how exact it is, and what `--precision auto` stands for, in a new run and a resumed one."""
+
+import json
+import signal
+
+import numpy as np
+import pytest
+from graphs import compute, random_images
+from material import random_images as random_pictures
+from material import write_bare_shard, write_picture
+from programs import Program, run
+
+from dnnlib.denoising.architecture import initial_variables, variable_shapes
+from dnnlib.denoising.networks import blind_spot_unet, plain_unet
+from dnnlib.denoising.options import TrainingOptions
+from dnnlib.errors import UserError
+from dnnlib.tflib import precision
+from dnnlib.tflib.runtime import tf
+
+
+@pytest.mark.parametrize("unet", [plain_unet, blind_spot_unet])
+def test_results_are_nearly_those_of_float32(unet):
+    shapes = variable_shapes(pipeline="blindspot_mean" if unet is blind_spot_unet else "n2c", channels=3)
+    variables, x = initial_variables(shapes, 3), random_images(1, 64, 64, 3)
+    ours = compute(lambda x: unet(x, 3, dtype=tf.bfloat16), x, variables=variables)
+    expected = compute(lambda x: unet(x, 3), x, variables=variables)
+    assert ours.dtype == np.float32
+    error = np.sqrt(np.mean((ours - expected) ** 2)) / expected.std()
+    assert 1e-4 < error < 0.02  # one rounding is off by 2^-9 at most, 0.1 % on average
+    assert len(np.unique(ours)) > 10_000  # of 12,288: colours are not rounded to 256 steps a factor of two
+
+
+@pytest.mark.parametrize("unet", [plain_unet, blind_spot_unet])
+def test_gradients_are_nearly_those_of_float32(unet):
+    """Of every variable. They are float32 in any case, so that nothing is lost when they are added up."""
+    shapes = variable_shapes(pipeline="blindspot_mean" if unet is blind_spot_unet else "n2c", channels=3)
+    variables, x = initial_variables(shapes, 3), random_images(1, 64, 64, 3)
+    weighting = random_images(1, 64, 64, 3, seed=1) - 0.3
+
+    def gradients(dtype):
+        def build(x):
+            loss = tf.reduce_sum(unet(x, 3, dtype=dtype) * weighting)
+            return tf.gradients(loss, tf.trainable_variables())
+
+        return compute(build, x, variables=variables)
+
+    for name, ours, expected in zip(variables, gradients(tf.bfloat16), gradients(tf.float32), strict=True):
+        assert ours.dtype == np.float32
+        assert np.linalg.norm(ours - expected) < 0.2 * np.linalg.norm(expected), name  # some maxima flip
+
+
+def test_which_is_fastest(monkeypatch):
+    for has, on_gpu, expected in ((True, False, "bf16"), (False, False, "float32"), (True, True, "float32")):
+        monkeypatch.setattr(precision, "cpu_has_bf16", lambda has=has: has)
+        assert precision.fastest_precision(on_gpu) == expected
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"), [("fpu avx512_bf16 sse", True), ("amx_bf16", True), ("avx512_bf16_2 avx", False), (None, False)]
+)
+def test_flags_of_the_cpu(tmp_path, monkeypatch, flags, expected):
+    path = tmp_path / "cpuinfo"
+    if flags:
+        path.write_text(f"processor : 0\nflags\t\t: {flags}\nbugs : none\n")
+    monkeypatch.setattr(precision, "Path", lambda _: path)
+    assert precision.cpu_has_bf16() is expected
+
+
+def test_a_wrong_precision():
+    with pytest.raises(UserError, match="--precision half: must be auto, float32 or bf16"):
+        TrainingOptions(precision="half").check()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    place = tmp_path_factory.mktemp("precision")
+    write_bare_shard(place / "shard.h5", random_pictures([(40, 50)]))
+    write_picture(place / "own" / "a.png", 32, 30)
+    return place
+
+
+SCRIPT = "selfsupervised_denoising.py"
+TRAIN = (
+    "--train gauss25-n2c --train-h5 shard.h5 --validation-set own --train-resolution 32 --num-iter 400 --print-interval 4 "
+    "--eval-interval 400"
+)
+
+
+def test_a_run_keeps_its_precision(place):
+    """Begun in bf16, stopped, and resumed with the choice left to the program, it stays in bf16; float32 is refused."""
+    begun = Program(place, SCRIPT, f"{TRAIN} --precision bf16")
+    begun.wait_for(" *4:")
+    begun.process.send_signal(signal.SIGTERM)
+    assert begun.ended().status == 143, begun.stderr
+    (folder,) = (place / "results").glob("0*")
+
+    other = run(place, SCRIPT, f"{TRAIN} --resume --precision float32")
+    assert other.status == 1 and other.stdout == ""
+    assert "--precision was bf16 and is float32" in other.stderr and other.stderr.count("\n") == 1
+
+    resumed = run(place, SCRIPT, f"{TRAIN} --resume")
+    assert resumed.status == 0, resumed.stderr
+    assert "\nPrecision: bf16\n" in resumed.stdout
+    assert json.loads((folder / "training_options.json").read_text())["precision"] == "bf16"
+
+
+def test_evaluation_is_in_float32_unless_asked(place):
+    (network,) = place.glob("results/0*/network-final-*")
+    results = {}
+    for option in ("", "--precision float32", "--precision auto", "--precision bf16"):
+        done = run(place, SCRIPT, f"--eval {network} --validation-set own {option}")
+        assert done.status == 0, done.stderr
+        results[option] = float(done.stdout.split("valid_psnr_mu=")[1].split(",")[0])
+    assert results[""] == results["--precision float32"] == results["--precision auto"]
+    assert 0 < abs(results["--precision bf16"] - results[""]) < 0.2
