@@ -115,18 +115,19 @@ def test_the_level_counts():
 def test_an_estimate_is_used_where_none_is_given():
     image = (0.5 + 25 / 255 * np.random.default_rng(1).standard_normal([128, 128, 3])).astype(np.float32)
     level = denoiser(RGB).level(image, {}, 1.0, 0)
-    assert level.value == pytest.approx(25, rel=0.05) and str(level) == f"sigma {level.value:.4g} (estimated)"
-    np.testing.assert_array_equal(denoiser(RGB)(image)[0], denoiser(RGB)(image, sigma=level.value)[0])
+    sigma = level.values["sigma"]
+    assert sigma == pytest.approx(25, rel=0.05) and str(level) == f"sigma {sigma:.4g} (estimated)"
+    np.testing.assert_array_equal(denoiser(RGB)(image)[0], denoiser(RGB)(image, sigma=sigma)[0])
 
 
 def test_learned_levels():
     image = random_images(64, 40, 3)
     raw = float(random_variables(Configuration.from_name(GLOBAL).variable_shapes(), seed=5)["noise_data"].item())
     level = denoiser(GLOBAL).level(image, {}, 1.0, 0)
-    assert level.name == "lambda" and level.origin == "learned"
-    assert level.value == pytest.approx(1 / (np.log1p(np.exp(raw - 4)) + 1e-3))
+    assert list(level.values) == ["lambda"] and level.origin == "learned"
+    assert level.values["lambda"] == pytest.approx(1 / (np.log1p(np.exp(raw - 4)) + 1e-3))
     one, other = (denoiser(PER_IMAGE).level(image * scale, {}, 1.0, 0) for scale in (1, 0.2))
-    assert one.name == "sigma" and abs(one.value - other.value) > 0.1  # the picture's own
+    assert abs(one.values["sigma"] - other.values["sigma"]) > 0.1  # the picture's own
     assert str(denoiser(N2C).level(image, {}, 1.0, 0)) == "no noise level needed"
 
 

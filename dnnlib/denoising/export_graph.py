@@ -1,6 +1,6 @@
 """The whole of a network as one graph for pictures of any size, for SavedModels."""
 
-from dnnlib.denoising.architecture import ESTIMATOR_SCOPE, STRIDE, output_channels, unet_layers
+from dnnlib.denoising.architecture import ESTIMATOR_SCOPE, STRIDE, hole_shift, output_channels, unet_layers
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.layers import rotate, shift_down
 from dnnlib.denoising.model import interpret
@@ -28,11 +28,11 @@ def serving_graph(configuration: Configuration, level: str) -> tuple[dict, dict]
         value = {"sigma": inputs[level] / 255.0, "alpha": tf.maximum(inputs[level], 1e-6)}.get(level, inputs[level])
         parameter = tf.reshape(value, [-1, 1, 1, 1])  # an alpha of zero would be 0 / 0 for some colours
     elif c.noise_params == "global":
-        parameter = noise_parameter(image, "global")
+        parameter = noise_parameter(image, "global", c.noise.parameters, c.noise.squared)
     elif c.noise_params == "per_image":
         with tf.variable_scope(ESTIMATOR_SCOPE):
-            raw = plain_unet(padded, 1)[:, :height, :width]
-        parameter = positive(tf.reduce_mean(raw, axis=[1, 2, 3], keepdims=True))
+            raw = plain_unet(padded, c.noise.parameters)[:, :height, :width]
+        parameter = positive(tf.reduce_mean(raw, axis=[1, 2], keepdims=True), c.noise.squared)
     result = interpret(c, outputs, padded, parameter)
     denoised = tf.identity(result.posterior_mean[:, :height, :width], name="denoised")
     if c.pipeline != "blindspot":
@@ -45,12 +45,13 @@ def _network(c: Configuration, x):
     layers = unet_layers(c.channels, output_channels(c.pipeline, c.channels, c.diagonal), c.blind_spot)
     if not c.blind_spot:
         return head(trunk(x, layers, blind=False), layers)
-    features = {}
+    seen = {}
     for turns in ((0, 2), (1, 3)):
-        with tf.variable_scope(tf.get_variable_scope(), reuse=bool(features)):
-            pair = shift_down(trunk(tf.concat([rotate(x, k) for k in turns], axis=0), layers, blind=True))
-        features |= {k: rotate(f, -k) for k, f in zip(turns, tf.split(pair, 2, axis=0), strict=True)}
-    return head(tf.concat([features[k] for k in range(4)], axis=-1), layers)
+        with tf.variable_scope(tf.get_variable_scope(), reuse=bool(seen)):
+            features = trunk(tf.concat([rotate(x, k) for k in turns], axis=0), layers, blind=True)
+            pair = shift_down(features, hole_shift(c.hole_size))
+        seen |= {k: rotate(f, -k) for k, f in zip(turns, tf.split(pair, 2, axis=0), strict=True)}
+    return head(tf.concat([seen[k] for k in range(4)], axis=-1), layers)
 
 
 def _reflected(size):

@@ -16,17 +16,17 @@ def build_model(configuration: Configuration, noisy, parameter, target=None, exp
     second copy.
     """
     c = configuration
-    unet = blind_spot_unet if c.blind_spot else plain_unet
-    outputs = unet(noisy, output_channels(c.pipeline, c.channels, c.diagonal))
+    count = output_channels(c.pipeline, c.channels, c.diagonal)
+    outputs = blind_spot_unet(noisy, count, c.hole_size) if c.blind_spot else plain_unet(noisy, count)
     if c.noise_params in ("global", "per_image"):
-        parameter = noise_parameter(noisy, c.noise_params)
+        parameter = noise_parameter(noisy, c.noise_params, c.noise.parameters, c.noise.squared)
     return interpret(c, outputs, noisy, parameter, target, exponent)
 
 
 def interpret(c: Configuration, outputs, noisy, parameter, target=None, exponent=0.5) -> Posterior:
     """What is computed from the network's outputs [N,H,W,K] on noisy [N,H,W,C]; pixel by pixel.
 
-    parameter [N,1,1,1] or [1,1,1,1]: of the noise, in the units of `posterior`. The others as in `build_model`.
+    parameter [N,1,1,P] or [1,1,1,P]: of the noise, in the units of `posterior`. The others as in `build_model`.
     """
     if c.pipeline == "blindspot":
         return posterior(outputs, noisy, c.noise.family, parameter, c.noise_params != "known", c.diagonal)

@@ -1,6 +1,6 @@
 """The networks: a plain U-Net, its blind-spot form, and the estimator of the noise parameter (paper sections 3 and 4)."""
 
-from dnnlib.denoising.architecture import ESTIMATOR_SCOPE, NOISE_VARIABLE, POOLINGS, unet_layers
+from dnnlib.denoising.architecture import ESTIMATOR_SCOPE, NOISE_VARIABLE, POOLINGS, hole_shift, unet_layers
 from dnnlib.denoising.layers import conv3x3, conv_valid, leaky_relu, pool, rotate, shift_down, upsampled_conv3x3, variables
 from dnnlib.tflib.runtime import tf
 
@@ -11,35 +11,38 @@ def plain_unet(x, outputs: int):
     return head(trunk(x, layers, blind=False), layers)
 
 
-def blind_spot_unet(x, outputs: int):
+def blind_spot_unet(x, outputs: int, hole_size: int = 1):
     """The U-Net whose output at a pixel does not depend on that pixel of x, and may on any other (SPEC 3.2).
 
     Four rotated copies of x go through one network that only looks upwards; shifted by one row and turned back,
     they look up, right, down and left of the pixel. x [N,H,W,C], square when seen by a batch: H = W -> [N,H,W,outputs].
+    hole_size: odd; the output does not depend on the hole_size x hole_size pixels around its own either.
     """
     layers = unet_layers(x.shape[-1], outputs, blind_spot=True)
     branches = tf.concat([rotate(x, k) for k in range(4)], axis=0)
-    features = shift_down(trunk(branches, layers, blind=True))  # this opens the blind spot
+    features = shift_down(trunk(branches, layers, blind=True), hole_shift(hole_size))  # this opens the blind spot
     branches = [rotate(f, -k) for k, f in enumerate(tf.split(features, 4, axis=0))]
     return head(tf.concat(branches, axis=-1), layers)
 
 
-def noise_parameter(noisy, kind: str):
-    """The learned noise parameter, positive (SPEC 3.3): [1,1,1,1] for 'global', [N,1,1,1] for 'per_image'.
+def noise_parameter(noisy, kind: str, parameters: int = 1, squared: bool = False):
+    """The learned noise parameters, positive (SPEC 3.3): [1,1,1,P] for 'global', [N,1,1,P] for 'per_image'.
 
-    In the units of the noise model: sigma (of 1), 1/lambda, or alpha (of 1). noisy [N,H,W,C].
+    In the units of the noise model: sigma (of 1), 1/lambda, alpha (of 1), or a and b. noisy [N,H,W,C]. parameters: P;
+    squared: whether their roots are what is learned.
     """
     if kind == "global":
-        raw = tf.get_variable(NOISE_VARIABLE, [1, 1, 1, 1], initializer=tf.zeros_initializer())
+        raw = tf.get_variable(NOISE_VARIABLE, [1, 1, 1, parameters], initializer=tf.zeros_initializer())
     else:
         with tf.variable_scope(ESTIMATOR_SCOPE):
-            raw = tf.reduce_mean(plain_unet(noisy, 1), axis=[1, 2, 3], keepdims=True)
-    return positive(raw)
+            raw = tf.reduce_mean(plain_unet(noisy, parameters), axis=[1, 2], keepdims=True)
+    return positive(raw, squared)
 
 
-def positive(raw):
+def positive(raw, squared: bool = False):
     """From the raw value, of the variable or the estimator, to the noise parameter: positive, and near zero at first."""
-    return tf.nn.softplus(raw - 4.0) + 1e-3
+    value = tf.nn.softplus(raw - 4.0) + 1e-3
+    return value * value if squared else value
 
 
 def trunk(x, layers, blind: bool):
