@@ -11,6 +11,7 @@ from dnnlib.denoising.denoising_options import check_white
 from dnnlib.denoising.memory import network_budget
 from dnnlib.denoising.network_configuration import load_configured
 from dnnlib.denoising.noise_level import NoiseLevel, check_given, known_level, learned_level
+from dnnlib.denoising.picture_scale import largest_of, white_of
 from dnnlib.denoising.tiled_network import TiledNetwork, fitting_tile
 from dnnlib.denoising.tiling import PaddedPicture, Region, cores
 from dnnlib.errors import UserError
@@ -109,10 +110,9 @@ class Denoiser:
             raise UserError("the picture has no pixels")
         if pixels.shape[2] == 3 and self.configuration.channels == 1:
             raise UserError("a colour picture, but a network for one channel: convert it to grey, or take an RGB network")
-        largest = _largest(pixels.dtype)
-        white = white if white is not None else (largest or 1.0)
+        white = white_of(pixels.dtype, white)
         check_white(white, black)
-        if largest is None:
+        if pixels.dtype.kind == "f":
             for row in range(0, len(pixels), 256):  # not at once: large pictures would need large masks
                 if not np.isfinite(pixels[row : row + 256]).all():
                     raise UserError("the picture has values that are NaN or infinite: replace them first")
@@ -162,7 +162,7 @@ class Denoiser:
         done() after each tile.
         """
         height, width, colours = pixels.shape
-        largest = _largest(result.dtype)
+        largest = largest_of(result.dtype)
 
         def put(region: Region, mean: np.ndarray, std: np.ndarray) -> None:
             rows = slice(region.top, min(region.bottom, height))
@@ -187,12 +187,3 @@ def colour_channels(shape: tuple[int, ...]) -> int:
         wanted = "[H,W], or [H,W,C] with C of 1 (grey), 3 (RGB) or 4 (RGB and alpha)"
         raise UserError(f"an array of shape {list(shape)} is no picture: expected {wanted}")
     return min(channels, 3)
-
-
-def _largest(dtype: np.dtype) -> int | None:
-    """The largest value of an integer type, None for floats. Raises UserError for what pictures are not made of."""
-    if dtype.kind == "f" and dtype.itemsize <= 8:
-        return None
-    if dtype.kind == "u" and dtype.itemsize <= 2:
-        return np.iinfo(dtype).max
-    raise UserError(f"pictures of {dtype} are not supported: convert it to uint8, uint16 or float32")

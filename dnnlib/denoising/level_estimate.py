@@ -14,6 +14,7 @@ _SMOOTH = 0.2  # texture only adds to variances: the low end of what the patches
 _SMALL_PATCH = 32  # where a patch should be of one brightness, or untextured
 _DARK = 0.1  # of white; below, there are too few photons to tell
 _ALIKE = 24 / 255  # neighbours that differ by no more in any channel are likely to be untouched by impulse noise
+_NO_NOISE = 1e-6  # a variance that is as small as can be learned
 _SMOOTHEST = 0.9  # quantile of the share of such neighbours
 
 
@@ -44,7 +45,7 @@ def estimate_parameters(family: str, images: np.ndarray) -> list[float]:
     if family == "poissongauss":
         return list(estimate_poisson_gauss(stacked, 1.0))
     level = estimate_poisson(stacked, 1.0)
-    return [1 / level if level else 0.0]
+    return [1 / level if level else _NO_NOISE]
 
 
 def estimate_gauss(pixels: np.ndarray, white: float, black: float = 0.0) -> float:

@@ -4,7 +4,7 @@ import json
 import os
 from pathlib import Path
 
-from dnnlib.denoising.options import AUTO, NEWEST
+from dnnlib.denoising.options import AUTO, NEWEST, TrainingOptions
 from dnnlib.denoising.training_state import TrainingState, has_states, load_newest_state
 from dnnlib.errors import UserError
 
@@ -36,9 +36,10 @@ def find_run(resume: str, result_dir: str, configuration: str) -> Path | None:
 def load_resumable(run_dir: Path, options: dict) -> TrainingState:
     """The newest state of a run. Raises UserError listing the options that would change its result."""
     state = load_newest_state(run_dir)
-    changed = [name for name in options if state.options.get(name) != options[name]]
+    saved = {"hole_size": TrainingOptions.hole_size} | state.options  # states of before there was that option
+    changed = [name for name in options if saved.get(name) != options[name]]
     if changed:
-        texts = [f"--{name.replace('_', '-')} was {state.options.get(name)} and is {options[name]}" for name in changed]
+        texts = [f"--{name.replace('_', '-')} was {saved.get(name)} and is {options[name]}" for name in changed]
         raise UserError(f"--resume {run_dir}: give the options of the run; these would change it: {', '.join(texts)}")
     return state
 

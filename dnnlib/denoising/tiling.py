@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dnnlib.denoising.architecture import POOLINGS, STRIDE, hole_shift
+from dnnlib.denoising.picture_scale import float_from
 
 
 class Region(NamedTuple):
@@ -111,14 +112,14 @@ class PaddedPicture:
     def __init__(self, pixels: np.ndarray, white: float, channels: int, black: float = 0.0):
         """pixels [H,W,C] of any real type; black, white: what becomes 0 and 1; channels: C, or more: one is repeated."""
         self._pixels, self._channels = pixels, channels
-        self._black, self._scale = np.float32(black), np.float32(1 / (white - black))
+        self._levels = black, white
         self._rows, self._columns = (_reflected(size) for size in pixels.shape[:2])
         self.height, self.width = len(self._rows), len(self._columns)
 
     def read(self, region: Region) -> np.ndarray:
         """float32 [height, width, channels]."""
         rows, columns = self._rows[region.top : region.bottom], self._columns[region.left : region.right]
-        part = (self._pixels[rows[:, np.newaxis], columns].astype(np.float32) - self._black) * self._scale
+        part = float_from(self._pixels[rows[:, np.newaxis], columns], *self._levels)
         return np.broadcast_to(part, (*part.shape[:2], self._channels))
 
 
