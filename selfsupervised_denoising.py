@@ -42,16 +42,16 @@ examples:
   python selfsupervised_denoising.py --train=real_poissongauss-blindspot-sigma_global \
       --train-h5=camera.h5 --noise-init=estimate
 
-configurations (noise, network, what it knows of the noise):
+configurations for pictures that are noisy already:
 """
-OF_REAL_NOISE = "\n\nconfigurations for pictures that are noisy already:\n"
+PUBLISHED_ONES = "\n\nconfigurations (noise, network, what it knows of the noise):\n"
 
 
 
 def command_line() -> CommandLine:
     parser = CommandLine(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=EPILOG + OF_REAL_NOISE.join("\n".join(f"  {name}" for name in table) for table in (PUBLISHED, REAL)),
+        epilog=EPILOG + PUBLISHED_ONES.join("\n".join(f"  {name}" for name in table) for table in (REAL, PUBLISHED)),
     )
     what = parser.add_argument_group("what to do (one of)")
     what.add_argument("--train", metavar="CONFIG", help="train a configuration (list below)")

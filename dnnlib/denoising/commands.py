@@ -102,7 +102,8 @@ def evaluate(
     description = describe_evaluation(configuration=configuration.name, **_name(configuration, place), num_iter=num_iter)
     devices = {"num_gpus": layout.num_gpus, "cpu_devices": layout.cpu_devices}
     resolved = {"eval": path, "configuration": configuration.name, **_paths(configuration, place), **devices}
-    resolved |= {"hole_size": configuration.hole_size, **(scale or {})}
+    resolved |= {"hole_size": configuration.hole_size} if configuration.hole_size != 1 else {}
+    resolved |= scale or {}
 
     def work(run: RunContext, replicas) -> None:
         from dnnlib.denoising.evaluation_loop import evaluate as evaluation_loop
