@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from dnnlib.denoising.architecture import NOISE_VARIABLE, initial_variables
+from dnnlib.denoising.architecture import NOISE_VARIABLE, hole_shift, initial_variables
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.level_estimate import estimate_parameters
 from dnnlib.denoising.network_configuration import to_network
-from dnnlib.denoising.noise_estimate import raw_noise_parameter
+from dnnlib.denoising.noise_estimate import PATCH, raw_noise_parameter
 from dnnlib.denoising.noise_style import field_units
 from dnnlib.denoising.noisy_pictures import NoisyPictures
 from dnnlib.denoising.options import TrainingOptions
@@ -249,8 +249,17 @@ class _Training:
             feed = {self._graph.numbers: batch.numbers, self._graph.images: batch.images}
             noisy.append(self._session.run(self._graph.noisy, feed))
         style = self._configuration.noise
-        parameters = estimate_parameters(style.family, np.concatenate(noisy))
+        parameters = estimate_parameters(style.family, _apart(np.concatenate(noisy), self._configuration.hole_size))
         for name, value in field_units(style.family, parameters).items():
             digits = ".2f" if name == "sigma" else ".3g"
             print(f"Estimated {name} to start from: {value:{digits}}")
         return [raw_noise_parameter(value**0.5 if style.squared else value) for value in parameters]
+
+
+def _apart(crops: np.ndarray, hole_size: int) -> np.ndarray:
+    """Every so many pixels of crops [N,H,W,C] as the hole keeps neighbours apart, as far as the crops are large enough: the
+    estimates take what neighbours share for the picture's. In whole patches."""
+    step = min(hole_shift(hole_size), crops.shape[1] // PATCH)
+    crops = crops[:, ::step, ::step]
+    side = crops.shape[1] // PATCH * PATCH
+    return crops[:, :side, :side]
