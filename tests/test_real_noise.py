@@ -1,5 +1,6 @@
 """Learning from noisy pictures through the command lines: shard, training, resuming, devices, evaluation, denoising."""
 
+import itertools
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from dnnlib.denoising.level_estimate import estimate_parameters
 from dnnlib.denoising.network_configuration import load_configured
 from dnnlib.denoising.noise_level import learned_level
 from dnnlib.denoising.posterior import posterior
+from dnnlib.denoising.whiteness import THRESHOLD
 from dnnlib.errors import UserError
 
 SCRIPT = "selfsupervised_denoising.py"
@@ -85,6 +87,12 @@ def statistics(folder: Path) -> list[dict]:
     return [{name: value for name, value in record.items() if name != "time"} for record in records]
 
 
+def statistics_of_line(lines: list[str]) -> list[dict]:
+    """Of the lines of a validation: the numbers by name."""
+    found = [line.split(": ", 1)[1] for line in lines if "valid_nll" in line]
+    return [{name: float(value) for name, value in (part.split("=") for part in text.split(", "))} for text in found]
+
+
 def test_a_line_holds_what_can_be_known(place, runs):
     """No PSNR of clean images in training; of the validation likelihood, whiteness, and, against the references, quality."""
     small = r"\d\.\d{3}e-\d\d"
@@ -105,6 +113,15 @@ def test_a_line_holds_what_can_be_known(place, runs):
     assert run_dir(place / "one").name == name
     pictures = {path.name for path in (run_dir(place / "one") / "img").iterdir()}
     assert {f"img-0000024-{tag}.jpg" for tag in ("a_nsy", "b_out", "b_out2", "b_std", "c_cln")} < pictures
+
+
+def test_the_residual_is_judged_once_the_ramp_up_is_over(runs):
+    """A network of 24 images leaves the picture over, and the line after the statistics says so."""
+    lines = runs[0].stdout.splitlines()
+    pairs = [pair for pair in itertools.pairwise(lines) if "valid_nll" in pair[0]]
+    said = [following.startswith(("The residual still holds", "The noise is correlated")) for _, following in pairs]
+    judged = [abs(record["valid_corr"]) > THRESHOLD for record in statistics_of_line(lines)]
+    assert said == [False, *judged[1:]] and any(judged)
 
 
 def test_the_start_is_an_estimate_of_the_truth(runs):

@@ -34,7 +34,7 @@ def interpret(c: Configuration, outputs, noisy, parameter, target=None, exponent
         target = noisy
     loss = None if target is None else _simple_loss(outputs - target, c, exponent)
     nothing = tf.zeros_like(outputs[..., 0])  # these networks give no estimate of their error
-    return Posterior(outputs, outputs, loss, nothing, nothing)
+    return Posterior(outputs, outputs, loss, nothing, nothing, nothing, parameter)
 
 
 def _simple_loss(difference, c: Configuration, exponent):

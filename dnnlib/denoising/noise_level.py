@@ -31,11 +31,11 @@ def level_text(levels: Sequence[NoiseLevel]) -> str:
     """What to print of the levels of a picture's pages, which are of one network."""
     if not levels[0].values:
         return "no noise level needed"
-    parts = []
+    parts, pages = [], ""
     for name in levels[0].values:
-        texts = [f"{level.values[name]:.4g}" for level in sorted(levels, key=lambda level: level.values[name])]
-        parts.append(f"{name} {texts[0]}" if texts[0] == texts[-1] else f"{name} {texts[0]} to {texts[-1]}")
-    pages = ", page by page" if len({str(level.values) for level in levels}) > 1 else ""
+        least, most = (f"{choose(level.values[name] for level in levels):.4g}" for choose in (min, max))
+        parts.append(f"{name} {least}" if least == most else f"{name} {least} to {most}")
+        pages = pages if least == most else ", page by page"
     return f"{', '.join(parts)} ({levels[0].origin}{pages})"
 
 

@@ -19,7 +19,7 @@ class Posterior(NamedTuple):
     """What the head computes, float32: mean, posterior_mean [N,H,W,C]; loss, net_std, noise_std [N,H,W] or broadcastable.
 
     nll [N,H,W]: the negative logarithm of the density N(mu_y, Sigma_y) of the noisy colour, in nats for each of its C
-    values; parameter: of the noise, [N,1,1,P] or [1,1,1,P]. None of the two for networks without a posterior.
+    values; parameter: of the noise, [N,1,1,P] or [1,1,1,P].
     """
 
     mean: tf.Tensor
