@@ -1,18 +1,22 @@
 #!/usr/bin/env python3
-"""Makes a training shard (HDF5) out of a folder of pictures."""
+"""Makes a training shard (HDF5) out of a folder of pictures: clean ones, or, with --noisy, ones that are noisy already."""
 
 import argparse
 from collections.abc import Sequence
 
 from dnnlib.command_line import CommandLine
-from dnnlib.errors import run_script
+from dnnlib.errors import UserError, run_script
 
 EPILOG = """All *.JPEG, *.jpg and *.png (in any case) under the folder are used whose width and height both lie
 in 256..512 pixels, in a shuffled order that is always the same. Files that cannot be read are named
 and left out.
 
-example:
-  python dataset_tool_h5.py --input-dir datasets/ILSVRC2012_val --out datasets/imagenet_val.h5"""
+With --noisy: PNG, JPEG, TIFF, WebP and .npy of any size from 256 pixels on, 8 or 16 bits or floats, grey
+or RGB, kept as they are. A part is held out, by picture, for validation. See docs/real-noise.md.
+
+examples:
+  python dataset_tool_h5.py --input-dir datasets/ILSVRC2012_val --out datasets/imagenet_val.h5
+  python dataset_tool_h5.py --input-dir raw12bit --out camera.h5 --noisy --black 256 --white 4095"""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -23,11 +27,33 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--max-files", type=int, metavar="N", help="use the first N pictures of right size (default: all)")
     parser.add_argument("--workers", type=int, metavar="N", help="pictures decoded at a time (default: one a core)")
-    options = parser.parse_args(arguments)
+    sides = parser.add_argument_group("sizes (of width and height, in pixels)")
+    sides.add_argument("--min-size", type=int, metavar="PX", help="leave out smaller pictures (default: 256)")
+    sides.add_argument("--max-size", type=int, metavar="PX", help="leave out larger ones (default: 512; with --noisy: none)")
+    noisy = parser.add_argument_group("noisy pictures, for the real_ configurations")
+    noisy.add_argument("--noisy", action="store_true", help="the pictures are noisy already: keep their bits and channels")
+    noisy.add_argument("--holdout", type=float, metavar="SHARE", help="of the pictures, to validate on (default: 0.05)")
+    noisy.add_argument("--black", type=float, metavar="V", help="the value that stands for black, of raw data (default: 0)")
+    noisy.add_argument(
+        "--white", type=float, metavar="V",
+        help="the value that stands for white, e.g. 4095 for 12 bits in 16 (default: the type's largest; floats need it)",
+    )
+    options = vars(parser.parse_args(arguments))
+    input_dir, out, is_noisy = (options.pop(name) for name in ("input_dir", "out", "noisy"))
+    given = {name: value for name, value in options.items() if value is not None}
+    wrong = [name for name in ("holdout", "black", "white") if name in given]
+    if wrong and not is_noisy:
+        raise UserError(f"--{wrong[0]} is for --noisy: add that, or leave it out")
 
-    from dnnlib.denoising.shard_writer import write_shard  # late: --help shall not wait for h5py
+    # Late: --help shall not wait for h5py.
+    if is_noisy:
+        from dnnlib.denoising.noisy_shard_writer import NoisyOptions, write_noisy_shard
 
-    write_shard(options.input_dir, options.out, options.max_files, options.workers)
+        write_noisy_shard(input_dir, out, NoisyOptions(**given))
+    else:
+        from dnnlib.denoising.shard_writer import write_shard
+
+        write_shard(input_dir, out, **given)
 
 
 if __name__ == "__main__":

@@ -6,17 +6,19 @@ import dataclasses
 import difflib
 import os
 
-from config.configurations import CONFIGURATIONS
+from config.configurations import CONFIGURATIONS, REAL_CONFIGURATIONS
 from config.validation_sets import VALIDATION_SETS
 from dnnlib.command_line import CommandLine
-from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.configuration import Configuration, check_hole_size
 from dnnlib.denoising.denoising_options import DenoisingOptions
 from dnnlib.denoising.options import NEWEST, TrainingOptions
 from dnnlib.errors import UserError, run_script
 from dnnlib.tflib.layout import Layout, layout_from
 
 FIELDS = ("noise_style", "pipeline", "noise_params", "diagonal", "channels")
-PUBLISHED = {Configuration(*map(row.get, FIELDS)).name: row for row in CONFIGURATIONS}
+PUBLISHED, REAL = (
+    {Configuration(*map(row.get, FIELDS)).name: row for row in table} for table in (CONFIGURATIONS, REAL_CONFIGURATIONS)
+)
 
 EPILOG = """\
 examples:
@@ -35,14 +37,21 @@ examples:
   # a SavedModel for TensorFlow Serving and tf.saved_model.load
   python selfsupervised_denoising.py --export model --network network-final-gauss25-blindspot-sigma_known.pickle
 
-configurations (noise, network, what it knows of the noise):
+  # learn from pictures that are noisy already, nothing clean exists (docs/real-noise.md)
+  python dataset_tool_h5.py --noisy --input-dir camera --out camera.h5
+  python selfsupervised_denoising.py --train=real_poissongauss-blindspot-sigma_global \
+      --train-h5=camera.h5 --noise-init=estimate
+
+configurations for pictures that are noisy already:
 """
+PUBLISHED_ONES = "\n\nconfigurations (noise, network, what it knows of the noise):\n"
+
 
 
 def command_line() -> CommandLine:
     parser = CommandLine(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=EPILOG + "\n".join(f"  {name}" for name in PUBLISHED),
+        epilog=EPILOG + PUBLISHED_ONES.join("\n".join(f"  {name}" for name in table) for table in (REAL, PUBLISHED)),
     )
     what = parser.add_argument_group("what to do (one of)")
     what.add_argument("--train", metavar="CONFIG", help="train a configuration (list below)")
@@ -59,8 +68,13 @@ def command_line() -> CommandLine:
     data.add_argument("--train-h5", metavar="FILE", help="training shard, made by dataset_tool_h5.py")
     data.add_argument("--dataset-dir", metavar="DIR", help="folder that holds the validation sets")
     data.add_argument(
-        "--validation-set", metavar="SET", default="kodak",
-        help=f"{', '.join(VALIDATION_SETS)}, or a folder of your own clean pictures (default: kodak)",
+        "--validation-set", metavar="SET",
+        help=f"{', '.join(VALIDATION_SETS)}, or a folder of your own clean pictures (default: kodak); to evaluate a network "
+        "of real noise: a folder of noisy pictures, or a shard",
+    )
+    data.add_argument(
+        "--reference-dir", metavar="DIR",
+        help="for real noise: clean pictures, named as the noisy ones to validate on, to measure PSNR and SSIM against",
     )
 
     run = parser.add_argument_group("run")
@@ -102,6 +116,7 @@ def add_denoising_options(group) -> None:
         "--white", metavar="V", type=float,
         help="the value that stands for white, e.g. 4095 for 12 bits in 16 (default: the type's largest; 1.0 for floats)",
     )
+    group.add_argument("--black", metavar="V", type=float, help="the value that stands for black, of raw data (default: 0)")
     group.add_argument(
         "--tile", metavar="PX", type=int,
         help="denoise in tiles of this side; 0: in one piece; the result is the same (default: as memory allows)",
@@ -126,6 +141,8 @@ def add_training_options(group) -> None:
     add("--eval-interval", "N", int, "images between validations", f"{d.eval_interval}")
     add("--snapshot-every", "N", int, "images between network files; 0: only the final one", "the configuration's")
     add("--noise-init", "HOW", str, "start of sigma_global: zero, or estimate (from noisy crops)", d.noise_init)
+    add("--hole-size", "PX", int, "side of the blind spot; 3, 5 or 7 for noise that neighbours share", f"{d.hole_size}, or, "
+        "for --eval, --denoise and --export, which may take a smaller one, as trained")
     add("--max-skips", "N", int, "so many steps in a row without finite gradients end the run", f"{d.max_skips}")
     add("--state-interval", "N", int, "images between states to resume from", f"{d.state_interval}")
     add("--state-minutes", "MIN", float, "minutes between them, if that is sooner", f"{d.state_minutes:g}")
@@ -133,10 +150,12 @@ def add_training_options(group) -> None:
 
 
 ACTIONS = ("train", "eval", "denoise", "export")
-FOR_DENOISING = ("out", "sigma", "lambda", "alpha", "white", "tile", "std", "compare")
+FOR_DENOISING = ("out", "sigma", "lambda", "alpha", "tile", "std", "compare")
 TRAINING_OPTIONS = [field.name for field in dataclasses.fields(TrainingOptions)]
-FOR_DATA = ("train_h5", "dataset_dir", "num_gpus", "cpu_devices", "precision")
-FOR_TRAINING = ("resume", "workers", "task", "worker_timeout", *(o for o in TRAINING_OPTIONS if o not in FOR_DATA))
+FOR_DATA = ("train_h5", "dataset_dir", "validation_set", "reference_dir", "num_gpus", "cpu_devices", "precision")
+FOR_SCALE = ("white", "black")
+_ELSEWHERE_TOO = ("hole_size", "precision")  # options of a training that other actions have, too
+FOR_TRAINING = ("resume", "workers", "task", "worker_timeout", *(o for o in TRAINING_OPTIONS if o not in _ELSEWHERE_TOO))
 
 
 def main() -> None:
@@ -148,7 +167,7 @@ def main() -> None:
     if action == "export":
         from dnnlib.denoising.export import export  # late: it imports NumPy
 
-        export(args.network, args.export)
+        export(args.network, args.export, args.hole_size)
         return
     if args.resume == "":
         raise UserError("--resume: the name of the run directory is empty")
@@ -160,12 +179,13 @@ def main() -> None:
 
     environ = os.environ if args.train else {}  # TF_CONFIG names the workers of a training
     layout = layout_from(environ, args.num_gpus, args.cpu_devices, args.workers, args.task, args.worker_timeout)
-    place = commands.Place(args.dataset_dir, args.validation_set, args.result_dir, args.dry_run)
+    place = commands.Place(args.dataset_dir, args.validation_set, args.result_dir, args.dry_run, args.reference_dir)
     if args.train:
         commands.train(configuration, options, args.train_h5, args.resume, place, layout, VALIDATION_SETS)
     else:
-        schedules = {name: row["images"] for name, row in PUBLISHED.items()}
-        commands.evaluate(args.eval, schedules, place, layout, VALIDATION_SETS, args.precision)
+        schedules = {name: row["images"] for name, row in (PUBLISHED | REAL).items()}
+        scale = {name: getattr(args, name) for name in FOR_SCALE if getattr(args, name) is not None}
+        commands.evaluate(args.eval, schedules, place, layout, VALIDATION_SETS, args.hole_size, scale, args.precision)
 
 
 def chosen_action(args: argparse.Namespace) -> str:
@@ -179,6 +199,7 @@ def chosen_action(args: argparse.Namespace) -> str:
     for_network = action in ("denoise", "export")
     others = [("train", FOR_TRAINING, action != "train"), ("denoise", FOR_DENOISING, action != "denoise")]
     others += [("train and --eval", FOR_DATA, for_network), ("denoise and --export", ("network",), not for_network)]
+    others += [("denoise and --eval", FOR_SCALE, action in ("train", "export"))]
     for owner, names, refused in others:
         for name in names if refused else ():
             if getattr(args, name) is not None:
@@ -195,8 +216,9 @@ def denoise(args: argparse.Namespace) -> None:
         raise UserError("--out is missing: name the folder for the results")
     level = {"sigma": args.sigma, "lam": vars(args)["lambda"], "alpha": args.alpha}
     options = DenoisingOptions(
-        args.network, args.out, **level, white=args.white, tile=args.tile, std=bool(args.std), compare=bool(args.compare)
-    )
+        args.network, args.out, **level, white=args.white, black=args.black or 0.0, tile=args.tile,
+        std=bool(args.std), compare=bool(args.compare), hole_size=args.hole_size,
+    )  # fmt: skip
     options.check()
     from dnnlib.denoising import denoise_command  # late: it imports NumPy and Pillow
 
@@ -205,18 +227,27 @@ def denoise(args: argparse.Namespace) -> None:
 
 def training_options(args: argparse.Namespace) -> tuple[Configuration, TrainingOptions]:
     """What is given on the command line, over the configuration's published schedule, over the defaults."""
-    if args.train not in PUBLISHED:
-        close = difflib.get_close_matches(args.train, PUBLISHED, n=3, cutoff=0.3)
+    table = PUBLISHED | REAL
+    if args.train not in table:
+        close = difflib.get_close_matches(args.train, table, n=3, cutoff=0.3)
         hint = f"did you mean {' or '.join(close)}?" if close else "see --help for their names"
         raise UserError(f"--train {args.train}: there is no such configuration; {hint}")
-    row = PUBLISHED[args.train]
+    row = table[args.train]
     given = {name: getattr(args, name) for name in TRAINING_OPTIONS if getattr(args, name) is not None}
     options = TrainingOptions(**({"num_iter": row["images"], "snapshot_every": row["snapshot"]} | given))
     configuration = Configuration.from_name(args.train)
-    if options.noise_init == "estimate" and (configuration.noise_params, configuration.noise.family) != ("global", "gauss"):
-        raise UserError(f"--noise-init estimate is for Gaussian noise and sigma_global, not for {args.train}")
+    estimable = configuration.noise.real or configuration.noise.family == "gauss"
+    if options.noise_init == "estimate" and not (configuration.noise_params == "global" and estimable):
+        raise UserError(f"--noise-init estimate is for sigma_global, of Gaussian or of real noise, not for {args.train}")
     options.check()
-    return configuration, options
+    check_hole_size(configuration, options.hole_size)
+    if configuration.noise.real and args.validation_set is not None:
+        raise UserError(
+            f"--validation-set is not for {args.train}: it is validated on the shard's held-out pictures; leave it out"
+        )
+    if args.reference_dir is not None and not configuration.noise.real:
+        raise UserError(f"--reference-dir is for real_ configurations, not for {args.train}: leave it out")
+    return dataclasses.replace(configuration, hole_size=options.hole_size), options
 
 
 if __name__ == "__main__":

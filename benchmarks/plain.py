@@ -9,7 +9,7 @@ from dnnlib.denoising.layers import leaky_relu, rotate, variables
 from dnnlib.tflib.runtime import tf
 
 
-def plain_blind_spot_unet(x, outputs: int, window: None = None, dtype=tf.float32):
+def plain_blind_spot_unet(x, outputs: int, hole_size: int = 1, window: None = None, dtype=tf.float32):
     """x [N,H,W,C], H = W a multiple of 32 -> [N,H,W,outputs] in float32, always all of it."""
     layers = unet_layers(x.shape[-1], outputs, blind_spot=True)
     x = tf.concat([rotate(x, k) for k in range(4)], axis=0)

@@ -1,7 +1,8 @@
-"""The 46 published configurations, one a line.
+"""The 46 published configurations, one a line, and those for pictures that are noisy already.
 
 `images` is the length of the published training schedule, `snapshot` the interval of network snapshots in images
-(0: none but the last), `published` the number under which the authors released their network of that configuration.
+(0: none but the last), `published` the number under which the authors released their network of that configuration (-:
+ours, they have none).
 """
 
 COLUMNS = ("noise_style", "pipeline", "noise_params", "diagonal", "channels", "images", "snapshot", "published")
@@ -56,6 +57,22 @@ _TABLE = """
   poisson5_50  blindspot       per_image  no        1         2_000_000   100_000   00193
 """
 
+_REAL_TABLE = """
+# noise             pipeline   params     diagonal  channels  images      snapshot  published
+  real_gauss        blindspot  global     no        3         2_000_000   0         -
+  real_gauss        blindspot  per_image  no        3         2_000_000   0         -
+  real_poisson      blindspot  global     no        3         2_000_000   0         -
+  real_poisson      blindspot  per_image  no        3         2_000_000   0         -
+  real_poissongauss blindspot  global     no        3         2_000_000   0         -
+  real_poissongauss blindspot  per_image  no        3         2_000_000   0         -
+  real_gauss        blindspot  global     no        1         2_000_000   0         -
+  real_gauss        blindspot  per_image  no        1         2_000_000   0         -
+  real_poisson      blindspot  global     no        1         2_000_000   0         -
+  real_poisson      blindspot  per_image  no        1         2_000_000   0         -
+  real_poissongauss blindspot  global     no        1         2_000_000   0         -
+  real_poissongauss blindspot  per_image  no        1         2_000_000   0         -
+"""
+
 
 def _parse(table: str) -> list[dict]:
     """One dict a configuration, keyed by COLUMNS."""
@@ -72,3 +89,4 @@ def _parse(table: str) -> list[dict]:
 
 
 CONFIGURATIONS = _parse(_TABLE)
+REAL_CONFIGURATIONS = _parse(_REAL_TABLE)

@@ -86,12 +86,15 @@ def noise_variances(family, mu, t, learned):
     if family == "gauss":
         s = t if learned else max(t, FLOOR)
         return [s * s for _ in mu]
+    if family == "poissongauss":
+        return [t[0] * max(m, FLOOR) + t[1] for m in mu]
     return [max(m, FLOOR) * t if learned else max(m, FLOOR) / t for m in mu]
 
 
 def posterior(outputs, noisy, family, parameter, learned=False, diagonal=False):
     """-> posterior mean (C floats), loss, net std, noise std, as floats; parameter as in dnnlib.denoising.posterior."""
-    y, outputs, (t,) = exactly(noisy), exactly(outputs), exactly([parameter])
+    y, outputs = exactly(noisy), exactly(outputs)
+    t = exactly(parameter) if family == "poissongauss" else Fraction(float(parameter))
     channels = len(y)
     mu, a = outputs[:channels], outputs[channels:]
     sigma_x = prior_covariance(a, channels, diagonal)

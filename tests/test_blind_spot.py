@@ -1,4 +1,10 @@
-"""No output of the blind-spot network at a pixel depends on the input at that pixel, and all its neighbours are seen."""
+"""No output of the blind-spot network at a pixel depends on the input at that pixel, and all its neighbours are seen.
+
+With a hole of n pixels it is the square of n x n around the pixel that is not seen, all of it and no more: a branch sees
+nothing below (n + 1) / 2 rows above the pixel, so what no branch sees is at most (n - 1) / 2 rows and columns away. Just
+outside, what lies straight over a side is seen, up to two pixels to each side: so far the convolutions of full resolution
+reach. Beyond, at the corners of holes of 5 and 7, it depends on where the poolings' seams are.
+"""
 
 import numpy as np
 import pytest
@@ -8,6 +14,7 @@ from dnnlib.denoising.architecture import output_channels, variable_shapes
 from dnnlib.denoising.networks import blind_spot_unet
 from dnnlib.tflib.runtime import create_session, initialize, tf
 
+HOLES = pytest.mark.parametrize("hole", [1, 3, 5, 7])
 CHANNELS = pytest.mark.parametrize("channels", [1, 3], ids=["mono", "RGB"])
 SIDE = 64
 # Corners, edges, and both sides of the seams of every pooling (at multiples of 2, 4, 8, 16, 32).
@@ -22,16 +29,27 @@ def outputs_of(channels):
     return output_channels("blindspot", channels, diagonal=False)
 
 
-def neighbours(row, column, side=SIDE):
-    around = [(row + i, column + j) for i in (-1, 0, 1) for j in (-1, 0, 1) if i or j]
-    return [(r, c) for r, c in around if 0 <= r < side and 0 <= c < side]
+def square(row, column, radius, side):
+    around = range(-radius, radius + 1)
+    return {(row + i, column + j) for i in around for j in around if 0 <= row + i < side and 0 <= column + j < side}
 
 
-def input_gradients(weighting, channels):
+def not_seen(row, column, hole=1, side=SIDE):
+    """Rows and columns of the hole."""
+    return tuple(zip(*square(row, column, hole // 2, side), strict=True))
+
+
+def neighbours(row, column, hole=1, side=SIDE):
+    """The pixels just outside that are seen wherever the seams are."""
+    around = square(row, column, hole // 2 + 1, side) - square(row, column, hole // 2, side)
+    return {(r, c) for r, c in around if min(abs(r - row), abs(c - column)) <= 2}
+
+
+def input_gradients(weighting, channels, hole=1):
     """Gradient with respect to the input [N,H,W,C] of the sum of weighting * outputs, both [N,H,W,K]."""
 
     def gradient(x, weighting):
-        return tf.gradients(blind_spot_unet(x, weighting.shape[-1]) * weighting, x)[0]
+        return tf.gradients(blind_spot_unet(x, weighting.shape[-1], hole) * weighting, x)[0]
 
     n, side = weighting.shape[:2]
     x = random_images(1, side, side, channels).repeat(n, axis=0)
@@ -46,27 +64,29 @@ def test_gradient_of_every_output(channels):
     weighting[np.arange(k), row, column, np.arange(k)] = 1
     gradient = input_gradients(weighting, channels)
     assert not gradient[:, row, column].any()
-    for r, c in neighbours(row, column, 32):
+    for r, c in neighbours(row, column, side=32):
         assert gradient[:, r, c].all()
 
 
+@HOLES
 @CHANNELS
-def test_gradient_at_seams_and_borders(channels):
+def test_gradient_at_seams_and_borders(channels, hole):
     """All outputs at once, weighted at random so that nothing cancels."""
     k, n = outputs_of(channels), len(PIXELS)
     rows, columns = np.array(PIXELS).T
     weighting = np.zeros([n, SIDE, SIDE, k], np.float32)
     weighting[np.arange(n), rows, columns] = np.random.default_rng(1).standard_normal([n, k])
-    gradient = input_gradients(weighting, channels)
+    gradient = input_gradients(weighting, channels, hole)
     for i, (row, column) in enumerate(PIXELS):
-        assert not gradient[i, row, column].any()
-        for r, c in neighbours(row, column):
+        assert not gradient[i][not_seen(row, column, hole)].any()
+        for r, c in neighbours(row, column, hole):
             assert gradient[i, r, c].all(), (row, column, r, c)
         assert np.mean(gradient[i] != 0) > 0.5  # most of the picture, and not only what is near
 
 
+@HOLES
 @CHANNELS
-def test_changed_pixel_changes_nothing_in_its_own_place(channels):
+def test_changed_pixel_changes_nothing_in_its_own_place(channels, hole):
     """Stronger than a gradient: another value anywhere in the range, and results compared bit by bit.
 
     One picture a run: in a batch, equal pictures might be rounded differently.
@@ -75,13 +95,13 @@ def test_changed_pixel_changes_nothing_in_its_own_place(channels):
     k = outputs_of(channels)
     with fresh_graph(), create_session() as session:
         x = tf.placeholder(tf.float32, [1, None, None, channels])
-        fetch = blind_spot_unet(x, k)
+        fetch = blind_spot_unet(x, k, hole)
         initialize(session, variables_of(channels))
         before = session.run(fetch, {x: original})
         for row, column in PIXELS:
             changed = original.copy()
             changed[0, row, column] = [1.5, -0.7, 0.4][:channels]
             differs = (session.run(fetch, {x: changed}) != before)[0]
-            assert not differs[row, column].any()
-            for r, c in neighbours(row, column):
+            assert not differs[not_seen(row, column, hole)].any()
+            for r, c in neighbours(row, column, hole):
                 assert differs[r, c].all(), (row, column, r, c)

@@ -259,7 +259,7 @@ def test_help(place, without_tensorflow):
     assert lines[-46:] == list(selfsupervised_denoising.PUBLISHED)
     assert len(set(lines[-46:])) == len(CONFIGURATIONS) == 46
     examples = re.findall(r"^  python selfsupervised_denoising\.py (.*)$", done.stdout.replace("\\\n", ""), re.MULTILINE)
-    assert len(examples) == 4
+    assert len(examples) == 5
     for example in examples:  # they can be pasted
         selfsupervised_denoising.command_line().parse_args(shlex.split(example))
     assert done.stdout.index("examples") < done.stdout.rindex(NAME)

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from material import fresh_network
 
-from config.configurations import COLUMNS, CONFIGURATIONS, _parse
+from config.configurations import COLUMNS, CONFIGURATIONS, REAL_CONFIGURATIONS, _parse
+from dnnlib.denoising.architecture import initial_variables
 from dnnlib.denoising.configuration import PIPELINES, Configuration
 from dnnlib.denoising.network_configuration import load_configured, to_network
 from dnnlib.denoising.noise_style import parse_noise_style
@@ -47,6 +48,25 @@ def test_the_table_is_the_published_one():
     assert expected == CONFIGURATIONS
     assert {tuple(row) for row in CONFIGURATIONS} == {COLUMNS}
     assert [configuration_of(row).name for row in CONFIGURATIONS] == NAMES
+
+
+def test_the_table_of_real_noise():
+    """Each family, learned for all pictures or each, RGB and mono; beside the published ones and not among them."""
+    names = [configuration_of(row).name for row in REAL_CONFIGURATIONS]
+    assert names == [
+        f"real_{family}-blindspot-sigma_{params}{mono}"
+        for mono in ("", "-mono") for family in ("gauss", "poisson", "poissongauss") for params in ("global", "per_image")
+    ]  # fmt: skip
+    assert not set(names) & set(NAMES)
+    for name in names:
+        configuration = Configuration.from_name(name)
+        assert configuration.name == name and configuration.noise.real
+        shapes = configuration.variable_shapes()
+        count = 2 if "poissongauss" in name else 1
+        if configuration.noise_params == "global":
+            assert shapes["noise_data"] == (1, 1, 1, count)
+        else:
+            assert shapes["param_estimation_net/nin_c/W"] == (1, 1, 96, count)
 
 
 def test_a_malformed_table_is_noticed():
@@ -111,6 +131,8 @@ NO_CONFIGURATION = [
     "gauss25-blindspot-sigma_none", "gauss25-blindspot-known", "gauss25-blindspot-sigma_known_diag",
     "gauss25-blindspot-mono-sigma_known", "gauss25-blindspot-sigma_known-mono-mono",
     "gauss25-n2c-sigma_known", "gauss25-n2c_diag", "gauss25-blindspot_mean-sigma_known", "gauss25-blindspot_mean_diag",
+    "real_gauss-n2c", "real_gauss-blindspot_mean", "real_impulse-blindspot-sigma_global", "real_gauss-blindspot-sigma_known",
+    "real_gauss25-blindspot-sigma_global", "poissongauss-blindspot-sigma_global",
     "gauss25-n2c.pickle", "network-final-gauss25-n2c",
 ]  # fmt: skip
 CANNOT_BE = [
@@ -134,6 +156,7 @@ KINDS = [
     "gauss25-n2c", "impulse0_100-n2n", "poisson30-blindspot_mean", "gauss25-blindspot-sigma_known",
     "gauss5_50-blindspot-sigma_per_image", "gauss25-blindspot_diag-sigma_global", "poisson30-n2c-mono",
     "poisson30-blindspot-sigma_global-mono", "gauss12.5-blindspot-sigma_known",
+    "real_gauss-blindspot-sigma_global", "real_poissongauss-blindspot-sigma_per_image-mono",
 ]  # fmt: skip
 
 
@@ -264,3 +287,35 @@ def test_the_variables_are_those_of_another_configuration(tmp_path):
     broken = fresh_network("gauss25-n2c")
     broken.variables["dec_conv1a/W"][0, 0, 0, 0] = np.nan
     assert "'dec_conv1a/W' has non-finite values" in refusal(tmp_path / "x", broken)
+
+
+# ---- The blind spot's size
+
+
+@pytest.mark.parametrize("hole", [1, 3, 7])
+def test_the_hole_is_kept_in_the_file(tmp_path, hole):
+    """A hole of 1 leaves the file as it was before there were others."""
+    configuration = dataclasses.replace(Configuration.from_name("real_gauss-blindspot-sigma_global"), hole_size=hole)
+    network = to_network(configuration, initial_variables(configuration.variable_shapes(), 1))
+    assert ("hole_size" in network.static_kwargs) == (hole > 1)
+    save_network(network, tmp_path / "a.pickle")
+    assert load_configured(tmp_path / "a.pickle")[1] == configuration
+    assert load_configured(tmp_path / "a.pickle", hole_size=1)[1].hole_size == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "trained", "wanted", "message"),
+    [
+        ("gauss25-blindspot-sigma_known", 3, 5, "--hole-size 5: the network was trained with 3, and can have no larger one"),
+        ("gauss25-blindspot-sigma_known", 3, 2, "--hole-size 2: must be one of 1, 3, 5, 7"),
+        ("gauss25-blindspot-sigma_known", 4, None, "its hole_size is 4"),
+        ("gauss25-blindspot-sigma_known", "3", None, "its hole_size is 3"),
+        ("gauss25-n2c", 1, 3, "--hole-size 3: a network of gauss25-n2c has no blind spot"),
+    ],
+)
+def test_holes_that_cannot_be(tmp_path, name, trained, wanted, message):
+    network = fresh_network(name)
+    network.static_kwargs["hole_size"] = trained
+    save_network(network, tmp_path / "a.pickle")
+    with pytest.raises(UserError, match=message):
+        load_configured(tmp_path / "a.pickle", hole_size=wanted)

@@ -218,6 +218,16 @@ def test_unreadable_folder_is_named_and_passed_over(tmp_path, monkeypatch, capsy
 # --- wrong use
 
 
+def test_other_sizes(tmp_path, out):
+    for name, size in {"a.png": (99, 300), "b.png": (100, 400), "c.png": (401, 200), "d.png": (300, 300)}.items():
+        picture(tmp_path / "in" / name, *size)
+    statistics = write_shard(str(tmp_path / "in"), out, min_size=100, max_size=400)
+    assert sorted(image.shape[1:] for image in read_shard(out)) == [(100, 400), (300, 300)]
+    assert "  skipped, width or height outside 100..400: 2" in statistics.lines()
+    with pytest.raises(UserError, match="--max-size 200 is below --min-size 256"):
+        write_shard(str(tmp_path / "in"), out, max_size=200)
+
+
 def test_nothing_of_the_right_size(tmp_path, out):
     picture(tmp_path / "in" / "a.png", 255, 300)
     picture(tmp_path / "in" / "b.png", 300, 513)

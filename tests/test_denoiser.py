@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from hypothesis import strategies as st
 from dnnlib.denoising import Denoiser
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.network_configuration import to_network
+from dnnlib.denoising.noise_estimate import raw_noise_parameter
 from dnnlib.errors import UserError
+from dnnlib.tflib.network import save_network
 
 RGB, MONO, N2C = "gauss25-blindspot-sigma_known", "gauss25-blindspot-sigma_known-mono", "gauss25-n2c"
 PER_IMAGE, GLOBAL = "gauss5_50-blindspot-sigma_per_image", "poisson30-blindspot-sigma_global"
@@ -115,18 +118,19 @@ def test_the_level_counts():
 def test_an_estimate_is_used_where_none_is_given():
     image = (0.5 + 25 / 255 * np.random.default_rng(1).standard_normal([128, 128, 3])).astype(np.float32)
     level = denoiser(RGB).level(image, {}, 1.0, 0)
-    assert level.value == pytest.approx(25, rel=0.05) and str(level) == f"sigma {level.value:.4g} (estimated)"
-    np.testing.assert_array_equal(denoiser(RGB)(image)[0], denoiser(RGB)(image, sigma=level.value)[0])
+    sigma = level.values["sigma"]
+    assert sigma == pytest.approx(25, rel=0.05) and str(level) == f"sigma {sigma:.4g} (estimated)"
+    np.testing.assert_array_equal(denoiser(RGB)(image)[0], denoiser(RGB)(image, sigma=sigma)[0])
 
 
 def test_learned_levels():
     image = random_images(64, 40, 3)
     raw = float(random_variables(Configuration.from_name(GLOBAL).variable_shapes(), seed=5)["noise_data"].item())
     level = denoiser(GLOBAL).level(image, {}, 1.0, 0)
-    assert level.name == "lambda" and level.origin == "learned"
-    assert level.value == pytest.approx(1 / (np.log1p(np.exp(raw - 4)) + 1e-3))
+    assert list(level.values) == ["lambda"] and level.origin == "learned"
+    assert level.values["lambda"] == pytest.approx(1 / (np.log1p(np.exp(raw - 4)) + 1e-3))
     one, other = (denoiser(PER_IMAGE).level(image * scale, {}, 1.0, 0) for scale in (1, 0.2))
-    assert one.name == "sigma" and abs(one.value - other.value) > 0.1  # the picture's own
+    assert abs(one.values["sigma"] - other.values["sigma"]) > 0.1  # the picture's own
     assert str(denoiser(N2C).level(image, {}, 1.0, 0)) == "no noise level needed"
 
 
@@ -188,3 +192,61 @@ def test_importing_the_package_is_light():
     assert (done.stdout, done.stderr) == ("[]\n", "")
     with pytest.raises(ImportError):
         from dnnlib.denoising import Denoisre  # noqa: F401
+
+
+# --- black, holes, and noise that was learned
+
+
+def test_black():
+    image = (random_images(40, 40, 3) * 3000 + 500).astype(np.uint16)
+    result, std = denoiser(RGB)(image, sigma=25, white=3500, black=500)
+    expected, expected_std = denoiser(RGB)(((image - 500.0) / 3000).astype(np.float32), sigma=25)
+    np.testing.assert_allclose(result, np.clip(expected * 3000 + 500, 0, 65535), atol=0.6)
+    np.testing.assert_allclose(std, expected_std * 3000, atol=0.3)
+    with pytest.raises(UserError, match="--white 400: must be a number above --black 500"):
+        denoiser(RGB)(image, sigma=25, white=400, black=500)
+    with pytest.raises(UserError, match="--white 255: must be a number above --black 255"):
+        denoiser(RGB)(image.astype(np.uint8), sigma=25, black=255)
+
+
+def test_a_smaller_hole_at_inference(tmp_path):
+    c = replace(Configuration.from_name("real_gauss-blindspot-sigma_global-mono"), hole_size=5)
+    save_network(to_network(c, random_variables(c.variable_shapes(), seed=5)), tmp_path / "a.pickle")
+    image = random_images(64, 64)
+
+    def denoised(hole_size):
+        with Denoiser.load(tmp_path / "a.pickle", hole_size) as found:
+            return found(image)[0]
+
+    np.testing.assert_array_equal(denoised(None), denoised(5))
+    assert np.abs(denoised(5) - denoised(3)).max() > 1e-3 and np.abs(denoised(3) - denoised(1)).max() > 1e-3
+    with pytest.raises(UserError, match="--hole-size 7: the network was trained with 5"):
+        denoised(7)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("real_gauss", {"sigma": 5.1}), ("real_poisson", {"lambda": 2500.0}), ("real_poissongauss", {"a": 4e-4, "b": 1e-4})],
+)
+def test_what_is_learned_of_real_noise(name, expected):
+    """The parameters are sigma, or roots: of 1/lambda, a and b."""
+    c = Configuration.from_name(f"{name}-blindspot-sigma_global-mono")
+    roots = {"real_gauss": [0.02], "real_poisson": [0.02], "real_poissongauss": [0.02, 0.01]}[name]
+    raw = np.reshape([raw_noise_parameter(root) for root in roots], [1, 1, 1, -1]).astype(np.float32)
+    network = to_network(c, random_variables(c.variable_shapes(), seed=5) | {"noise_data": raw})
+    with Denoiser(network, c) as found:
+        level = found.level(random_images(64, 64, 1), {}, 1.0, 0)
+        assert level.values == pytest.approx(expected, rel=1e-5) and level.origin == "learned"
+        with pytest.raises(UserError, match="brings its own noise level"):
+            found(random_images(64, 64), sigma=25)
+
+
+def test_per_image_of_two_parameters_tiled_or_not():
+    c = Configuration.from_name("real_poissongauss-blindspot-sigma_per_image-mono")
+    image = random_images(150, 40)
+    with Denoiser(to_network(c, random_variables(c.variable_shapes(), seed=5)), c) as found:
+        whole, tiled = (found(image, tile=tile) for tile in (0, 64))
+        level = found.level(image[..., None], {}, 1.0, 0)
+    assert list(level.values) == ["a", "b"] and level.values["a"] != level.values["b"]
+    for one, other in zip(whole, tiled, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)

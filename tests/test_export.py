@@ -4,6 +4,7 @@ import os
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,7 +25,11 @@ CASES = {  # network -> the levels for it
     "poisson30-blindspot-sigma_global": {},
     "gauss5_50-blindspot-sigma_per_image-mono": {},
     "gauss25-n2c": {},
+    "real_poissongauss-blindspot-sigma_global": {},
+    "real_poissongauss-blindspot-sigma_per_image-mono": {},
+    "real_gauss-blindspot-sigma_global": {},
 }
+HOLES = {"real_gauss-blindspot-sigma_global": 5}  # the others have 1
 SIZES = [(70, 37), (32, 64), (1, 5)]
 RUNNER = """
 import sys
@@ -50,7 +55,7 @@ def results(tmp_path_factory):
     """Runs all models in one fresh process, in another folder than ours -> what each put out."""
     folder = tmp_path_factory.mktemp("models")
     for name, levels in CASES.items():
-        configuration = Configuration.from_name(name)
+        configuration = replace(Configuration.from_name(name), hole_size=HOLES.get(name, 1))
         variables = random_variables(configuration.variable_shapes(), seed=4)
         variables |= {key: 0.1 * value for key, value in variables.items() if key.startswith("nin_c")}  # not too wild
         save_network(to_network(configuration, variables), folder / f"{name}.pickle")

@@ -6,7 +6,7 @@ from graphs import GOLDEN
 from material import smooth_picture
 from PIL import Image
 
-from dnnlib.denoising.level_estimate import estimate_level
+from dnnlib.denoising.level_estimate import estimate_level, estimate_parameters
 from dnnlib.errors import UserError
 
 CLEAN = smooth_picture(256, 320) / 255 * 0.8 + 0.1
@@ -89,3 +89,38 @@ def test_flat_pictures(family):
 def test_a_large_picture_is_sampled():
     pixels = np.broadcast_to(noisy("gauss", 0.1, np.full([64, 64, 1], 0.5))[None, :, None], (100, 64, 100, 64, 1))
     assert estimate_level("gauss", pixels.reshape(6400, 6400, 1), 1) == pytest.approx(0.1, rel=0.05)
+
+
+def crops(variance, count: int = 64) -> np.ndarray:
+    """Noisy crops [N,64,64,3] of different brightness, and a quarter of them full of texture."""
+    clean = np.stack([smooth_picture(64, 64, seed) / 255 * 0.6 + 0.4 * seed / count for seed in range(count)])
+    clean[::4] += 0.2 * RNG.integers(0, 2, clean[::4].shape)
+    return (clean + np.sqrt(variance(clean)) * RNG.standard_normal(clean.shape)).astype(np.float32)
+
+
+@pytest.mark.parametrize(("a", "b"), [(0.01, 4e-3), (0.002, 4e-4), (1e-3, 1e-4), (1e-4, 1e-4)])
+def test_a_and_b(a, b):
+    """Of as many crops as a training starts from: b, of which there is the less to see, to a quarter."""
+    found_a, found_b = estimate_parameters("poissongauss", crops(lambda x: a * x + b))
+    assert found_a == pytest.approx(a, rel=0.15, abs=0.2 * b)
+    assert found_b == pytest.approx(b, rel=0.25)
+
+
+def test_one_kind_of_noise_alone():
+    a, b = estimate_parameters("poissongauss", crops(lambda x: 0.01 * x))
+    assert a == pytest.approx(0.01, rel=0.1) and 0 <= b < 4e-4
+    a, b = estimate_parameters("poissongauss", crops(lambda x: 0.01 + 0 * x))
+    assert b == pytest.approx(0.01, rel=0.1) and 0 <= a < 1e-3
+    assert estimate_parameters("poissongauss", np.full([2, 64, 64, 1], 0.5, np.float32)) == [0, 0]
+
+
+def test_the_start_of_the_others():
+    assert estimate_parameters("poisson", crops(lambda x: x / 30)) == pytest.approx([1 / 30], rel=0.1)
+    assert estimate_parameters("gauss", crops(lambda x: 0.01 + 0 * x)) == pytest.approx([0.1], rel=0.1)
+    assert estimate_parameters("poisson", np.full([2, 64, 64, 1], 0.5, np.float32)) == [1e-6]
+
+
+@pytest.mark.parametrize(("family", "level"), CASES)
+def test_a_black_level(family, level):
+    pixels = np.rint(noisy(family, level) * 3000 + 500)
+    assert estimate_level(family, pixels, 3500, 500) == pytest.approx(level, rel=0.12)

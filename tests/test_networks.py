@@ -84,29 +84,29 @@ def test_unet_equals_the_plain_way(blind, shape, channels):
     np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
-@BLIND
+@pytest.mark.parametrize("hole", [None, 1, 7], ids=["plain", "blind", "hole7"])
 @given(st.data())
 @settings(max_examples=12, deadline=None)
-def test_a_window_shows_what_the_whole_does(blind, data):
+def test_a_window_shows_what_the_whole_does(hole, data):
     """Windows of all sizes at all places, among them corners and single pixels, in pictures larger than the network sees."""
     top, left = data.draw(st.integers(0, 415)), data.draw(st.integers(0, 415))
     bottom, right = data.draw(st.integers(top + 1, 416)), data.draw(st.integers(left + 1, 416))
     window = np.int32([top, left, bottom, right])
-    part, whole = whole_and_windowed(blind)
+    part, whole = whole_and_windowed(hole)
     np.testing.assert_allclose(part(window), whole[:, top:bottom, left:right], rtol=0, atol=2e-5 * np.abs(whole).max())
 
 
 @functools.cache
-def whole_and_windowed(blind):
-    """A function from a window to the network's output there, and the output [1,416,416,3] without one."""
-    unet = blind_spot_unet if blind else plain_unet
+def whole_and_windowed(hole):
+    """A function from a window to the network's output there, and the output [1,416,416,3] without one. No hole: plain."""
+    unet = functools.partial(blind_spot_unet, hole_size=hole) if hole else plain_unet
     with tf.Graph().as_default() as graph:
         x, window = tf.constant(random_images(1, 416, 416, 3, seed=5)), tf.placeholder(tf.int32, [4])
         whole = unet(x, 3)
         with tf.variable_scope("", reuse=True):
-            part = unet(x, 3, window)
+            part = unet(x, 3, window=window)
     session = create_session(graph)
-    initialize(session, unet_variables(blind, 3, 3, seed=2))
+    initialize(session, unet_variables(bool(hole), 3, 3, seed=2))
     return lambda w: session.run(part, {window: w}), session.run(whole)
 
 

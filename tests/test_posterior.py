@@ -13,10 +13,11 @@ from dnnlib.tflib.runtime import tf
 GAUSS = ("gauss", [0.1, 0.02], [0.03, 0.2])
 POISSON = ("poisson", [30.0, 5.0], [0.03, 0.2])
 IMPULSE = ("impulse", [0.5, 0.9], [0.02, 0.3])
+POISSONGAUSS = ("poissongauss", [[0.03, 1e-3], [0.2, 1e-4]], [[0.01, 4e-4], [1e-4, 0.02]])  # a and b, the same either way
 ENTRIES = {(1, False): 1, (3, False): 6, (3, True): 3}  # of A, by channels and diagonal
 CASES = [
     pytest.param(family, channels, diagonal, learned, id=f"{family[0]}-{channels}-{'diag' if diagonal else 'full'}-{how}")
-    for family in (GAUSS, POISSON, IMPULSE)
+    for family in (GAUSS, POISSON, IMPULSE, POISSONGAUSS)
     for channels, diagonal in ENTRIES
     for learned, how in ((False, "known"), (True, "learned"))
     if (family, channels) != (IMPULSE, 1)
@@ -25,10 +26,21 @@ CASES = [
 
 def head(outputs, noisy, family, parameter, learned=False, diagonal=False):
     """`posterior` on arrays [N,H,W,...]; parameter: a number for each picture, or one for all."""
-    parameter = np.reshape(np.array(parameter, np.float32), [-1, 1, 1, 1])
+    parameter = np.reshape(np.array(parameter, np.float32), [-1, 1, 1, 2 if family == "poissongauss" else 1])
     result = compute(lambda *x: posterior(*x[:2], family, x[2], learned, diagonal), outputs, noisy, parameter)
     assert all(x.dtype == np.float32 for x in result)
     return result
+
+
+def std_at(mean, family, parameter):
+    """Of the noise at a pixel, by the formulas' words; the known parameter."""
+    a, b = parameter if family == "poissongauss" else {"gauss": (0, parameter**2), "poisson": (1 / parameter, 0)}[family]
+    return np.sqrt(a * np.asarray(mean) + b)
+
+
+NOISES = pytest.mark.parametrize(
+    ("family", "parameter"), [("gauss", 0.1), ("poisson", 30.0), ("poissongauss", [0.02, 4e-4])], ids=lambda x: str(x)[:12]
+)
 
 
 def one_pixel(mean, a, noisy, family, parameter, **options):
@@ -137,9 +149,9 @@ def normal_pdf(x, mean, std):
 
 
 @pytest.mark.parametrize(("mean", "a", "y"), [(0.5, 0.2, 0.9), (0.1, -0.05, 0.3), (0.8, 0.7, -0.4)])
-@pytest.mark.parametrize(("family", "parameter"), [("gauss", 0.1), ("poisson", 30.0)])
+@NOISES
 def test_mono_is_an_integral_over_clean_values(mean, a, y, family, parameter):
-    sigma = parameter if family == "gauss" else np.sqrt(mean / parameter)
+    sigma = std_at(mean, family, parameter)
 
     def integral(f):
         near = sorted([mean, y, (mean + y) / 2])
@@ -164,9 +176,9 @@ def matrices(a):
 RGB_MEAN, RGB_A, RGB_Y = [0.3, 0.5, 0.7], [0.2, 0.1, -0.15, 0.25, 0.05, 0.1], [0.45, 0.4, 0.9]
 
 
-@pytest.mark.parametrize(("family", "parameter"), [("gauss", 0.1), ("poisson", 30.0)])
+@NOISES
 def test_rgb_is_gaussian_conditioning(family, parameter):
-    variances = np.full(3, parameter**2) if family == "gauss" else np.array(RGB_MEAN) / parameter
+    variances = std_at(RGB_MEAN, family, parameter) ** 2
     sigma_x = matrices(RGB_A)
     sigma_y = sigma_x + np.diag(variances)
     difference = np.subtract(RGB_Y, RGB_MEAN)
@@ -176,6 +188,30 @@ def test_rgb_is_gaussian_conditioning(family, parameter):
     np.testing.assert_allclose(loss, -log_pdf - 1.5 * np.log(2 * np.pi), rtol=1e-6)
     np.testing.assert_allclose(net_std, np.linalg.det(sigma_x) ** (1 / 6), rtol=1e-6)
     np.testing.assert_allclose(noise_std, np.prod(np.sqrt(variances)) ** (1 / 3), rtol=1e-6)
+
+
+@NOISES
+@pytest.mark.parametrize("learned", [False, True])
+def test_nll_is_that_of_the_noisy_colour_for_each_value(family, parameter, learned):
+    """Also where the loss has another factor, or a term that keeps the noise from vanishing."""
+    parameter = 1 / parameter if family == "poisson" and learned else parameter
+    std = std_at(RGB_MEAN, family, 1 / parameter if family == "poisson" and learned else parameter)
+    shaped = [np.array(x, np.float32).reshape(1, 1, 1, -1) for x in ([*RGB_MEAN, *RGB_A], RGB_Y)]
+    expected = -stats.multivariate_normal.logpdf(RGB_Y, RGB_MEAN, matrices(RGB_A) + np.diag(std**2)) / 3
+    parameter = [parameter]
+    np.testing.assert_allclose(head(*shaped, family, parameter, learned).nll, expected, rtol=1e-6, atol=1e-6)
+    shaped = [np.array(x, np.float32).reshape(1, 1, 1, -1) for x in ([RGB_MEAN[0], 0.2], RGB_Y[0])]
+    expected = -stats.norm.logpdf(RGB_Y[0], RGB_MEAN[0], np.hypot(0.2, std[0]))
+    np.testing.assert_allclose(head(*shaped, family, parameter, learned).nll, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_poisson_gauss_has_the_variance_of_photons_and_electronics():
+    """Samples of the process that the formula is derived from, at several gains and brightnesses."""
+    rng = np.random.default_rng(1)
+    for a, b, x in [(0.02, 4e-4, 0.7), (0.1, 1e-4, 0.2), (1e-3, 2e-3, 0.9)]:
+        y = a * rng.poisson(x / a, 1_000_000) + np.sqrt(b) * rng.standard_normal(1_000_000)
+        assert y.mean() == pytest.approx(x, rel=3e-3)
+        assert one_pixel([x], [0.1], [x], "poissongauss", [a, b])[3] ** 2 == pytest.approx(y.var(), rel=0.01)
 
 
 def impulse_samples(alpha, n=2_000_000):
@@ -218,22 +254,24 @@ def test_gradient_of_the_loss(family, channels, diagonal, learned):
         loss = posterior(outputs, noisy, family, parameter, learned, diagonal).loss
         return tf.gradients(tf.reduce_sum(loss), [outputs, parameter] if learned else [outputs])
 
-    by_output, *by_parameter = compute(gradient, outputs, noisy, parameter.reshape(2, 1, 1, 1))
+    by_output, *by_parameter = compute(gradient, outputs, noisy, parameter.reshape(2, 1, 1, -1))
 
     def loss(outputs, i, t):
         return exact.posterior(outputs, noisy[i], family, t, learned, diagonal)[1]
 
     h = 1e-6
     for i in [(0, 0, 0), (1, 0, 2), (1, 2, 4)]:
-        pixel, t = outputs[i].astype(np.float64), float(parameter[i[0]])
+        pixel, t = outputs[i].astype(np.float64), parameter[i[0]].astype(np.float64)
         steps = h * np.eye(len(pixel))
         expected = [(loss(pixel + step, i, t) - loss(pixel - step, i, t)) / (2 * h) for step in steps]
         np.testing.assert_allclose(by_output[i], expected, rtol=1e-4, atol=1e-4)
     if learned:
         for n, t in enumerate(parameter.astype(np.float64)):
             pixels = [(n, r, c) for r, c in np.ndindex(3, 5)]
-            change = sum(loss(outputs[i], i, t + h) - loss(outputs[i], i, t - h) for i in pixels)
-            np.testing.assert_allclose(by_parameter[0][n].ravel(), change / (2 * h), rtol=1e-4)
+            for k, step in enumerate(h * np.eye(t.size)):
+                step = step.reshape(t.shape)
+                change = sum(loss(outputs[i], i, t + step) - loss(outputs[i], i, t - step) for i in pixels)
+                np.testing.assert_allclose(by_parameter[0][n].ravel()[k], change / (2 * h), rtol=1e-4)
 
 
 @pytest.mark.parametrize(("family", "channels", "diagonal", "learned"), CASES)
@@ -248,5 +286,5 @@ def test_gradient_is_finite_where_the_network_is_sure(family, channels, diagonal
         result = posterior(outputs, noisy, family[0], parameter, learned, diagonal)
         return result, tf.gradients(tf.reduce_sum(result.loss), outputs)
 
-    for x in (y for part in compute(gradient, outputs, noisy, parameter.reshape(1, 1, 1, 1)) for y in part):
+    for x in (y for part in compute(gradient, outputs, noisy, parameter.reshape(1, 1, 1, -1)) for y in part):
         assert np.isfinite(x).all()

@@ -1,5 +1,6 @@
 """Tiles: what a network can see, and that a picture in tiles comes out as in one piece."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -27,7 +28,7 @@ RGB, GLOBAL, MONO, N2C, PER_IMAGE, IMPULSE = NAMES = [
 # --- what a network can see
 
 
-def extent_of_gradient(blind, axis, height, width, core):
+def extent_of_gradient(blind, axis, height, width, core, hole=1):
     """First and last row (axis 0) or column (axis 1) of the input on which the trunk's features in `core` depend."""
     layers = unet_layers(1, 1, blind)
     variables = random_variables(variable_shapes(pipeline="blindspot_mean" if blind else "n2c", channels=1))
@@ -35,7 +36,7 @@ def extent_of_gradient(blind, axis, height, width, core):
 
     def gradient(x):
         features = trunk(x, layers, blind)
-        features = shift_down(features) if blind else features
+        features = shift_down(features, (hole + 1) // 2) if blind else features
         weights = random_images(1, rows.stop - rows.start, columns.stop - columns.start, features.shape[-1])
         return tf.gradients(features[:, rows, columns] * weights, x)[0]
 
@@ -49,16 +50,20 @@ def extent_of_gradient(blind, axis, height, width, core):
 
 
 def test_reach():
+    """The deepest maps are of 32 rows each: what a larger hole moves by is within them."""
+    assert {reach(blind=True, hole_size=hole) for hole in (3, 5, 7)} == {Reach(up=288, down=0, side=128)}
+    assert reach(blind=True, hole_size=65).up > 288
     assert reach(blind=True) == Reach(up=288, down=0, side=128)
     assert reach(blind=False) == Reach(up=128, down=128, side=128)
 
 
-def test_the_blind_trunk_sees_what_it_is_said_to_see():
+@pytest.mark.parametrize("hole", [1, 3, 7])
+def test_the_blind_trunk_sees_what_it_is_said_to_see(hole):
     """No row more, and nearly all of them, upwards and downwards."""
-    first, last = extent_of_gradient(True, 0, 416, 32, (slice(352, 384), slice(0, 32)))
-    lowest, highest = sight(352, 383, blind=True)
+    first, last = extent_of_gradient(True, 0, 416, 32, (slice(352, 384), slice(0, 32)), hole)
+    lowest, highest = sight(352, 383, blind=True, hole_size=hole)
     assert lowest <= first <= lowest + 4
-    assert last == highest == 382  # never its own row
+    assert last == highest == 383 - (hole + 1) // 2  # never its own row
 
 
 @pytest.mark.parametrize("blind", [False, True], ids=["plain", "blind"])
@@ -118,16 +123,16 @@ def test_padded_picture(height, width, channels, dtype):
 
 
 @cache
-def network(name):
+def network(name, hole=1):
     c = Configuration.from_name(name)
-    return TiledNetwork(c, variables_of(name))
+    return TiledNetwork(replace(c, hole_size=hole), variables_of(name))
 
 
 def variables_of(name):
     return random_variables(Configuration.from_name(name).variable_shapes(), seed=3)
 
 
-def denoised(name, pixels, side):
+def denoised(name, pixels, side, hole=1):
     """Denoised [H,W,C] and std [H,W] of the padded picture, and how many tiles that took."""
     channels = network(name).configuration.channels
     picture = PaddedPicture(pixels, 1.0, channels)
@@ -139,38 +144,40 @@ def denoised(name, pixels, side):
         rows, columns = slice(region.top, region.bottom), slice(region.left, region.right)
         mean[rows, columns], std[rows, columns] = m, np.broadcast_to(s, m.shape[:2])
 
-    network(name).denoise(picture, 0.1, side, put, lambda: tiles.append(1))
+    network(name, hole).denoise(picture, [0.1], side, put, lambda: tiles.append(1))
     return mean, std, len(tiles)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_in_one_piece_it_is_the_whole_network(name):
+@pytest.mark.parametrize(("name", "hole"), [*((name, 1) for name in NAMES), (MONO, 5)])
+def test_in_one_piece_it_is_the_whole_network(name, hole):
     """On a picture that is padded to a square: the network for training takes no others."""
     c, size = Configuration.from_name(name), (50, 61)
     pixels = random_images(*size, c.channels)
     padded = PaddedPicture(pixels, 1.0, c.channels).read(Region(0, 0, 64, 64))
 
     def whole(x, parameter):
+        options = {"hole_size": hole} if c.blind_spot else {}
         unet = blind_spot_unet if c.blind_spot else plain_unet
-        result = interpret(c, unet(x, output_channels(c.pipeline, c.channels, c.diagonal)), x, parameter)
+        result = interpret(c, unet(x, output_channels(c.pipeline, c.channels, c.diagonal), **options), x, parameter)
         return result.posterior_mean, result.net_std
 
     parameter = np.full([1, 1, 1, 1], 0.1, np.float32)
     expected = compute(whole, padded[None], parameter, variables=variables_of(name))
-    for ours, other in zip(denoised(name, pixels, 0), expected, strict=False):
+    for ours, other in zip(denoised(name, pixels, 0, hole), expected, strict=False):
         np.testing.assert_allclose(ours, other[0], rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("name", "size", "side"),
+    ("name", "size", "side", "hole"),
     [
-        (RGB, (410, 31), 64), (RGB, (33, 390), 96), (MONO, (200, 230), 128), (N2C, (200, 230), 64),
-        (GLOBAL, (30, 331), 160), (PER_IMAGE, (310, 33), 128), (IMPULSE, (20, 400), 96),
+        (RGB, (410, 31), 64, 1), (RGB, (33, 390), 96, 1), (MONO, (200, 230), 128, 1), (N2C, (200, 230), 64, 1),
+        (GLOBAL, (30, 331), 160, 1), (PER_IMAGE, (310, 33), 128, 1), (IMPULSE, (20, 400), 96, 1),
+        (MONO, (410, 31), 64, 7), (MONO, (33, 390), 96, 3),
     ],
 )  # fmt: skip
-def test_tiles_make_no_difference(name, size, side):
+def test_tiles_make_no_difference(name, size, side, hole):
     pixels = random_images(*size, network(name).configuration.channels, seed=size[0])
-    whole, tiled = denoised(name, pixels, 0), denoised(name, pixels, side)
+    whole, tiled = denoised(name, pixels, 0, hole), denoised(name, pixels, side, hole)
     assert whole[2] == 1 and tiled[2] == -(-size[0] // side) * -(-size[1] // side)
     for one, other in zip(whole[:2], tiled[:2], strict=True):
         assert np.isfinite(one).all()

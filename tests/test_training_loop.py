@@ -11,6 +11,7 @@ from config.validation_sets import VALIDATION_SETS
 from dnnlib.denoising import training_graph, training_loop
 from dnnlib.denoising.architecture import initial_variables
 from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.level_estimate import estimate_parameters
 from dnnlib.denoising.network_configuration import load_configured
 from dnnlib.denoising.options import TrainingOptions
 from dnnlib.denoising.report import Report
@@ -101,3 +102,14 @@ def test_a_line_averages_the_steps_since_the_last(tmp_path, capsys):
     ]  # fmt: skip
     assert [step for step, _ in written] == [0, 1, 2, 3]
     assert written[1][1] == {key: stats[1][key] for key in (*keys, "learning_rate", "skipped")}
+
+
+@pytest.mark.parametrize(("hole", "least"), [(1, 0.3), (3, 0.75), (5, 0.95)])
+def test_the_start_under_noise_that_neighbours_share(hole, least):
+    """Blurred by (1, 2, 1): at one pixel apart a third of its std is seen, at three all of it."""
+    random = np.random.default_rng(1).standard_normal((4, 192, 192, 1))
+    for axis in (1, 2):
+        random = np.roll(random, 1, axis) + 2 * random + np.roll(random, -1, axis)
+    (found,) = estimate_parameters("gauss", training_loop._apart(0.1 / 6 * random, hole))
+    assert least <= found / 0.1 <= least + 0.1
+    assert training_loop._apart(random[:, :64, :64], hole).shape == (4, 64, 64, 1)  # too small to take pixels apart

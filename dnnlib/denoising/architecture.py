@@ -44,17 +44,28 @@ def output_channels(pipeline: str, channels: int, diagonal: bool) -> int:
     return channels + (channels if diagonal else channels * (channels + 1) // 2)
 
 
-def variable_shapes(*, pipeline: str, channels: int, diagonal: bool = False, noise_params: str | None = None) -> Shapes:
+def hole_shift(hole_size: int) -> int:
+    """Rows by which each branch is shifted for a blind spot of hole_size x hole_size pixels (AT-BSN, CVPR 2024): 1 for 1.
+
+    A branch sees nothing below so many rows above the pixel, so four of them leave out a square of side 2 * shift - 1.
+    """
+    return (hole_size + 1) // 2
+
+
+def variable_shapes(
+    *, pipeline: str, channels: int, diagonal: bool = False, noise_params: str | None = None, parameters: int = 1
+) -> Shapes:
     """All trainable variables of a configuration, in file order: name -> shape.
 
     pipeline: 'n2c', 'n2n', 'blindspot_mean' or 'blindspot'; noise_params: 'known', 'global', 'per_image' or None.
+    parameters: of the noise, that are learned.
     """
     blind_spot = pipeline.startswith("blindspot")
     shapes = _shapes_of(unet_layers(channels, output_channels(pipeline, channels, diagonal), blind_spot))
     if noise_params == "global":
-        shapes[NOISE_VARIABLE] = (1, 1, 1, 1)
+        shapes[NOISE_VARIABLE] = (1, 1, 1, parameters)
     if noise_params == "per_image":
-        shapes |= _shapes_of(unet_layers(channels, 1, blind_spot=False), f"{ESTIMATOR_SCOPE}/")
+        shapes |= _shapes_of(unet_layers(channels, parameters, blind_spot=False), f"{ESTIMATOR_SCOPE}/")
     return shapes
 
 

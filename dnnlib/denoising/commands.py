@@ -9,6 +9,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.denoising_options import check_white
+from dnnlib.denoising.noisy_pictures import held_out_pictures, open_noisy_pictures
+from dnnlib.denoising.noisy_shard import HELD_OUT, NoisyShard
 from dnnlib.denoising.options import TrainingOptions
 from dnnlib.denoising.resume import find_run, load_resumable
 from dnnlib.denoising.run_name import describe_evaluation, describe_training
@@ -26,13 +29,17 @@ class Place:
     """Where inputs are and results go, as given on the command line."""
 
     dataset_dir: str | None
-    validation_set: str  # a name, or a folder of pictures
+    validation_set: str | None  # a name, or a folder of pictures; None: as the configuration needs it
     result_dir: str
     dry_run: bool
+    reference_dir: str | None = None  # clean pictures for real noise
 
     def __post_init__(self):
         if not self.result_dir:
             raise UserError("--result-dir is empty: name a folder, or leave the option out")
+
+    def validation_name(self, configuration: Configuration) -> str:
+        return self.validation_set or (HELD_OUT if configuration.noise.real else "kodak")
 
 
 def train(
@@ -44,9 +51,15 @@ def train(
     whatever is wrong with what was given."""
     if layout.workers and options.precision == precision.AUTO:
         options = replace(options, precision=precision.FLOAT32)  # all workers must compute alike, and no one knows them all
-    validation_set = open_validation_set(place.validation_set, place.dataset_dir, known)
-    shard = Shard(train_h5, options.train_resolution)
-    fixed = options.determining(configuration.name, shard.fingerprint(), Path(place.validation_set).name)
+    validation_name = place.validation_name(configuration)
+    if configuration.noise.real:
+        shard = NoisyShard(train_h5, options.train_resolution, configuration.channels)
+        held_out = NoisyShard(train_h5, 1, configuration.channels, HELD_OUT)
+        validation_set = held_out_pictures(held_out, place.reference_dir)
+    else:
+        validation_set = open_validation_set(validation_name, place.dataset_dir, known)
+        shard = Shard(train_h5, options.train_resolution)
+    fixed = options.determining(configuration.name, shard.fingerprint(), Path(validation_name).name)
     run_dir = None
     if resume is not None and layout.chief:
         run_dir = find_run(resume, place.result_dir, configuration.name)
@@ -54,7 +67,8 @@ def train(
             load_resumable(run_dir, fixed)  # so that wrong options are refused at once
     schedule = ("num_iter", "minibatch_size", "learning_rate", "train_resolution")
     description = describe_training(**_name(configuration, place), **{key: getattr(options, key) for key in schedule})
-    resolved = {"train": configuration.name, "train_h5": train_h5, **_paths(place), **asdict(options), **asdict(layout)}
+    paths = _paths(configuration, place)
+    resolved = {"train": configuration.name, "train_h5": train_h5, **paths, **asdict(options), **asdict(layout)}
 
     def work(run: RunContext | None, replicas) -> None:
         from dnnlib.denoising.training_loop import train as training_loop
@@ -78,30 +92,53 @@ def train(
 
 
 def evaluate(
-    path: str, schedules: Mapping[str, int], place: Place, layout: Layout, known: Mapping, computing: str | None
-) -> None:
-    """Evaluates a network file. schedules: length of the published training by configuration, for the run's name; computing:
-    one of PRECISIONS; AUTO and None mean FLOAT32 here."""
+    path: str, schedules: Mapping[str, int], place: Place, layout: Layout, known: Mapping, hole_size: int | None = None,
+    scale: Mapping[str, float] | None = None, computing: str | None = None,
+) -> None:  # fmt: skip
+    """Evaluates a network file. schedules: length of the training by configuration, for the run's name; hole_size: of the
+    blind spot, None as trained; scale: 'black' and 'white' of noisy pictures, where given; computing: one of PRECISIONS,
+    AUTO and None mean FLOAT32 here. Raises UserError."""
     from dnnlib.denoising.network_configuration import load_configured
 
     computing = precision.FLOAT32 if computing in (None, precision.AUTO) else computing
     precision.check_precision(computing)
-    validation_set = open_validation_set(place.validation_set, place.dataset_dir, known)
-    network, configuration = load_configured(path)
+    network, configuration = load_configured(path, hole_size=hole_size)
+    validation_set = _pictures_to_evaluate(configuration, place, known, scale or {})
     num_iter = schedules.get(configuration.name, TrainingOptions.num_iter)
     description = describe_evaluation(configuration=configuration.name, **_name(configuration, place), num_iter=num_iter)
-    devices = {"num_gpus": layout.num_gpus, "cpu_devices": layout.cpu_devices}
-    resolved = {"eval": path, "configuration": configuration.name, **_paths(place), **devices, "precision": computing}
+    devices = {"num_gpus": layout.num_gpus, "cpu_devices": layout.cpu_devices, "precision": computing}
+    resolved = {"eval": path, "configuration": configuration.name, **_paths(configuration, place), **devices}
+    resolved |= {"hole_size": configuration.hole_size} if configuration.hole_size != 1 else {}
+    resolved |= scale or {}
 
     def work(run: RunContext, replicas) -> None:
         from dnnlib.denoising.evaluation_loop import evaluate as evaluation_loop
+        from dnnlib.denoising.real_evaluation import evaluate as real_evaluation
 
-        print(f"Evaluating {path} ({configuration.name}) on {place.validation_set}, in {run.run_dir}")
-        evaluation_loop(network, configuration, validation_set, run, replicas, computing)
+        print(f"Evaluating {path} ({configuration.name}) on {place.validation_name(configuration)}, in {run.run_dir}")
+        loop = real_evaluation if configuration.noise.real else evaluation_loop
+        loop(network, configuration, validation_set, run, replicas, computing)
         print(f"Pictures written to {run.run_dir / 'img'}")
 
     result_dir = f"{place.result_dir}/_eval"
     _carry_out(f"eval {path}", result_dir, None, description, resolved, place.dry_run, [validation_set], layout, None, work)
+
+
+def _pictures_to_evaluate(configuration: Configuration, place: Place, known: Mapping, scale: Mapping[str, float]):
+    """The validation set, or of real noise the noisy pictures. Raises UserError for what does not go with the network."""
+    if configuration.noise.real:
+        if place.validation_set is None or place.validation_set in known:
+            raise UserError(
+                f"--eval: a network of {configuration.name} knows real noise, and none is added: name noisy pictures with "
+                "--validation-set FOLDER or SHARD, and clean ones of the same names with --reference-dir"
+            )
+        black, white = scale.get("black", 0.0), scale.get("white")
+        check_white(white, black)
+        return open_noisy_pictures(place.validation_set, configuration.channels, black, white, place.reference_dir)
+    for option in (*scale, *(["reference_dir"] if place.reference_dir is not None else [])):
+        name = option.replace("_", "-")
+        raise UserError(f"--{name} is for networks of real_ configurations, not for {configuration.name}: leave it out")
+    return open_validation_set(place.validation_name(configuration), place.dataset_dir, known)
 
 
 def _carry_out(
@@ -131,8 +168,10 @@ def _carry_out(
 
 
 def _name(configuration: Configuration, place: Place) -> dict:
-    return {"validation_set": place.validation_set, **asdict(configuration)}
+    return {"validation_set": place.validation_name(configuration), **asdict(configuration)}
 
 
-def _paths(place: Place) -> dict:
-    return {"dataset_dir": place.dataset_dir, "validation_set": place.validation_set, "result_dir": place.result_dir}
+def _paths(configuration: Configuration, place: Place) -> dict:
+    paths = {"dataset_dir": place.dataset_dir, "validation_set": place.validation_name(configuration)}
+    references = {"reference_dir": place.reference_dir} if configuration.noise.real else {}
+    return {**paths, **references, "result_dir": place.result_dir}

@@ -11,11 +11,13 @@ _ZOOM = 4
 _CANDIDATES = 12  # places along each side where the detail may be
 
 
-def comparison(noisy: np.ndarray, denoised: np.ndarray, std: np.ndarray | None, colours: int, white: float) -> np.ndarray:
+def comparison(
+    noisy: np.ndarray, denoised: np.ndarray, std: np.ndarray | None, colours: int, white: float, black: float = 0.0
+) -> np.ndarray:
     """uint8 RGB [2h, 2w or 3w, 3], h and w those of the picture, or less for large ones.
 
-    noisy, denoised: [H,W,C], of which `colours` channels are shown, white as 255; std: uint16 [H,W] of `to_std16` or None,
-    shown 10/255 of white as 255.
+    noisy, denoised: [H,W,C], of which `colours` channels are shown, black as 0 and white as 255; std: uint16 [H,W] of
+    `to_std16` or None, shown 10/255 of white as 255.
     """
     height, width = noisy.shape[:2]
     shrink = max(1, -(-max(height, width) // _LARGEST))
@@ -23,7 +25,8 @@ def comparison(noisy: np.ndarray, denoised: np.ndarray, std: np.ndarray | None, 
     detail = _most_detailed(denoised[:, :, :colours], max(height // _ZOOM, 1), max(width // _ZOOM, 1))
 
     def shown(pixels: np.ndarray) -> np.ndarray:
-        return np.broadcast_to(to_uint8(pixels * np.float32(1 / white)), (*pixels.shape[:2], 3))
+        values = (pixels - np.float32(black)) * np.float32(1 / (white - black))
+        return np.broadcast_to(to_uint8(values), (*pixels.shape[:2], 3))
 
     def shown_std(pixels: np.ndarray) -> np.ndarray:
         return np.broadcast_to(to_uint8(pixels * np.float32(STD_WHITE / 65535 / STD_SHOWN)), (*pixels.shape[:2], 3))

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 from dnnlib.denoising.architecture import variable_shapes
 from dnnlib.denoising.noise_style import NoiseStyle, parse_noise_style
+from dnnlib.errors import UserError
 
+HOLE_SIZES = (1, 3, 5, 7)  # sides of the blind spot in pixels
 PIPELINES = ("n2c", "n2n", "blindspot_mean", "blindspot")
 _NAME = re.compile(
-    r"(?P<noise_style>[a-z]+[0-9._]+)-"
+    r"(?P<noise_style>[a-z]+[0-9._]+|real_[a-z]+)-"
     r"(?P<pipeline>n2c|n2n|blindspot_mean|blindspot(?P<diagonal>_diag)?(?=-sigma_))"
     r"(-sigma_(?P<noise_params>known|global|per_image))?(?P<mono>-mono)?"
 )
@@ -18,11 +20,12 @@ _NAME = re.compile(
 class Configuration:
     """The settings that a configuration's name stands for (SPEC section 2)."""
 
-    noise_style: str  # 'gauss25', 'poisson5_50', ...
+    noise_style: str  # 'gauss25', 'poisson5_50', 'real_gauss', ...
     pipeline: str  # one of PIPELINES
     noise_params: str | None = None  # for blindspot: 'known', 'global' or 'per_image'
     diagonal: bool = False  # Sigma_x is diagonal
     channels: int = 3  # 3 (RGB) or 1 (mono)
+    hole_size: int = 1  # side of the blind spot in pixels, odd; not in the name
 
     @classmethod
     def from_name(cls, name: str) -> "Configuration":
@@ -38,6 +41,8 @@ class Configuration:
             raise ValueError(f"{name!r} is no configuration")
         if mono and pipeline == "blindspot" and configuration.noise.family == "impulse":
             raise ValueError(f"{name!r}: the posterior of impulse noise is not defined for one channel")
+        if configuration.noise.real and configuration.noise_params not in ("global", "per_image"):
+            raise ValueError(f"{name!r} is no configuration: real noise is learned, by sigma_global or sigma_per_image")
         return configuration
 
     @property
@@ -58,5 +63,14 @@ class Configuration:
     def variable_shapes(self) -> dict[str, tuple[int, ...]]:
         """Name -> shape of every trainable variable, in file order."""
         return variable_shapes(
-            pipeline=self.pipeline, channels=self.channels, diagonal=self.diagonal, noise_params=self.noise_params
+            pipeline=self.pipeline, channels=self.channels, diagonal=self.diagonal, noise_params=self.noise_params,
+            parameters=self.noise.parameters,
         )
+
+
+def check_hole_size(configuration: Configuration, hole_size: int) -> None:
+    """Raises UserError unless the configuration's network can have a blind spot of that size."""
+    if hole_size not in HOLE_SIZES:
+        raise UserError(f"--hole-size {hole_size}: must be one of {', '.join(map(str, HOLE_SIZES))}")
+    if hole_size != 1 and not configuration.blind_spot:
+        raise UserError(f"--hole-size {hole_size}: a network of {configuration.name} has no blind spot; leave it out")

@@ -9,7 +9,7 @@ from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.denoising_options import DenoisingOptions
 from dnnlib.denoising.images import write_image
 from dnnlib.denoising.network_configuration import load_configured
-from dnnlib.denoising.noise_level import NoiseLevel, check_given
+from dnnlib.denoising.noise_level import check_given, level_text
 from dnnlib.denoising.picture import Picture
 from dnnlib.denoising.picture_file import read_picture
 from dnnlib.denoising.picture_inputs import Job, find_inputs, make_folder, plan
@@ -21,7 +21,7 @@ from dnnlib.tflib.network import Network
 
 def denoise(inputs: list[str], options: DenoisingOptions) -> None:
     """Denoises files. Raises UserError for whatever is wrong with what was given, and at the end if a file was skipped."""
-    network, configuration = load_configured(options.network, "--network")
+    network, configuration = load_configured(options.network, "--network", options.hole_size)
     check_given(configuration, options.given)
     if options.std and configuration.pipeline != "blindspot":
         raise UserError(f"--std: a network of {configuration.name} does not tell how sure it is; leave the option out")
@@ -68,21 +68,21 @@ def _denoise_file(denoiser, job: Job, options: DenoisingOptions) -> str:
         written.append(f"{path} (65535 = {STD_WHITE:g} of white)")
     if options.compare:
         path = job.beside("compare.png")
-        white = denoiser.check(first[0][:, :, : picture.colours], options.white)
-        write_image(path, comparison(*first, picture.colours, white))
+        white = denoiser.check(first[0][:, :, : picture.colours], options.white, options.black)
+        write_image(path, comparison(*first, picture.colours, white, options.black))
         written.append(f"{path}")
     notes = list(picture.notes)
     if picture.colours < denoiser.configuration.channels:
         notes.append("grey: repeated for the RGB network, and averaged")
     seconds = time.monotonic() - start
-    parts = [_size(picture), _level_text(levels), *notes, f"{seconds:.1f} s"]
+    parts = [_size(picture), level_text(levels), *notes, f"{seconds:.1f} s"]
     return f"{job.source}: {', '.join(parts)} -> {', '.join(written)}"
 
 
 def _denoise_pages(denoiser, picture: Picture, options: DenoisingOptions):
     """Denoised pages, their stds as uint16 [H,W] if wanted, and their noise levels."""
     pages = [page[:, :, : picture.colours] for page in picture.pages]
-    whites = [denoiser.check(page, options.white) for page in pages]
+    whites = [denoiser.check(page, options.white, options.black) for page in pages]
     sides = [denoiser.tile_side(*page.shape[:2], options.tile) for page in pages]
     total = sum(denoiser.steps(*page.shape[:2], side) for page, side in zip(pages, sides, strict=True))
     results, stds, levels = [], [], []
@@ -94,9 +94,10 @@ def _denoise_pages(denoiser, picture: Picture, options: DenoisingOptions):
             def put_std(region, values, std=std):
                 std[region] = to_std16(values)
 
-            level = denoiser.level(page, options.given, white, side, bar.update)
+            level = denoiser.level(page, options.given, white, side, bar.update, options.black)
             keep = None if std is None else put_std
-            denoiser.denoise(page, result[:, :, : picture.colours], level, white, side, keep, bar.update)
+            denoised = result[:, :, : picture.colours]
+            denoiser.denoise(page, denoised, level, white, side, keep, bar.update, options.black)
             results.append(result)
             stds += [] if std is None else [std]
             levels.append(level)
@@ -109,11 +110,3 @@ def _size(picture: Picture) -> str:
     alpha = " with alpha" if picture.pages[0].shape[2] > picture.colours else ""
     pages = f", {len(picture.pages)} pages" if len(picture.pages) > 1 else ""
     return f"{width} x {height} {colour}{alpha}, {picture.pages[0].dtype}{pages}"
-
-
-def _level_text(levels: list[NoiseLevel]) -> str:
-    texts = sorted({str(level) for level in levels})
-    if len(texts) == 1:
-        return texts[0]
-    values = [level.value for level in levels]
-    return f"{levels[0].name} {min(values):.4g} to {max(values):.4g} ({levels[0].origin}, page by page)"

@@ -11,6 +11,7 @@ from dnnlib.denoising.denoising_options import check_white
 from dnnlib.denoising.memory import network_budget
 from dnnlib.denoising.network_configuration import load_configured
 from dnnlib.denoising.noise_level import NoiseLevel, check_given, known_level, learned_level
+from dnnlib.denoising.picture_scale import largest_of, white_of
 from dnnlib.denoising.tiled_network import TiledNetwork, fitting_tile
 from dnnlib.denoising.tiling import PaddedPicture, Region, cores
 from dnnlib.errors import UserError
@@ -33,10 +34,13 @@ class Denoiser:
         self._network = TiledNetwork(configuration, network.variables)
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> "Denoiser":
-        """Reads a network file (.pickle) of this program or of the 2019 one. Raises UserError, naming the file and what is
-        wrong with it."""
-        return cls(*load_configured(path, "network"))
+    def load(cls, path: str | os.PathLike, hole_size: int | None = None) -> "Denoiser":
+        """Reads a network file (.pickle) of this program or of the 2019 one.
+
+        hole_size: side of the blind spot in pixels, odd, at most that of the training, which is the default. Raises
+        UserError, naming the file and what is wrong with it, and for a hole size that the network cannot have.
+        """
+        return cls(*load_configured(path, "network", hole_size))
 
     def __enter__(self) -> "Denoiser":
         return self
@@ -61,6 +65,7 @@ class Denoiser:
         lam: float | None = None,
         alpha: float | None = None,
         white: float | None = None,
+        black: float = 0.0,
         tile: int | None = None,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Denoises one picture -> (the picture, the predicted standard deviation).
@@ -71,6 +76,7 @@ class Denoiser:
         replaced, 0..1): the noise level, for networks of sigma_known, each for the noise that the network is for. If it is
         not given, it is estimated, for which H and W must be 64 or more.
         white: the value that stands for white; the largest of an integer type, or 1.0. Say 4095 for 12 bits in uint16.
+        black: the value that stands for black, the black level of raw data.
         tile: side of the tiles in pixels, 0: none; by default as the memory at hand allows. It does not change the result.
 
         The picture has the image's shape and type; integers are rounded and clipped to their type, floats are neither (and
@@ -87,29 +93,30 @@ class Denoiser:
         pixels = image if image.ndim == 3 else image[:, :, np.newaxis]
         result = pixels.copy()
         std = np.empty(pixels.shape[:2], np.float32) if self.has_std else None
-        white = self.check(pixels[:, :, :colours], white)
+        white = self.check(pixels[:, :, :colours], white, black)
         side = self.tile_side(*image.shape[:2], tile)
-        level = self.level(pixels[:, :, :colours], given, white, side)
+        level = self.level(pixels[:, :, :colours], given, white, side, black=black)
 
         def keep_std(region: tuple[slice, slice], values: np.ndarray) -> None:
-            std[region] = values * np.float32(white)
+            std[region] = values * np.float32(white - black)
 
-        self.denoise(pixels[:, :, :colours], result[:, :, :colours], level, white, side, keep_std if self.has_std else None)
+        keep = keep_std if self.has_std else None
+        self.denoise(pixels[:, :, :colours], result[:, :, :colours], level, white, side, keep, black=black)
         return result.reshape(image.shape), std
 
-    def check(self, pixels: np.ndarray, white: float | None) -> float:
+    def check(self, pixels: np.ndarray, white: float | None, black: float = 0.0) -> float:
         """The value of white in pixels [H,W,1 or 3]. Raises UserError if this network cannot denoise them."""
         if pixels.size == 0:
             raise UserError("the picture has no pixels")
         if pixels.shape[2] == 3 and self.configuration.channels == 1:
             raise UserError("a colour picture, but a network for one channel: convert it to grey, or take an RGB network")
-        check_white(white)
-        largest = _largest(pixels.dtype)
-        if largest is None:
+        white = white_of(pixels.dtype, white)
+        check_white(white, black)
+        if pixels.dtype.kind == "f":
             for row in range(0, len(pixels), 256):  # not at once: large pictures would need large masks
                 if not np.isfinite(pixels[row : row + 256]).all():
                     raise UserError("the picture has values that are NaN or infinite: replace them first")
-        return white if white is not None else (largest or 1.0)
+        return white
 
     def tile_side(self, height: int, width: int, tile: int | None) -> int:
         """The side of the tiles for a picture, a multiple of 32, or 0: not cut. tile: as given, None: as memory allows."""
@@ -117,7 +124,8 @@ class Denoiser:
             if tile < 0:
                 raise UserError(f"--tile {tile}: must be 0 or more pixels")
             return -(-tile // STRIDE) * STRIDE
-        return fitting_tile(height + -height % STRIDE, width + -width % STRIDE, network_budget())
+        padded = height + -height % STRIDE, width + -width % STRIDE
+        return fitting_tile(*padded, network_budget(), self.configuration.hole_size)
 
     def steps(self, height: int, width: int, side: int) -> int:
         """How often `level` and `denoise` together call `done` for one picture."""
@@ -126,7 +134,7 @@ class Denoiser:
 
     def level(
         self, pixels: np.ndarray, given: Mapping[str, float | None], white: float, side: int,
-        done: Callable[[], None] = lambda: None,
+        done: Callable[[], None] = lambda: None, black: float = 0.0,
     ) -> NoiseLevel:  # fmt: skip
         """The noise level of pixels [H,W,1 or 3]: one for the whole picture.
 
@@ -134,18 +142,19 @@ class Denoiser:
         """
         kind = self.configuration.noise_params if self.has_std else None
         if kind is None:
-            return NoiseLevel(0.0)
+            return NoiseLevel([0.0])
         if kind == "known":
-            return known_level(self.configuration, given, pixels, white)
+            return known_level(self.configuration, given, pixels, white, black)
         if kind == "global":
-            return learned_level(self.configuration, float(self._raw_global.item()))
+            return learned_level(self.configuration, self._raw_global)
         height, width = pixels.shape[:2]
-        picture = PaddedPicture(pixels, white, self.configuration.channels)
+        picture = PaddedPicture(pixels, white, self.configuration.channels, black)
         return learned_level(self.configuration, self._network.mean_raw_parameter(picture, height, width, side, done))
 
     def denoise(
         self, pixels: np.ndarray, result: np.ndarray, level: NoiseLevel, white: float, side: int,
         put_std: Callable[[tuple[slice, slice], np.ndarray], None] | None = None, done: Callable[[], None] = lambda: None,
+        black: float = 0.0,
     ) -> None:  # fmt: skip
         """Denoises pixels [H,W,1 or 3] that have been through `check` into `result` of the same shape and type.
 
@@ -153,7 +162,7 @@ class Denoiser:
         done() after each tile.
         """
         height, width, colours = pixels.shape
-        largest = _largest(result.dtype)
+        largest = largest_of(result.dtype)
 
         def put(region: Region, mean: np.ndarray, std: np.ndarray) -> None:
             rows = slice(region.top, min(region.bottom, height))
@@ -162,12 +171,12 @@ class Denoiser:
             mean, std = (x[: part.shape[0], : part.shape[1]] for x in (mean, std))
             if colours < mean.shape[2]:
                 mean = mean.mean(axis=2, keepdims=True)
-            mean = mean * np.float32(white)
+            mean = mean * np.float32(white - black) + np.float32(black)
             part[...] = mean if largest is None else np.clip(np.rint(mean), 0, largest)
             if put_std:
                 put_std((rows, columns), std)
 
-        picture = PaddedPicture(pixels, white, self.configuration.channels)
+        picture = PaddedPicture(pixels, white, self.configuration.channels, black)
         self._network.denoise(picture, level.parameter, side, put, done)
 
 
@@ -178,12 +187,3 @@ def colour_channels(shape: tuple[int, ...]) -> int:
         wanted = "[H,W], or [H,W,C] with C of 1 (grey), 3 (RGB) or 4 (RGB and alpha)"
         raise UserError(f"an array of shape {list(shape)} is no picture: expected {wanted}")
     return min(channels, 3)
-
-
-def _largest(dtype: np.dtype) -> int | None:
-    """The largest value of an integer type, None for floats. Raises UserError for what pictures are not made of."""
-    if dtype.kind == "f" and dtype.itemsize <= 8:
-        return None
-    if dtype.kind == "u" and dtype.itemsize <= 2:
-        return np.iinfo(dtype).max
-    raise UserError(f"pictures of {dtype} are not supported: convert it to uint8, uint16 or float32")

@@ -16,9 +16,11 @@ class DenoisingOptions:
     lam: float | None = None  # photons that white stands for
     alpha: float | None = None  # share of the pixels replaced, 0..1
     white: float | None = None  # the value that stands for white
+    black: float = 0.0  # the value that stands for black
     tile: int | None = None  # pixels; 0: not cut
     std: bool = False
     compare: bool = False
+    hole_size: int | None = None  # of the blind spot; None: as it was trained
 
     @property
     def given(self) -> dict[str, float | None]:
@@ -30,12 +32,14 @@ class DenoisingOptions:
         levels = {f"--{name}": value for name, value in self.given.items() if value is not None}
         if len(levels) > 1:
             raise UserError(f"{' and '.join(levels)} do not go together: give the one of the network's noise")
-        check_white(self.white)
+        check_white(self.white, self.black)
         if self.tile is not None and not 0 <= self.tile < 2**31:
             raise UserError(f"--tile {self.tile}: must be a number of pixels, or 0 for no tiles")
 
 
-def check_white(white: float | None) -> None:
-    """Raises UserError where a value is given that cannot stand for white."""
-    if white is not None and not 0 < white < math.inf:
-        raise UserError(f"--white {white:g}: must be a number above 0")
+def check_white(white: float | None, black: float = 0.0) -> None:
+    """Raises UserError where values are given that cannot stand for white and black."""
+    if not math.isfinite(black):
+        raise UserError(f"--black {black:g}: must be a number")
+    if white is not None and not black < white < math.inf:
+        raise UserError(f"--white {white:g}: must be a number above {f'--black {black:g}' if black else 0}")

@@ -12,14 +12,15 @@ from dnnlib.errors import UserError, one_line
 from dnnlib.tflib.network import Network
 
 
-def export(network_path: str, out: str) -> None:
+def export(network_path: str, out: str, hole_size: int | None = None) -> None:
     """Reads a network file and writes a SavedModel into the folder `out`, which must be empty or not there yet.
 
+    hole_size: of the blind spot, as for `Denoiser.load`.
     Raises UserError for whatever is wrong with either; then there is nothing new at `out`.
     """
     if not out:
         raise UserError("--export: the name of the folder is empty")
-    network, configuration = load_configured(network_path, "--network")
+    network, configuration = load_configured(network_path, "--network", hole_size)
     folder = Path(out)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"--export {out}: is there already; name a new folder")
@@ -44,7 +45,7 @@ def _save(network: Network, configuration: Configuration, folder: Path) -> tuple
     from dnnlib.tflib.runtime import create_session, initialize, tf
 
     with tf.Graph().as_default(), create_session() as session:
-        level = LEVELS[configuration.noise.family]
+        level = LEVELS.get(configuration.noise.family, "")
         level = "lam" if level == "lambda" else level  # an argument that Python cannot name
         inputs, outputs = serving_graph(configuration, level)
         initialize(session, network.variables)

@@ -1,9 +1,9 @@
 """The whole of a network as one graph for pictures of any size, for SavedModels."""
 
-from dnnlib.denoising.architecture import ESTIMATOR_SCOPE, STRIDE, output_channels
+from dnnlib.denoising.architecture import ESTIMATOR_SCOPE, STRIDE
 from dnnlib.denoising.configuration import Configuration
-from dnnlib.denoising.model import interpret
-from dnnlib.denoising.networks import blind_spot_unet, noise_parameter, plain_unet, positive
+from dnnlib.denoising.model import interpret, network_outputs
+from dnnlib.denoising.networks import noise_parameter, plain_unet, positive
 from dnnlib.tflib.runtime import tf
 
 
@@ -21,19 +21,18 @@ def serving_graph(configuration: Configuration, level: str) -> tuple[dict, dict]
     padded = tf.gather(tf.gather(image, _reflected(height), axis=1), _reflected(width), axis=2)
     padded = tf.ensure_shape(padded, [None, None, None, c.channels])
     window = tf.stack([0, 0, height, width])
-    unet = blind_spot_unet if c.blind_spot else plain_unet
-    outputs = unet(padded, output_channels(c.pipeline, c.channels, c.diagonal), window)
+    outputs = network_outputs(c, padded, window)
     parameter = tf.zeros([1, 1, 1, 1])
     if c.noise_params == "known":
         inputs[level] = tf.placeholder(tf.float32, [None], name=level)
         value = {"sigma": inputs[level] / 255.0, "alpha": tf.maximum(inputs[level], 1e-6)}.get(level, inputs[level])
         parameter = tf.reshape(value, [-1, 1, 1, 1])  # an alpha of zero would be 0 / 0 for some colours
     elif c.noise_params == "global":
-        parameter = noise_parameter(image, "global")
+        parameter = noise_parameter(image, "global", c.noise.parameters, c.noise.squared)
     elif c.noise_params == "per_image":
         with tf.variable_scope(ESTIMATOR_SCOPE):
-            raw = plain_unet(padded, 1, window)
-        parameter = positive(tf.reduce_mean(raw, axis=[1, 2, 3], keepdims=True))
+            raw = plain_unet(padded, c.noise.parameters, window)
+        parameter = positive(tf.reduce_mean(raw, axis=[1, 2], keepdims=True), c.noise.squared)
     result = interpret(c, outputs, image, parameter)
     denoised = tf.identity(result.posterior_mean, name="denoised")
     if c.pipeline != "blindspot":

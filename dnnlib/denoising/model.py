@@ -19,19 +19,26 @@ def build_model(
     results are those of the whole, cut. Call it under `tf.variable_scope(..., reuse=True)` for a second copy.
     """
     c = configuration
-    unet = blind_spot_unet if c.blind_spot else plain_unet
-    outputs = unet(noisy, output_channels(c.pipeline, c.channels, c.diagonal), window, dtype)
+    outputs = network_outputs(c, noisy, window, dtype)
     if c.noise_params in ("global", "per_image"):
-        parameter = noise_parameter(noisy, c.noise_params, dtype)
+        parameter = noise_parameter(noisy, c.noise_params, c.noise.parameters, c.noise.squared, dtype)
     if window is not None:
         noisy = cut(noisy, window)
     return interpret(c, outputs, noisy, parameter, target, exponent)
 
 
+def network_outputs(c: Configuration, noisy, window=None, dtype=tf.float32):
+    """What the configuration's network puts out, before it is interpreted: [N,H,W,K]. window, dtype: see `plain_unet`."""
+    count = output_channels(c.pipeline, c.channels, c.diagonal)
+    if c.blind_spot:
+        return blind_spot_unet(noisy, count, c.hole_size, window, dtype)
+    return plain_unet(noisy, count, window, dtype)
+
+
 def interpret(c: Configuration, outputs, noisy, parameter, target=None, exponent=0.5) -> Posterior:
     """What is computed from the network's outputs [N,H,W,K] on noisy [N,H,W,C]; pixel by pixel.
 
-    parameter [N,1,1,1] or [1,1,1,1]: of the noise, in the units of `posterior`. The others as in `build_model`.
+    parameter [N,1,1,P] or [1,1,1,P]: of the noise, in the units of `posterior`. The others as in `build_model`.
     """
     if c.pipeline == "blindspot":
         return posterior(outputs, noisy, c.noise.family, parameter, c.noise_params != "known", c.diagonal)
@@ -39,7 +46,7 @@ def interpret(c: Configuration, outputs, noisy, parameter, target=None, exponent
         target = noisy
     loss = None if target is None else _simple_loss(outputs - target, c, exponent)
     nothing = tf.zeros_like(outputs[..., 0])  # these networks give no estimate of their error
-    return Posterior(outputs, outputs, loss, nothing, nothing)
+    return Posterior(outputs, outputs, loss, nothing, nothing, nothing, parameter)
 
 
 def _simple_loss(difference, c: Configuration, exponent):

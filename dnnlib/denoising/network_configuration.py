@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
-from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.configuration import HOLE_SIZES, Configuration, check_hole_size
 from dnnlib.denoising.run_name import configuration_name_in
 from dnnlib.errors import UserError
 from dnnlib.tflib.network import Network, check_variables, load_network
@@ -14,15 +15,20 @@ from dnnlib.tflib.network import Network, check_variables, load_network
 def to_network(configuration: Configuration, variables: Mapping[str, np.ndarray]) -> Network:
     """The 2019 program's settings, and the configuration's name beside them, so that the file may be renamed."""
     settings = {"configuration": configuration.name, **_settings(configuration)}
+    if configuration.hole_size != 1:
+        settings["hole_size"] = configuration.hole_size
     function = "blindspot_pipeline" if configuration.pipeline == "blindspot" else "simple_pipeline"
     return Network("net", settings, function, dict(variables))
 
 
-def load_configured(path: str | os.PathLike, option: str = "--eval") -> tuple[Network, Configuration]:
+def load_configured(
+    path: str | os.PathLike, option: str = "--eval", hole_size: int | None = None
+) -> tuple[Network, Configuration]:
     """Reads a network file and finds out its configuration: from inside, or else from the file's name.
 
-    Raises UserError, naming the file, where there is no configuration, where what is inside contradicts the name, and
-    where the variables are not those of the configuration. option: what the message calls the file.
+    hole_size: of the blind spot, None for that of the training. Raises UserError, naming the file, where there is no
+    configuration, where what is inside contradicts the name, where the variables are not those of the configuration, and
+    where the hole size cannot be. option: what the message calls the file.
     """
     network = load_network(path)
     name = network.static_kwargs.get("configuration") or configuration_name_in(path)
@@ -40,7 +46,20 @@ def load_configured(path: str | os.PathLike, option: str = "--eval") -> tuple[Ne
         if found != value:
             raise UserError(f"{option} {path}: is named {name}, but was written with {key}={found}; give it its right name")
     check_variables(network, configuration.variable_shapes(), path)
-    return network, configuration
+    return network, replace(configuration, hole_size=_hole_size(network, configuration, f"{option} {path}", hole_size))
+
+
+def _hole_size(network: Network, configuration: Configuration, file: str, wanted: int | None) -> int:
+    """The trained one, which files that say nothing of it (those of 2019) have of 1, or a smaller one that is wanted."""
+    trained = network.static_kwargs.get("hole_size", 1)
+    if type(trained) is not int or trained not in HOLE_SIZES:
+        raise UserError(f"{file}: its hole_size is {str(trained)[:20]}; it must be one of {', '.join(map(str, HOLE_SIZES))}")
+    if wanted is None:
+        return trained
+    check_hole_size(configuration, wanted)
+    if wanted > trained:
+        raise UserError(f"--hole-size {wanted}: the network was trained with {trained}, and can have no larger one")
+    return wanted
 
 
 def _settings(c: Configuration) -> dict:

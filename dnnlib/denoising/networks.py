@@ -1,6 +1,6 @@
 """The networks: a plain U-Net, its blind-spot form, and the estimator of the noise parameter (paper sections 3 and 4)."""
 
-from dnnlib.denoising.architecture import ESTIMATOR_SCOPE, NOISE_VARIABLE, POOLINGS, unet_layers
+from dnnlib.denoising.architecture import ESTIMATOR_SCOPE, NOISE_VARIABLE, POOLINGS, hole_shift, unet_layers
 from dnnlib.denoising.layers import (
     biased,
     conv3x3,
@@ -27,52 +27,56 @@ def plain_unet(x, outputs: int, window=None, dtype=tf.float32):
     return head(trunk(tf.cast(x, dtype), layers, False, window), layers)
 
 
-def blind_spot_unet(x, outputs: int, window=None, dtype=tf.float32):
+def blind_spot_unet(x, outputs: int, hole_size: int = 1, window=None, dtype=tf.float32):
     """The U-Net whose output at a pixel does not depend on that pixel of x, and may on any other (SPEC 3.2).
 
     Four rotated copies of x go through one network that only looks upwards; shifted by one row and turned back,
     they look up, right, down and left of the pixel. x [N,H,W,C], H and W multiples of 32 -> [N,H,W,outputs].
 
+    hole_size: odd; the output does not depend on the hole_size x hole_size pixels around its own either.
     window, dtype: as in `plain_unet`. Without one the four copies go through together, which wants a square: H = W.
     """
     layers = unet_layers(x.shape[-1], outputs, blind_spot=True)
     x = tf.cast(x, dtype)
     if window is None:
         branches = tf.concat([rotate(x, k) for k in range(4)], axis=0)
-        branches = tf.split(blind_branch(branches, layers), 4, axis=0)
+        branches = tf.split(blind_branch(branches, layers, hole_size), 4, axis=0)
     else:
         branches = []
         for k in range(4):  # each needs another part of x; in turn, for the memory's sake
             with tf.control_dependencies(branches), tf.variable_scope(tf.get_variable_scope(), reuse=bool(branches) or None):
-                branches.append(blind_branch(rotate(x, k), layers, turned(window, k, x)))
+                branches.append(blind_branch(rotate(x, k), layers, hole_size, turned(window, k, x)))
     return head(tf.concat([rotate(branch, -k) for k, branch in enumerate(branches)], axis=-1), layers)
 
 
-def blind_branch(x, layers, window=None):
+def blind_branch(x, layers, hole_size: int, window=None):
     """One branch of the blind-spot network: what lies above each pixel of x [N,H,W,C], as features [N,H,W,96]."""
+    shift = hole_shift(hole_size)  # this opens the blind spot
     if window is None:
-        return shift_down(trunk(x, layers, True))  # this opens the blind spot
-    above = tf.maximum(window - [1, 0, 0, 0], 0)
-    features = shift_down(trunk(x, layers, True, above))
-    return features[:, window[0] - above[0] :]
+        return shift_down(trunk(x, layers, True), shift)
+    above = tf.maximum(window - [shift, 0, 0, 0], 0)
+    features = tf.pad(trunk(x, layers, True, above), [[0, 0], [shift, 0], [0, 0], [0, 0]])
+    return features[:, window[0] - above[0] : window[2] - above[0]]
 
 
-def noise_parameter(noisy, kind: str, dtype=tf.float32):
-    """The learned noise parameter, positive (SPEC 3.3): [1,1,1,1] for 'global', [N,1,1,1] for 'per_image'.
+def noise_parameter(noisy, kind: str, parameters: int = 1, squared: bool = False, dtype=tf.float32):
+    """The learned noise parameters, positive (SPEC 3.3): [1,1,1,P] for 'global', [N,1,1,P] for 'per_image'.
 
-    In the units of the noise model: sigma (of 1), 1/lambda, or alpha (of 1). noisy [N,H,W,C].
+    In the units of the noise model: sigma (of 1), 1/lambda, alpha (of 1), or a and b. noisy [N,H,W,C]. parameters: P;
+    squared: whether their roots are what is learned.
     """
     if kind == "global":
-        raw = tf.get_variable(NOISE_VARIABLE, [1, 1, 1, 1], initializer=tf.zeros_initializer())
+        raw = tf.get_variable(NOISE_VARIABLE, [1, 1, 1, parameters], initializer=tf.zeros_initializer())
     else:
         with tf.variable_scope(ESTIMATOR_SCOPE):
-            raw = tf.reduce_mean(plain_unet(noisy, 1, dtype=dtype), axis=[1, 2, 3], keepdims=True)
-    return positive(raw)
+            raw = tf.reduce_mean(plain_unet(noisy, parameters, dtype=dtype), axis=[1, 2], keepdims=True)
+    return positive(raw, squared)
 
 
-def positive(raw):
+def positive(raw, squared: bool = False):
     """From the raw value, of the variable or the estimator, to the noise parameter: positive, and near zero at first."""
-    return tf.nn.softplus(raw - 4.0) + 1e-3
+    value = tf.nn.softplus(raw - 4.0) + 1e-3
+    return value * value if squared else value
 
 
 def trunk(x, layers, blind: bool, window=None):

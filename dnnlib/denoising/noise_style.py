@@ -1,25 +1,59 @@
-"""What a noise style's name means: 'gauss25', 'gauss5_50', 'poisson30', 'impulse0_100', ... (SPEC section 4)."""
+"""What a noise style's name means: 'gauss25', 'gauss5_50', 'poisson30', ... (SPEC section 4), 'real_gauss', ..."""
 
 import re
 from typing import NamedTuple
 
 
 class NoiseStyle(NamedTuple):
-    """family: 'gauss', 'poisson' or 'impulse'; low and high: the range of the parameter, equal when it is constant."""
+    """family: 'gauss', 'poisson', 'impulse' or 'poissongauss'; low and high: the range of the parameter, equal when it is
+    constant, None for real noise: that is in the pictures already, and none is added."""
 
     family: str
-    low: float
-    high: float
+    low: float | None
+    high: float | None
+
+    @property
+    def real(self) -> bool:
+        return self.low is None
+
+    @property
+    def parameters(self) -> int:
+        """How many there are to learn."""
+        return 2 if self.family == "poissongauss" else 1
+
+    @property
+    def squared(self) -> bool:
+        """Whether what is learned are roots of the parameters: those of real noise that are variances, not deviations.
+
+        A variance of 1e-4 is then as near to the variable's start as a sigma of 0.01, and the floor of 1e-3 is one of 1e-6.
+        """
+        return self.real and self.family != "gauss"
 
 
+def field_units(family: str, parameter) -> dict:
+    """A learned parameter, numbers or tensors, as the field names and scales it: sigma (of 255), lambda (the count that
+    white maps to), alpha, or a and b: the noise's variance is a x + b at a pixel x of [0, 1].
+
+    parameter: a sequence, in the units of `posterior`.
+    """
+    if family == "poissongauss":
+        return dict(zip("ab", parameter, strict=True))
+    (value,) = parameter
+    return {"gauss": {"sigma": 255.0 * value}, "poisson": {"lambda": 1.0 / value}, "impulse": {"alpha": value}}[family]
+
+
+REAL = tuple(f"real_{family}" for family in ("gauss", "poisson", "poissongauss"))
 _UNITS = {"gauss": 255.0, "poisson": 1.0, "impulse": 100.0}
 
 
 def parse_noise_style(name: str) -> NoiseStyle:
-    """'gauss25', 'gauss5_50', 'poisson30', 'impulse0_100', ... -> NoiseStyle with parameters on the scale of [0, 1] pixels.
+    """'gauss25', 'gauss5_50', 'poisson30', 'impulse0_100', ... -> NoiseStyle with parameters on the scale of [0, 1] pixels;
+    one of REAL -> NoiseStyle without.
 
     Raises ValueError for a name that is no noise style, or whose parameters are out of range or in the wrong order.
     """
+    if name in REAL:
+        return NoiseStyle(name.removeprefix("real_"), None, None)
     match = re.fullmatch(r"(gauss|poisson|impulse)([0-9]{1,6}(?:\.[0-9]+)?)(?:_([0-9]{1,6}(?:\.[0-9]+)?))?", name)
     if not match:
         raise ValueError(f"{name!r} is no noise style")

@@ -11,8 +11,8 @@ from dnnlib.errors import UserError
 SUFFIXES = (".jpeg", ".jpg", ".png")  # in any case
 
 
-def find_pictures(input_dir: str) -> list[str]:
-    """Paths of all *.JPEG, *.jpg and *.png (in any case) under a folder, or under all that a glob pattern matches; sorted.
+def find_pictures(input_dir: str, suffixes: tuple[str, ...] = SUFFIXES) -> list[str]:
+    """Paths of all pictures, by suffix (in any case), under a folder, or under all that a glob pattern matches; sorted.
 
     What can be reached in two ways, by links between folders, is found once. Raises UserError where nothing is found.
     """
@@ -33,11 +33,12 @@ def find_pictures(input_dir: str) -> list[str]:
         {
             (real_folder(os.path.dirname(path)), os.path.basename(path)): path  # a pattern may match by several ways, too
             for path in files
-            if path.lower().endswith(SUFFIXES)
+            if path.lower().endswith(suffixes)
         }.values()
     )
     if not paths:
-        raise UserError(f"--input-dir: no *.JPEG, *.jpg or *.png in {input_dir}")
+        names = "*.JPEG, *.jpg or *.png" if suffixes == SUFFIXES else f"picture ({', '.join(suffixes)})"
+        raise UserError(f"--input-dir: no {names} in {input_dir}")
     return paths
 
 

@@ -16,27 +16,34 @@ EPSILON = 1e-6  # keeps inverses defined; part of the published results
 
 
 class Posterior(NamedTuple):
-    """What the head computes, float32: mean, posterior_mean [N,H,W,C]; loss, net_std, noise_std [N,H,W] or broadcastable."""
+    """What the head computes, float32: mean, posterior_mean [N,H,W,C]; loss, net_std, noise_std [N,H,W] or broadcastable.
+
+    nll [N,H,W]: the negative logarithm of the density N(mu_y, Sigma_y) of the noisy colour, in nats for each of its C
+    values; parameter: of the noise, [N,1,1,P] or [1,1,1,P].
+    """
 
     mean: tf.Tensor
     posterior_mean: tf.Tensor
     loss: tf.Tensor
     net_std: tf.Tensor
     noise_std: tf.Tensor
+    nll: tf.Tensor | None = None
+    parameter: tf.Tensor | None = None
 
 
 def posterior(outputs, noisy, family: str, parameter, learned: bool, diagonal: bool) -> Posterior:
     """Likelihood and posterior of one batch.
 
     outputs [N,H,W,C+K]: the network's mean, then its K entries of A. noisy [N,H,W,C], not clipped.
-    family: 'gauss', 'poisson' or 'impulse'; parameter [N,1,1,1] or [1,1,1,1]: sigma (of 1), lambda and alpha (of 1) when
-    known; when learned sigma, 1/lambda and alpha. diagonal: A holds C entries, the roots of Sigma_x's diagonal.
+    family: 'gauss', 'poisson', 'impulse' or 'poissongauss'; parameter [N,1,1,P] or [1,1,1,P]: sigma (of 1), lambda and
+    alpha (of 1) when known; when learned sigma, 1/lambda and alpha; a and b of `_noise_variances`, always.
+    diagonal: A holds C entries, the roots of Sigma_x's diagonal.
     """
     channels = noisy.shape[-1]
     y = _channel_maps(noisy)
     maps = _channel_maps(outputs)
     mu, a = maps[:channels], maps[channels:]
-    t = tf.cast(parameter, tf.float64)[:, :, :, 0]  # [N,1,1], broadcasts over a map
+    t = tf.unstack(tf.cast(parameter, tf.float64), axis=3)  # P of [N,1,1], which broadcast over a map
     if channels == 1:
         if family == "impulse":
             raise ValueError("impulse noise is defined for colour pictures only")
@@ -44,15 +51,28 @@ def posterior(outputs, noisy, family: str, parameter, learned: bool, diagonal: b
     else:
         sigma_x = s3.diagonal([v * v for v in a]) if diagonal else s3.gram(a)
         if family == "impulse":
-            result = _impulse(y, mu, sigma_x, t)
+            result = _impulse(y, mu, sigma_x, *t)
         else:
             result = _gauss_or_poisson(y, mu, sigma_x, _noise_variances(family, mu, t, learned), learned)
     pme, *maps = result
-    return Posterior(outputs[..., :channels], *(tf.cast(x, tf.float32) for x in (tf.stack(pme, axis=-1), *maps)))
+    maps = [tf.cast(x, tf.float32) for x in (tf.stack(pme, axis=-1), *maps)]
+    return Posterior(outputs[..., :channels], *maps)._replace(parameter=parameter)
 
 
-def _noise_variances(family: str, mu, t, learned: bool) -> list:
-    """The diagonal of Sigma_n, C maps (SPEC 5.1). Poisson's variance is mu / lambda, approximated at the network's mean."""
+def _noise_variances(family: str, mu, t: list, learned: bool) -> list:
+    """The diagonal of Sigma_n, C maps (SPEC 5.1). Poisson's variance is mu / lambda, approximated at the network's mean.
+
+    'poissongauss': photons (or electrons) counted with a gain a, and noise of the electronics with variance b added:
+    y = a k + n with k ~ Poisson(x / a) and n ~ N(0, b). As k has mean and variance x / a, E[y] = x and
+    Var[y] = a^2 (x / a) + b = a x + b (Foi, Trimeche, Katkovnik, Egiazarian: Practical Poissonian-Gaussian noise modeling
+    and fitting for single-image raw-data, 2008). As for Poisson noise y is taken for Gaussian, with the variance at
+    x = mu, and mu for 1e-3 at least: a max(mu, 1e-3) + b. With b = 0 it is Poisson noise of lambda = 1 / a, with a = 0
+    Gaussian noise of sigma^2 = b.
+    """
+    if family == "poissongauss":
+        a, b = t
+        return [a * tf.maximum(m, 1e-3) + b for m in mu]
+    (t,) = t
     if family == "gauss":
         s = t if learned else tf.maximum(t, 1e-3)
         return [s * s] * len(mu)
@@ -65,6 +85,7 @@ def _gauss_or_poisson(y, mu, sigma_x, variances, learned: bool):
     difference = [p - m for p, m in zip(y, mu, strict=True)]
     det_y = tf.maximum(s3.det(sigma_y), 0.0)
     loss = 0.5 * s3.quadratic_form(s3.inverse(sigma_y), difference) + 0.5 * tf.log(det_y)
+    nll = loss / 3.0 + 0.5 * math.log(2.0 * math.pi)
     if learned:  # keeps the noise estimate from collapsing to zero
         loss -= 0.1 * tf.add_n([tf.sqrt(v) for v in variances]) / 3.0
 
@@ -76,7 +97,7 @@ def _gauss_or_poisson(y, mu, sigma_x, variances, learned: bool):
 
     net_std = tf.maximum(s3.det(sigma_x), 0.0) ** (1.0 / 6.0)
     noise_std = (variances[0] * variances[1] * variances[2]) ** (1.0 / 6.0)
-    return pme, loss, net_std, noise_std
+    return pme, loss, net_std, noise_std, nll
 
 
 def _mono(y, mu, a, variances, learned: bool):
@@ -85,10 +106,11 @@ def _mono(y, mu, a, variances, learned: bool):
     sigma_x = a * a
     sigma_y = sigma_x + variance
     loss = (y - mu) ** 2 / sigma_y + tf.log(sigma_y)
+    nll = 0.5 * loss + 0.5 * math.log(2.0 * math.pi)
     if learned:
         loss -= 0.1 * tf.sqrt(variance)
     pme = (y * sigma_x + mu * variance) / sigma_y
-    return [pme], loss, tf.abs(a), tf.sqrt(variance)
+    return [pme], loss, tf.abs(a), tf.sqrt(variance), nll
 
 
 def _impulse(y, mu, sigma_x, alpha):
@@ -113,8 +135,9 @@ def _impulse(y, mu, sigma_x, alpha):
     residual = [p - m for p, m in zip(y, mu_y, strict=True)]
     loss = s3.quadratic_form(s3.inverse(sigma_y), residual) + tf.log(tf.maximum(s3.det(sigma_y), 1e-9))
 
+    nll = loss / 6.0 + 0.5 * math.log(2.0 * math.pi)
     net_std = tf.maximum(det_x, 0.0) ** (1.0 / 6.0)
-    return pme, loss, net_std, alpha * (100.0 / 255.0)  # shown times 255: as a percentage
+    return pme, loss, net_std, alpha * (100.0 / 255.0), nll  # shown times 255: as a percentage
 
 
 def _channel_maps(x) -> list:

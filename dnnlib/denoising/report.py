@@ -1,26 +1,31 @@
 """The statistics of a training: averages since the last line, printed, and recorded for machines and TensorBoard."""
 
+import re
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
+from dnnlib.denoising.real_validation import RealScores
+from dnnlib.denoising.training_graph import STATISTICS
 from dnnlib.denoising.validation import Scores
 from dnnlib.progress import say
 from dnnlib.submission.run_context import RunContext
 from dnnlib.tflib.summaries import EventWriter
 
-_AVERAGED = ("loss", "train_psnr", "train_psnr_pme", "std_net", "std_noise")
+_DIGITS = {"a": ".3e", "b": ".3e"}  # these are small; of the others four digits after the point, as SPEC 6.3 has it
+_HIDDEN = re.compile(r"corr_[hv]\d")  # too many for a line; they are recorded
 
 
 class Report:
     """Takes the statistics of each step, and puts out a line of their averages when asked to.
 
-    run, events: None in a worker that writes nothing.
+    run, events: None in a worker that writes nothing. names: of the statistics that are averaged and printed.
     """
 
-    def __init__(self, run: RunContext | None, events: EventWriter | None):
-        self._run, self._events = run, events
-        self._steps: list[list[float]] = []  # of the steps since the last line, in the order of _AVERAGED
+    def __init__(self, run: RunContext | None, events: EventWriter | None, names: Sequence[str] = STATISTICS[:-2]):
+        self._run, self._events, self._names = run, events, names
+        self._steps: list[list[float]] = []  # of the steps since the last line, in the order of the names
         self._skipped = 0  # since the beginning of the run
         self.skipped_in_a_row = 0
         self._since = time.monotonic()
@@ -28,24 +33,25 @@ class Report:
     def add(self, statistics: dict) -> None:
         """statistics: of one step, as the training graph gives them."""
         if statistics["finite"]:
-            self._steps.append([float(statistics[key]) for key in _AVERAGED])
+            self._steps.append([float(statistics[key]) for key in self._names])
             self.skipped_in_a_row = 0
         else:
             self._skipped += 1
             self.skipped_in_a_row += 1
 
-    def line(self, n: int, rate: float, scores: Scores | None) -> None:
+    def line(self, n: int, rate: float, scores: Scores | RealScores | None) -> None:
         """Prints the line that SPEC 6.3 fixes, and writes the same to stats.jsonl and TensorBoard."""
         seconds = time.monotonic() - self._since
         steps, self._steps, self._since = self._steps, [], time.monotonic()
         if self._run is None:
             return
-        averages = np.mean(steps, axis=0) if steps else [float("nan")] * len(_AVERAGED)
-        means = dict(zip(_AVERAGED, map(float, averages), strict=True))
+        averages = np.mean(steps, axis=0) if steps else [float("nan")] * len(self._names)
+        means = dict(zip(self._names, map(float, averages), strict=True))
         if scores is not None:
-            means["valid_psnr_mu"] = float(np.mean(scores.mean))
-            means["valid_psnr_pme"] = float(np.mean(scores.posterior_mean))
-        text = f"{n:8d}: time={seconds:6.2f}, " + ", ".join(f"{key}={value:8.4f}" for key, value in means.items())
+            means |= scores.means()
+        shown = {key: value for key, value in means.items() if not _HIDDEN.fullmatch(key)}
+        text = f"{n:8d}: time={seconds:6.2f}, "
+        text += ", ".join(f"{key}={format(value, _DIGITS.get(key, '8.4f'))}" for key, value in shown.items())
         if self._skipped:
             text += f", skipped={self._skipped}"
         say(text)

@@ -4,7 +4,7 @@ import json
 import os
 from pathlib import Path
 
-from dnnlib.denoising.options import AUTO, NEWEST
+from dnnlib.denoising.options import AUTO, NEWEST, TrainingOptions
 from dnnlib.denoising.training_state import TrainingState, has_states, load_newest_state
 from dnnlib.errors import UserError
 from dnnlib.tflib import precision
@@ -38,12 +38,13 @@ def load_resumable(run_dir: Path, options: dict) -> TrainingState:
     """The newest state of a run. Raises UserError listing the options that would change its result. A precision that was
     left to the program then is what the program chose then, whatever it would choose now."""
     state = load_newest_state(run_dir)
-    state.options.setdefault("precision", precision.FLOAT32)  # there was no other
+    saved = {"hole_size": TrainingOptions.hole_size, "precision": precision.FLOAT32}  # of before there were those options
+    saved |= state.options
     if options["precision"] == precision.AUTO:
-        options = options | {"precision": state.options["precision"]}
-    changed = [name for name in options if state.options.get(name) != options[name]]
+        options = options | {"precision": saved["precision"]}
+    changed = [name for name in options if saved.get(name) != options[name]]
     if changed:
-        texts = [f"--{name.replace('_', '-')} was {state.options.get(name)} and is {options[name]}" for name in changed]
+        texts = [f"--{name.replace('_', '-')} was {saved.get(name)} and is {options[name]}" for name in changed]
         raise UserError(f"--resume {run_dir}: give the options of the run; these would change it: {', '.join(texts)}")
     return state
 

@@ -22,11 +22,12 @@ def describe_training(
     minibatch_size: int = TrainingOptions.minibatch_size,
     learning_rate: float = TrainingOptions.learning_rate,
     train_resolution: int = TrainingOptions.train_resolution,
+    hole_size: int = TrainingOptions.hole_size,
 ) -> str:
     """The description in a training run's directory name, e.g. `train-ilsvrc-kodak-3c-gauss25-iter2m-blindspot-known`.
 
     validation_set: its name, or a folder, of which the last component appears; noise_params: `known`, `global`,
-    `per_image`, or nothing; num_iter: images in the schedule. The last three appear when they are not the defaults.
+    `per_image`, or nothing; num_iter: images in the schedule. The last four appear when they are not the defaults.
     """
     parts = ["train-ilsvrc", _set_name(validation_set), f"{channels}c", noise_style]
     if minibatch_size != TrainingOptions.minibatch_size:
@@ -39,6 +40,8 @@ def describe_training(
         parts.append(noise_params)
     if train_resolution != TrainingOptions.train_resolution:
         parts.append(f"res{train_resolution}")
+    if hole_size != TrainingOptions.hole_size:
+        parts.append(f"hole{hole_size}")
     return "-".join(parts)
 
 

@@ -15,11 +15,13 @@ FULL_CHECK = 1000  # a shard of up to so many images is checked whole; of a larg
 
 
 class Shard:
-    """An open shard. `shapes` int32 [n, 3]: (3, height, width) of each image.
+    """An open shard of clean images. `shapes` int32 [n, 3]: (3, height, width) of each image.
 
     Raises UserError, naming --train-h5, for a file that is missing, truncated, not HDF5, empty, not a shard, or that
     holds an image smaller than `crop` pixels; and when an image is read whose size is not what its shape says.
     """
+
+    _option, _part = "--train-h5", "/"  # what errors name; the group in the file
 
     def __init__(self, path: str | os.PathLike, crop: int):
         import h5py  # late: it costs a fifth of a second that --help should not pay
@@ -34,17 +36,25 @@ class Shard:
         except OSError as error:
             raise self._error(f"is truncated or no HDF5 file ({one_line(error)}); {_REMEDY}") from None
         try:
+            self._check_kind()
             self._open_data_sets(h5py)
             self._check_shapes(crop)
         except BaseException:
             self.close()
             raise
 
+    def _check_kind(self) -> None:
+        if self._file.attrs.get("noisy"):
+            raise self._error(
+                "holds noisy pictures (it was made with --noisy), and this configuration needs clean ones, to which it adds "
+                "noise; train a real_ configuration on it, e.g. real_gauss-blindspot-sigma_global"
+            )
+
     def _open_data_sets(self, h5py) -> None:
         try:
-            if not {"images", "shapes"} <= set(self._file):
+            if not {"images", "shapes"} <= set(self._file[self._part]):
                 raise self._error("has no data sets 'images' and 'shapes'; make it with dataset_tool_h5.py")
-            self._images, shapes = (self._file[name] for name in ("images", "shapes"))
+            self._images, shapes = (self._file[self._part][name] for name in ("images", "shapes"))
             # The data set stays open: to look it up for each crop would cost more than to read.
             layout = isinstance(self._images, h5py.Dataset) and isinstance(shapes, h5py.Dataset)
             layout = layout and self._images.ndim == 1 and isinstance(h5py.check_vlen_dtype(self._images.dtype), np.dtype)
@@ -77,15 +87,18 @@ class Shard:
         return len(self.shapes)
 
     def read(self, i: int) -> np.ndarray:
-        """Image i as stored: uint8 [3, H, W]."""
+        """Image i as stored: uint8 [3, H, W] (of noisy ones uint8 or uint16 [C, H, W])."""
         try:
             pixels = self._images[i]
         except _DAMAGE as error:
             raise self._error(f"image {i} cannot be read ({one_line(error)}); {_REMEDY}") from None
         shape = tuple(map(int, self.shapes[i]))
-        if shape[0] != 3 or pixels.dtype != np.uint8 or pixels.shape != (math.prod(shape),):
+        if not self._is_stored_right(shape, pixels.dtype) or pixels.shape != (math.prod(shape),):
             raise self._error(f"image {i} has {pixels.size} {pixels.dtype} values, but is of shape {shape}; {_REMEDY}")
         return pixels.reshape(shape)
+
+    def _is_stored_right(self, shape: tuple[int, ...], dtype: np.dtype) -> bool:
+        return shape[0] == 3 and dtype == np.uint8
 
     def fingerprint(self) -> str:
         """Tells shards apart by their images' number, order and sizes, without reading the images."""
@@ -95,4 +108,4 @@ class Shard:
         self._file.close()
 
     def _error(self, what: str) -> UserError:
-        return UserError(f"--train-h5 {self.path}: {what}")
+        return UserError(f"{self._option} {self.path}: {what}")

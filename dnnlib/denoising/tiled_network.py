@@ -5,11 +5,11 @@ then the 1x1 layers and the posterior on some rows at a time. The results are th
 picture, but for float32's rounding.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from dnnlib.denoising.architecture import DECODER_CHANNELS, ESTIMATOR_SCOPE, output_channels, unet_layers
+from dnnlib.denoising.architecture import DECODER_CHANNELS, ESTIMATOR_SCOPE, hole_shift, output_channels, unet_layers
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.model import interpret
 from dnnlib.denoising.networks import head, plain_unet, shift_down, trunk
@@ -32,16 +32,16 @@ class TiledNetwork:
         graph = tf.Graph()
         with graph.as_default():
             self._picture = tf.placeholder(tf.float32, [1, None, None, c.channels])
-            self._parameter = tf.placeholder(tf.float32, [1, 1, 1, 1])
+            self._parameter = tf.placeholder(tf.float32, [1, 1, 1, c.noise.parameters])
             layers = unet_layers(c.channels, output_channels(c.pipeline, c.channels, c.diagonal), c.blind_spot)
             features = trunk(self._picture, layers, c.blind_spot)
-            self._branch = shift_down(features) if c.blind_spot else features
+            self._branch = shift_down(features, hole_shift(c.hole_size)) if c.blind_spot else features
             self._features = tf.placeholder(tf.float32, [1, None, None, len(self._turns) * DECODER_CHANNELS])
             result = interpret(c, head(self._features, layers), self._picture, self._parameter)
             self._results = [result.posterior_mean, result.net_std]
             if c.noise_params == "per_image":
                 with tf.variable_scope(ESTIMATOR_SCOPE):
-                    self._raw_parameter = plain_unet(self._picture, 1)
+                    self._raw_parameter = plain_unet(self._picture, c.noise.parameters)
         self._session = create_session(graph)
         initialize(self._session, variables)
 
@@ -52,15 +52,15 @@ class TiledNetwork:
     def denoise(
         self,
         picture: PaddedPicture,
-        parameter: float,
+        parameter: Sequence[float],
         side: int,
         put: Callable[[Region, np.ndarray, np.ndarray], None],
         done: Callable[[], None],
     ) -> None:
         """Denoises a picture in tiles of side x side pixels, 0: in one.
 
-        parameter: of the noise, in the units of `posterior`. put(region, posterior mean [h,w,C], net std [h,w]) is called
-        for parts that together cover the padded picture, done() after each tile.
+        parameter: of the noise, one number or two, in the units of `posterior`. put(region, posterior mean [h,w,C], net std
+        [h,w]) is called for parts that together cover the padded picture, done() after each tile.
         """
         for core in cores(picture.height, picture.width, side):
             features = self._features_of(picture, core)
@@ -70,7 +70,7 @@ class TiledNetwork:
                 feed = {
                     self._features: features[None, part.within(core)[0]],
                     self._picture: picture.read(part)[None],
-                    self._parameter: np.full([1, 1, 1, 1], parameter),
+                    self._parameter: np.reshape(parameter, [1, 1, 1, -1]),
                 }
                 mean, std = self._run(self._results, feed)
                 put(part, mean[0], std[0])
@@ -78,18 +78,18 @@ class TiledNetwork:
 
     def mean_raw_parameter(
         self, picture: PaddedPicture, height: int, width: int, side: int, done: Callable[[], None]
-    ) -> float:
-        """The output of the estimator of sigma_per_image, averaged over the height x width pixels that are no padding.
+    ) -> np.ndarray:
+        """The outputs [P] of the estimator of sigma_per_image, averaged over the height x width pixels that are no padding.
 
         side and done as in `denoise`.
         """
-        total, real = 0.0, Region(0, 0, height, width)
+        total = np.zeros(self.configuration.noise.parameters)
         for core in cores(picture.height, picture.width, side):
             around = surroundings(core, reach(blind=False), 0, picture.height, picture.width)
-            raw = self._run(self._raw_parameter, {self._picture: picture.read(around)[None]})[0, :, :, 0]
+            raw = self._run(self._raw_parameter, {self._picture: picture.read(around)[None]})[0]
             rows, columns = core.within(around)
-            inside = raw[rows, columns][: max(real.bottom - core.top, 0), : max(real.right - core.left, 0)]
-            total += float(inside.sum(dtype=np.float64))
+            inside = raw[rows, columns][: max(height - core.top, 0), : max(width - core.left, 0)]
+            total += inside.sum(axis=(0, 1), dtype=np.float64)
             done()
         return total / (height * width)
 
@@ -97,7 +97,8 @@ class TiledNetwork:
         """What the head sees of a core: float32 [h,w,96], or [h,w,384] of the four branches."""
         features = np.empty([core.height, core.width, len(self._turns), DECODER_CHANNELS], np.float32)
         for k in self._turns:
-            around = surroundings(core, reach(self.configuration.blind_spot), k, picture.height, picture.width)
+            sees = reach(self.configuration.blind_spot, self.configuration.hole_size)
+            around = surroundings(core, sees, k, picture.height, picture.width)
             turned = np.rot90(picture.read(around), k)
             # No name for the branch: it would live on during the next one.
             features[:, :, k] = np.rot90(self._run(self._branch, {self._picture: turned[None]})[0], -k)[core.within(around)]
@@ -108,10 +109,10 @@ class TiledNetwork:
             return self._session.run(fetches, feed)
 
 
-def fitting_tile(height: int, width: int, budget: float) -> int:
+def fitting_tile(height: int, width: int, budget: float, hole_size: int = 1) -> int:
     """The side of the largest tiles (a multiple of 32) with which a picture of height x width, padded, takes no more than
     `budget` bytes; 0 where it need not be cut. 32 is the least, whatever the budget."""
-    r = reach(blind=True)  # the plain network looks less far, and has one branch
+    r = reach(blind=True, hole_size=hole_size)  # the plain network looks less far, and has one branch
 
     def needed(side: int) -> float:
         branch = (side + r.up + r.down) * (side + 2 * r.side) * _BRANCH_BYTES

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dnnlib.denoising.architecture import POOLINGS, STRIDE
+from dnnlib.denoising.architecture import POOLINGS, STRIDE, hole_shift
+from dnnlib.denoising.picture_scale import float_from
 
 
 class Region(NamedTuple):
@@ -42,10 +43,11 @@ class Reach(NamedTuple):
     side: int
 
 
-def sight(first: int, last: int, blind: bool) -> tuple[int, int]:
+def sight(first: int, last: int, blind: bool, hole_size: int = 1) -> tuple[int, int]:
     """The first and last row of the input that the trunk's output rows first..last can depend on.
 
-    blind: the trunk looks only upwards, and its output is shifted down by a row. Columns are seen as if it did not.
+    blind: the trunk looks only upwards, and its output is shifted down by a row, or more for a larger hole. Columns are
+    seen as if it did not.
     """
 
     def conv(rows):
@@ -54,7 +56,8 @@ def sight(first: int, last: int, blind: bool) -> tuple[int, int]:
     def pool(rows):  # a blind map is shifted down before
         return (2 * rows[0] - 1, 2 * rows[1]) if blind else (2 * rows[0], 2 * rows[1] + 1)
 
-    rows = (first - 1, last - 1) if blind else (first, last)
+    shift = hole_shift(hole_size) if blind else 0
+    rows = (first - shift, last - shift)
     skips = []
     for _ in range(POOLINGS):  # the decoder, from its end
         rows = conv(conv(rows))
@@ -69,13 +72,13 @@ def sight(first: int, last: int, blind: bool) -> tuple[int, int]:
 
 
 @functools.cache
-def reach(blind: bool) -> Reach:
+def reach(blind: bool, hole_size: int = 1) -> Reach:
     """Of the trunk of the blind-spot network (288, 0, 128), or of the plain one (128, 128, 128)."""
 
     def rounded(pixels: int) -> int:
         return -(-max(pixels, 0) // STRIDE) * STRIDE
 
-    first, last = sight(0, STRIDE - 1, blind)
+    first, last = sight(0, STRIDE - 1, blind, hole_size)
     left, right = sight(0, STRIDE - 1, blind=False)
     return Reach(rounded(-first), rounded(last - STRIDE + 1), rounded(max(-left, right - STRIDE + 1)))
 
@@ -106,16 +109,17 @@ class PaddedPicture:
     """A picture as the network is to see it, region by region: float32 on the scale [0, 1], of sides that are multiples of
     the stride, by reflection at the bottom and right. Nothing is copied but the regions that are asked for."""
 
-    def __init__(self, pixels: np.ndarray, white: float, channels: int):
-        """pixels [H,W,C] of any real type; white: the value that becomes 1; channels: C, or more: one is repeated."""
-        self._pixels, self._scale, self._channels = pixels, np.float32(1 / white), channels
+    def __init__(self, pixels: np.ndarray, white: float, channels: int, black: float = 0.0):
+        """pixels [H,W,C] of any real type; black, white: what becomes 0 and 1; channels: C, or more: one is repeated."""
+        self._pixels, self._channels = pixels, channels
+        self._levels = black, white
         self._rows, self._columns = (_reflected(size) for size in pixels.shape[:2])
         self.height, self.width = len(self._rows), len(self._columns)
 
     def read(self, region: Region) -> np.ndarray:
         """float32 [height, width, channels]."""
         rows, columns = self._rows[region.top : region.bottom], self._columns[region.left : region.right]
-        part = self._pixels[rows[:, np.newaxis], columns].astype(np.float32) * self._scale
+        part = float_from(self._pixels[rows[:, np.newaxis], columns], *self._levels)
         return np.broadcast_to(part, (*part.shape[:2], self._channels))
 
 

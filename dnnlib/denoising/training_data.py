@@ -17,7 +17,7 @@ _ORDER, _CROP = 0, 1  # streams of random numbers
 
 
 class Batch(NamedTuple):
-    """n: of the step; numbers int64 [B]: of the images in the run; images uint8 [B, crop, crop, C]."""
+    """n: of the step; numbers int64 [B]: of the images in the run; images [B, crop, crop, C]: uint8, noisy ones float32."""
 
     n: int
     numbers: np.ndarray
@@ -40,9 +40,17 @@ class Crops:
         random = _random(self._seed, _CROP, number)
         y, x = (int(random.integers(0, size - self._crop, endpoint=True)) for size in image.shape[1:])
         crop = image[:, y : y + self._crop, x : x + self._crop]
-        if self._channels == 1:
-            crop = np.rint(crop.mean(axis=0, keepdims=True)).astype(np.uint8)
-        return crop.transpose(1, 2, 0)
+        return self._finished(crop).transpose(1, 2, 0)
+
+    def _finished(self, crop: np.ndarray) -> np.ndarray:
+        return np.rint(crop.mean(axis=0, keepdims=True)).astype(np.uint8) if self._channels == 1 else crop
+
+
+class NoisyCrops(Crops):
+    """Of a NoisyShard, as it has them: float32 [crop, crop, channels], 0 for black and 1 for white, not clipped."""
+
+    def _finished(self, crop: np.ndarray) -> np.ndarray:
+        return self._shard.to_float(crop)
 
 
 def _random(seed: int, stream: int, index: int) -> np.random.Generator:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.model import build_model
 from dnnlib.denoising.noise import add_training_noise
+from dnnlib.denoising.noise_style import field_units
 from dnnlib.tflib.optimizer import adam_step
 from dnnlib.tflib.replicas import Replicas
 from dnnlib.tflib.runtime import tf
@@ -12,16 +13,23 @@ from dnnlib.tflib.runtime import tf
 STATISTICS = ("loss", "train_psnr", "train_psnr_pme", "std_net", "std_noise", "finite", "stop")
 
 
+def statistics_of(c: Configuration) -> tuple[str, ...]:
+    """The names of a step's statistics: STATISTICS, or, of real noise, those that need no clean image."""
+    if not c.noise.real:
+        return STATISTICS
+    return "loss", "std_net", "std_noise", *field_units(c.noise.family, range(1, 1 + c.noise.parameters)), "finite", "stop"
+
+
 class TrainingGraph(NamedTuple):
     """Placeholders to feed, B images of this process; to fetch are `step`, which trains, and `noisy`, which does not."""
 
     numbers: tf.Tensor  # int64 [B]: number of each image in the run; its noise follows from it
-    images: tf.Tensor  # uint8 [B, crop, crop, C]: clean
+    images: tf.Tensor  # uint8 [B, crop, crop, C]: clean; of real noise float32: noisy already
     learning_rate: tf.Tensor  # scalar
     exponent: tf.Tensor  # scalar, SPEC 6.2
     stop: tf.Tensor  # scalar: not 0 where this process wants to stop
     noisy: tf.Tensor  # float32 [B, crop, crop, C]: what the step corrupts the images to
-    step: tf.Tensor  # float64 [7], STATISTICS of the whole minibatch, the same on all workers; "finite": 1 if all is
+    step: tf.Tensor  # float64, `statistics_of` the whole minibatch, the same on all workers; "finite": 1 if all is
 
 
 def build_training_graph(
@@ -36,7 +44,7 @@ def build_training_graph(
     """
     c, share = configuration, minibatch_size // replicas.count
     numbers = tf.placeholder(tf.int64, [share * replicas.here])
-    images = tf.placeholder(tf.uint8, [share * replicas.here, crop, crop, c.channels])
+    images = tf.placeholder(tf.float32 if c.noise.real else tf.uint8, [share * replicas.here, crop, crop, c.channels])
     learning_rate, exponent, stop = (tf.placeholder(tf.float32, []) for _ in range(3))
 
     def one_replica(numbers, images):
@@ -50,12 +58,12 @@ def build_training_graph(
 
     parts = [tf.split(x, replicas.here) for x in (numbers, images)]
     statistics = replicas.sum(replicas.run(one_replica, *parts))
-    noisy, _ = add_training_noise(_to_float(images), c.noise, seed, numbers)
+    noisy = images if c.noise.real else add_training_noise(_to_float(images), c.noise, seed, numbers)[0]
     return TrainingGraph(numbers, images, learning_rate, exponent, stop, noisy, statistics)
 
 
 def _passes(c: Configuration, variables: list, numbers, images, microbatch_size: int, seed: int, exponent, dtype):
-    """The gradients of the images' losses, and the first five STATISTICS (float64), each summed over the images."""
+    """The gradients of the images' losses, and the STATISTICS but the last two (float64), each summed over the images."""
     count = images.shape[0] // microbatch_size
 
     def one_pass(numbers, images):
@@ -75,14 +83,19 @@ def _passes(c: Configuration, variables: list, numbers, images, microbatch_size:
         more, values = one_pass(tf.ensure_shape(tf.gather(numbers, part), [microbatch_size]), crops)
         return i + 1, sums + values, *[a + tf.cast(g, tf.float64) for a, g in zip(gradients, more, strict=True)]
 
-    nothing = [tf.zeros([len(STATISTICS) - 2], tf.float64), *[tf.zeros(v.shape, tf.float64) for v in variables]]
+    nothing = [tf.zeros([len(statistics_of(c)) - 2], tf.float64), *[tf.zeros(v.shape, tf.float64) for v in variables]]
     # Two at a time: one goes forward while the other goes backward, and only their maps are in memory.
     _, sums, *gradients = tf.while_loop(lambda i, *_: i < count, body, [0, *nothing], parallel_iterations=2)
     return gradients, sums
 
 
 def _images_statistics(c: Configuration, numbers, images, seed: int, exponent, dtype) -> list:
-    """The first five STATISTICS, averaged over the images."""
+    """The STATISTICS but the last two, averaged over the images."""
+    if c.noise.real:
+        model = build_model(c, images, None, dtype=dtype)
+        maps = [model.loss, 255.0 * model.net_std, 255.0 * model.noise_std]
+        maps += field_units(c.noise.family, tf.unstack(model.parameter, axis=3)).values()
+        return [tf.reduce_mean(x) for x in maps]
     clean = _to_float(images)
     noisy, parameter = add_training_noise(clean, c.noise, seed, numbers)
     target = clean

@@ -7,22 +7,26 @@ from pathlib import Path
 
 import numpy as np
 
-from dnnlib.denoising.architecture import NOISE_VARIABLE, initial_variables
+from dnnlib.denoising.architecture import NOISE_VARIABLE, hole_shift, initial_variables
 from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.level_estimate import estimate_parameters
 from dnnlib.denoising.network_configuration import to_network
-from dnnlib.denoising.noise_estimate import estimate_sigma, raw_noise_parameter
+from dnnlib.denoising.noise_estimate import PATCH, raw_noise_parameter
+from dnnlib.denoising.noise_style import field_units
+from dnnlib.denoising.noisy_pictures import NoisyPictures
 from dnnlib.denoising.options import TrainingOptions
+from dnnlib.denoising.real_validation import RealEvaluationGraph, RealScores
 from dnnlib.denoising.report import Report
 from dnnlib.denoising.run_name import network_file_name
-from dnnlib.denoising.schedule import learning_rate, loss_exponent
+from dnnlib.denoising.schedule import RAMP_UP, learning_rate, loss_exponent
 from dnnlib.denoising.shard import Shard
-from dnnlib.denoising.training_data import Batch, Crops, Prefetch, batches
-from dnnlib.denoising.training_graph import STATISTICS, build_training_graph
+from dnnlib.denoising.training_data import Batch, Crops, NoisyCrops, Prefetch, batches
+from dnnlib.denoising.training_graph import build_training_graph, statistics_of
 from dnnlib.denoising.training_state import TrainingState, remove_states, settled_sizes
 from dnnlib.denoising.validation import Denoised, EvaluationGraph, Scores
 from dnnlib.denoising.validation_set import ValidationSet
 from dnnlib.errors import Terminated, UserError
-from dnnlib.progress import progress_bar
+from dnnlib.progress import progress_bar, say
 from dnnlib.submission.run_context import RunContext
 from dnnlib.submission.signals import StopSignals
 from dnnlib.tflib.network import save_network
@@ -39,7 +43,7 @@ def train(
     configuration: Configuration,
     options: TrainingOptions,
     shard: Shard,
-    validation_set: ValidationSet,
+    validation_set: ValidationSet | NoisyPictures,
     run: RunContext | None,
     replicas: Replicas | None = None,
     fixed_options: dict | None = None,
@@ -48,10 +52,11 @@ def train(
     """Trains in an entered run, from the beginning or from `state`, and returns the path of the network file at the end:
     the final one, or, where abort.txt ended the training early, one of the images seen so far.
 
-    replicas: the devices to train on; None: the first. Of several workers only the chief has a run and a state: the others
-    write nothing, and return None. fixed_options: kept in each state, for a later `--resume` to compare with. SIGINT,
-    SIGTERM and SIGHUP finish the step, save a state and end in KeyboardInterrupt or Terminated. Raises UserError for what
-    the user can mend (a shard that cannot be read on, a full disk, too little memory).
+    shard, validation_set: of real noise a NoisyShard and NoisyPictures. replicas: the devices to train on; None: the
+    first. Of several workers only the chief has a run and a state: the others write nothing, and return None.
+    fixed_options: kept in each state, for a later `--resume` to compare with. SIGINT, SIGTERM and SIGHUP finish the step,
+    save a state and end in KeyboardInterrupt or Terminated. Raises UserError for what the user can mend (a shard that
+    cannot be read on, a full disk, too little memory).
     """
     replicas = replicas or Replicas()
     if options.precision == AUTO:
@@ -90,10 +95,12 @@ class _Training:
         self._graph = build_training_graph(
             configuration, o.minibatch_size, o.train_resolution, o.seed, replicas, microbatch_size, dtype_of(o.precision)
         )
-        self._evaluation = EvaluationGraph(configuration, replicas, reuse=True)
-        self._crops = Crops(shard, o.train_resolution, configuration.channels, o.seed)
+        real = configuration.noise.real
+        self._evaluation = (RealEvaluationGraph if real else EvaluationGraph)(configuration, replicas, reuse=True)
+        self._crops = (NoisyCrops if real else Crops)(shard, o.train_resolution, configuration.channels, o.seed)
         self._last = o.num_iter // o.minibatch_size * o.minibatch_size  # the n of the last step
-        self._report = Report(run, events)
+        self._statistics = statistics_of(configuration)
+        self._report = Report(run, events, self._statistics[:-2])
         self._saved_images, self._saved_at = 0, time.monotonic()
 
     def carry_out(self, state: TrainingState | None) -> Path | None:
@@ -108,7 +115,8 @@ class _Training:
             for batch in ahead:
                 statistics = self._step(batch)
                 if bar is not None:
-                    bar.set_postfix(loss=statistics["loss"], psnr=statistics["train_psnr_pme"], refresh=False)
+                    psnr = {"psnr": statistics["train_psnr_pme"]} if "train_psnr_pme" in statistics else {}
+                    bar.set_postfix(loss=statistics["loss"], **psnr, refresh=False)
                     bar.update(batch.n - bar.n)
                 if not self._after_step(batch.n):
                     return self._save_network(batch.n)
@@ -147,7 +155,7 @@ class _Training:
             graph.stop: self._stop.requested is not None,
         }
         with out_of_memory("give --microbatch-size 1, or lower --train-resolution"):
-            statistics = dict(zip(STATISTICS, map(float, self._session.run(graph.step, feed)), strict=True))
+            statistics = dict(zip(self._statistics, map(float, self._session.run(graph.step, feed)), strict=True))
         # Of several workers all must stop after the same step, so what counts is what they had told each other before it.
         self._all_stop = self._replicas.workers > 1 and statistics["stop"] > 0
         self._report.add(statistics)
@@ -168,6 +176,8 @@ class _Training:
         scores = self._validate(n) if n == self._last or self._due(n, o.eval_interval) else None
         if scores is not None or self._due(n, o.print_interval):
             self._report.line(n, learning_rate(n, o.num_iter, o.learning_rate), scores)
+            if isinstance(scores, RealScores) and self._run is not None and n > RAMP_UP * o.num_iter:
+                self._say_advice(scores)  # before, the residual is of the picture and not of the noise
             if n < self._last and self._abort_requested():
                 self._save_state(images, reported=True)
                 return False
@@ -178,6 +188,10 @@ class _Training:
             self._save_state(images, reported=True)
         self._stop_if_requested(n, reported=True)
         return True
+
+    def _say_advice(self, scores: RealScores) -> None:
+        if advice := scores.advice():
+            say(advice)
 
     def _abort_requested(self) -> bool:
         """Whether the chief has seen abort.txt."""
@@ -198,16 +212,17 @@ class _Training:
             self._stop.raise_if_requested()
             raise Terminated  # it was another worker that got the signal
 
-    def _validate(self, n: int) -> Scores:
+    def _validate(self, n: int) -> Scores | RealScores:
         """One pass over the set; the last picture is exported under the number n, and shown in TensorBoard. A signal ends
         it at once: it is done again on resuming."""
-        last = len(self._validation_set.paths) - 1
+        last = len(self._validation_set) - 1
 
         def on_picture(index: int, denoised: Denoised) -> None:
             self._stop_if_requested(n, reported=False)
             if index == last and self._run is not None:
                 denoised.export(self._run.run_dir / "img", n, "jpg")
-                self._events.image(n, "noisy, mean, posterior mean, std, clean", denoised.strip())
+                what = "noisy, mean, posterior mean, std" + (", clean" if denoised.clean is not None else "")
+                self._events.image(n, what, denoised.strip())
 
         return self._evaluation.validate(self._session, self._validation_set, on_picture=on_picture)
 
@@ -234,12 +249,24 @@ class _Training:
             values[NOISE_VARIABLE][:] = self._estimated_noise()
         return values
 
-    def _estimated_noise(self) -> float:
-        """Where the noise variable starts: sigma as estimated from the first noisy crops, in the variable's own scale."""
+    def _estimated_noise(self) -> list[float]:
+        """Where the noise variable starts: as estimated from the first noisy crops, in the variable's own scale."""
         noisy = []
         for batch in batches(self._crops, self._graph.numbers.shape[0], 0, ESTIMATE_FROM - 1):
             feed = {self._graph.numbers: batch.numbers, self._graph.images: batch.images}
             noisy.append(self._session.run(self._graph.noisy, feed))
-        sigma = estimate_sigma(np.concatenate(noisy))
-        print(f"Estimated sigma to start from: {255 * sigma:.2f}")
-        return raw_noise_parameter(sigma)
+        style = self._configuration.noise
+        parameters = estimate_parameters(style.family, _apart(np.concatenate(noisy), self._configuration.hole_size))
+        for name, value in field_units(style.family, parameters).items():
+            digits = ".2f" if name == "sigma" else ".3g"
+            print(f"Estimated {name} to start from: {value:{digits}}")
+        return [raw_noise_parameter(value**0.5 if style.squared else value) for value in parameters]
+
+
+def _apart(crops: np.ndarray, hole_size: int) -> np.ndarray:
+    """Every so many pixels of crops [N,H,W,C] as the hole keeps neighbours apart, as far as the crops are large enough: the
+    estimates take what neighbours share for the picture's. In whole patches."""
+    step = min(hole_shift(hole_size), crops.shape[1] // PATCH)
+    crops = crops[:, ::step, ::step]
+    side = crops.shape[1] // PATCH * PATCH
+    return crops[:, :side, :side]

@@ -19,16 +19,16 @@ from dnnlib.tflib.runtime import out_of_memory, tf
 
 
 class Denoised(NamedTuple):
-    """One picture, cropped to its size, float32 on the scale [0, 1]: [H,W,C], net_std [H,W]."""
+    """One picture, cropped to its size, float32 on the scale [0, 1]: [H,W,C], net_std [H,W]; clean: None if not known."""
 
-    clean: np.ndarray
+    clean: np.ndarray | None
     noisy: np.ndarray
     mean: np.ndarray
     posterior_mean: np.ndarray
     net_std: np.ndarray
 
     def export(self, folder: Path, number: int, suffix: str) -> None:
-        """Writes `img-<number>-<tag>.<suffix>` for each of the five (SPEC 7.1)."""
+        """Writes `img-<number>-<tag>.<suffix>` for each of the five that there are (SPEC 7.1)."""
         for tag, picture in self.pictures().items():
             write_image(folder / f"img-{number:07d}-{tag}.{suffix}", picture)
 
@@ -38,11 +38,11 @@ class Denoised(NamedTuple):
             "a_nsy": self.noisy, "b_out": self.mean, "b_out2": self.posterior_mean,
             "b_std": self.net_std[..., None] / STD_SHOWN, "c_cln": self.clean,
         }
-        return {tag: to_uint8(picture) for tag, picture in pictures.items()}
+        return {tag: to_uint8(picture) for tag, picture in pictures.items() if picture is not None}
 
     def strip(self) -> np.ndarray:
-        """The five side by side: uint8 [H,5W,C]."""
-        shape = self.clean.shape
+        """The five side by side: uint8 [H,5W,C], 4W without a clean picture."""
+        shape = self.noisy.shape
         return np.concatenate([np.broadcast_to(picture, shape) for picture in self.pictures().values()], axis=1)
 
 
@@ -52,6 +52,10 @@ class Scores(NamedTuple):
     noisy: np.ndarray
     mean: np.ndarray
     posterior_mean: np.ndarray
+
+    def means(self) -> dict[str, float]:
+        """What to print and to record of a validation in training."""
+        return {"valid_psnr_mu": float(np.mean(self.mean)), "valid_psnr_pme": float(np.mean(self.posterior_mean))}
 
 
 class EvaluationGraph:

@@ -24,6 +24,9 @@ class ValidationSet:
     side: int
     repeats: int
 
+    def __len__(self) -> int:
+        return len(self.paths)
+
     def read(self, i: int, channels: int) -> tuple[np.ndarray, int, int]:
         """Picture i padded by reflection: float32 [side, side, channels] in [0, 1], and its true height and width."""
         image = read_image(self.paths[i], channels)

@@ -1,0 +1,118 @@
+"""Noisy pictures to validate on, as a shard's held-out part or a folder has them, with clean references or without."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dnnlib.denoising.noisy_shard import HELD_OUT, NoisyShard
+from dnnlib.denoising.picture_file import read_picture
+from dnnlib.denoising.picture_inputs import SUFFIXES
+from dnnlib.denoising.picture_scale import float_from, white_of
+from dnnlib.errors import UserError
+
+LARGEST_SIDE = 1024  # pixels; of larger pictures the middle is what is measured
+
+
+@dataclass(frozen=True)
+class NoisyPictures:
+    """names, pages: of the files and the page in each; black, white: the values that stand for 0 and 1.
+
+    stored(i): picture i as it was stored, [H,W,C]; references: the folder of clean pictures of the same names, or None.
+    """
+
+    names: Sequence[str]
+    pages: Sequence[int]
+    stored: Callable[[int], np.ndarray]
+    black: float
+    white: float | None  # None: the type's largest
+    references: Path | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def read(self, i: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Picture i and its reference, if there is one: float32 [H,W,C], black being 0 and white 1; the middle of large
+        ones. Raises UserError where the reference is missing, or of another size or number of channels."""
+        stored = self.stored(i)
+        noisy = float_from(stored, self.black, white_of(stored.dtype, self.white))
+        reference = None if self.references is None else self._reference(i, stored)
+        return _middle(noisy), None if reference is None else _middle(reference)
+
+    def check(self) -> None:
+        """Reads everything once. Raises UserError for what is wrong, before hours of work are spent."""
+        if self.references is not None:
+            missing = [name for name in self.names if not (self.references / name).is_file()]
+            if missing:
+                raise UserError(
+                    f"--reference-dir {self.references}: has no {missing[0]}, the reference of a noisy picture of that name "
+                    f"({len(missing)} of {len(self)} are missing)"
+                )
+        for i in range(len(self)):
+            self.read(i)
+
+    def _reference(self, i: int, stored: np.ndarray) -> np.ndarray:
+        """On the scale of the noisy picture if of the same type, as one of the same camera, or else on its type's own."""
+        path = self.references / self.names[i]
+        picture = read_picture(path)
+        if self.pages[i] >= len(picture.pages):
+            raise UserError(f"--reference-dir: {path} has {len(picture.pages)} pages, the noisy file more")
+        pixels = picture.pages[self.pages[i]][:, :, : picture.colours]
+        if pixels.shape != stored.shape:
+            raise UserError(
+                f"--reference-dir: {path} is {_size(pixels)}, but the noisy picture is {_size(stored)}: both must be alike"
+            )
+        same = pixels.dtype == stored.dtype
+        return float_from(pixels, self.black if same else 0.0, white_of(pixels.dtype, self.white if same else None))
+
+
+def held_out_pictures(shard: NoisyShard, reference_dir: str | None) -> NoisyPictures:
+    """The held-out part of an open shard. Raises UserError."""
+
+    def stored(i: int) -> np.ndarray:
+        return shard.read(i).transpose(1, 2, 0)
+
+    return NoisyPictures(shard.names, shard.pages, stored, shard.black, shard.white, _folder(reference_dir))
+
+
+def open_noisy_pictures(
+    given: str, channels: int, black: float, white: float | None, reference_dir: str | None
+) -> NoisyPictures:
+    """What --validation-set names for a network of a real_ configuration: a folder, or a shard with a held-out part.
+
+    black, white: of a folder's pictures; a shard knows its own. Raises UserError.
+    """
+    if os.path.isfile(given):
+        return held_out_pictures(NoisyShard(given, 1, channels, HELD_OUT, "--validation-set"), reference_dir)
+    if not os.path.isdir(given):
+        raise UserError(f"--validation-set {given}: is neither a folder of noisy pictures nor a shard of dataset_tool_h5.py")
+    names = sorted(n for n in os.listdir(given) if n.lower().endswith(SUFFIXES) and os.path.isfile(os.path.join(given, n)))
+    if not names:
+        raise UserError(f"--validation-set {given}: no picture in it ({', '.join(SUFFIXES)})")
+
+    def stored(i: int) -> np.ndarray:
+        picture = read_picture(os.path.join(given, names[i]))
+        if picture.colours != channels:
+            kinds = {1: "grey", 3: "RGB"}
+            path = os.path.join(given, names[i])
+            raise UserError(f"{path}: is {kinds[picture.colours]}, and the network is for {kinds[channels]} pictures")
+        return picture.pages[0][:, :, :channels]
+
+    return NoisyPictures(names, [0] * len(names), stored, black, white, _folder(reference_dir))
+
+
+def _folder(reference_dir: str | None) -> Path | None:
+    if reference_dir is not None and not os.path.isdir(reference_dir):
+        raise UserError(f"--reference-dir {reference_dir}: no such folder")
+    return None if reference_dir is None else Path(reference_dir)
+
+
+def _middle(pixels: np.ndarray) -> np.ndarray:
+    top, left = (max(size - LARGEST_SIDE, 0) // 2 for size in pixels.shape[:2])
+    return pixels[top : top + LARGEST_SIDE, left : left + LARGEST_SIDE]
+
+
+def _size(pixels: np.ndarray) -> str:
+    return f"{pixels.shape[1]} x {pixels.shape[0]} {'grey' if pixels.shape[2] == 1 else 'RGB'}"

@@ -1,0 +1,98 @@
+"""Whether noise is independent from pixel to pixel, as the method supposes: the autocorrelation of what is left over.
+
+The residual is noisy minus the network's mean, and not minus the denoised picture, because the mean at a pixel is the one
+result that has not seen the pixel: so what they differ by holds all of the pixel's own noise, however much of it the
+posterior would take away. If the noise is white, nothing of it can be told from the neighbours, and where the picture is
+smooth the residual is white, too. If it is not, the network tells a part of the noise from the neighbours, and what is
+left over is that of an interpolation: its neighbours differ in sign (its spectrum is the inverse of the noise's; Kolmogorov
+1941).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from dnnlib.denoising.architecture import hole_shift
+from dnnlib.denoising.configuration import HOLE_SIZES
+
+LAGS = (1, 2, 3)  # pixels
+SMOOTH = 0.25  # share of a picture's pixels, those that the network is surest of: elsewhere it errs by more than noise
+# Measured (average over 8 or 12 Kodak pictures, farthest of the correlations at the lags that count):
+# white noise, three networks after 5,000 images of gauss25: -0.10; one after 600: +0.03; least-squares predictors that
+# choose by local contrast among ten sets of 11 x 11 weights: sigma 5: -0.13, 10: -0.08, 25: -0.05, 50: -0.02, and with
+# holes of 3 pixels -0.16, -0.10, -0.06, -0.04. Noise blurred by (1, 2, 1) or by three equal weights, in both directions or
+# in one, with the same predictors: -0.48 to -0.86, with holes of 3 -0.22 to -0.43, with holes of 5 -0.06 to -0.14.
+THRESHOLD = 0.2
+
+
+class Whiteness(NamedTuple):
+    """horizontal, vertical: correlations at LAGS, of one picture or averaged over several."""
+
+    horizontal: tuple[float, ...]
+    vertical: tuple[float, ...]
+
+    def values(self) -> dict[str, float]:
+        """By name: corr_h1, ..., corr_v3."""
+        pairs = {"h": self.horizontal, "v": self.vertical}
+        return {f"corr_{way}{lag}": value for way, row in pairs.items() for lag, value in zip(LAGS, row, strict=True)}
+
+    def largest(self, hole_size: int) -> tuple[float, int, str]:
+        """The correlation farthest from 0 that a network with such a blind spot must not show, its lag and its direction.
+
+        At smaller lags than the blind spot reaches correlation is no matter: the network cannot see it. (0, 0, '') where
+        no lag is left.
+        """
+        found = [(value, lag, "horizontally") for lag, value in zip(LAGS, self.horizontal, strict=True)]
+        found += [(value, lag, "vertically") for lag, value in zip(LAGS, self.vertical, strict=True)]
+        found = [one for one in found if one[1] >= hole_shift(hole_size)]
+        return max(found, key=lambda one: abs(one[0]), default=(0.0, 0, ""))
+
+    def advice(self, hole_size: int) -> str | None:
+        """A line that says what is wrong and what helps; None where the residual is white, or no remedy is left.
+
+        Neighbours that differ in sign are what an interpolation leaves of correlated noise; neighbours that are alike are
+        what a network leaves of the picture that has not learned it yet.
+        """
+        value, lag, way = self.largest(hole_size)
+        larger = [size for size in HOLE_SIZES if size > hole_size]
+        if abs(value) <= THRESHOLD:
+            return None
+        found = f"{value:.2f} at {lag} pixel{'s' if lag > 1 else ''} {way}; white noise stays within {THRESHOLD}"
+        if value > 0:
+            return f"The residual still holds a part of the picture ({found}): train on before you judge the noise by it"
+        if not larger:
+            return f"The noise is correlated over more pixels than the largest hole has ({found}): shrink the pictures by 2"
+        return (
+            f"The noise is correlated between neighbours ({found}), and what the network can tell of it stays in the "
+            f"picture: train with --hole-size {larger[0]}"
+        )
+
+
+def whiteness(residual: np.ndarray, net_std: np.ndarray, noise_std: np.ndarray) -> Whiteness:
+    """Of one picture: residual [H,W,C] noisy - mean; net_std, noise_std [H,W], the network's of the pixel and the noise's.
+
+    All on one scale. The residual is divided by the std that the network expects, so that bright parts count as dark ones
+    do; only pairs are taken of which the network is sure of both.
+    """
+    expected = np.sqrt(net_std.astype(np.float64) ** 2 + noise_std.astype(np.float64) ** 2)
+    z = residual / np.maximum(expected, 1e-6)[:, :, np.newaxis]
+    sure = net_std <= np.quantile(net_std, SMOOTH)
+    return Whiteness(*(tuple(_correlation(z, sure, axis, lag) for lag in LAGS) for axis in (1, 0)))
+
+
+def _correlation(z: np.ndarray, sure: np.ndarray, axis: int, lag: int) -> float:
+    """Of the pixels that lie `lag` apart, averaged over the channels; 0 where there are none."""
+    near, far = ([slice(None)] * 2 for _ in range(2))
+    near[axis], far[axis] = slice(None, -lag), slice(lag, None)
+    both = sure[tuple(near)] & sure[tuple(far)]
+    a, b = z[tuple(near)][both], z[tuple(far)][both]  # [n,C]
+    if len(a) < 2:
+        return 0.0
+    a, b = a - a.mean(axis=0), b - b.mean(axis=0)
+    norm = np.sqrt((a * a).sum(axis=0) * (b * b).sum(axis=0))
+    return float(np.mean((a * b).sum(axis=0) / np.maximum(norm, 1e-12)))
+
+
+def averaged(several: list[Whiteness]) -> Whiteness:
+    """Over pictures."""
+    return Whiteness(*(tuple(map(float, np.mean(rows, axis=0))) for rows in zip(*several, strict=True)))

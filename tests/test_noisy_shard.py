@@ -1,0 +1,303 @@
+"""Shards of noisy pictures: what the tool keeps, which pictures it holds out, what the reader gives and refuses."""
+
+import os
+
+import h5py
+import numpy as np
+import pytest
+import tifffile
+from material import random_images, smooth_picture, write_bare_shard, write_picture
+from PIL import Image
+
+import dataset_tool_h5
+from dnnlib.denoising import noisy_shard_writer, png
+from dnnlib.denoising.noisy_pictures import held_out_pictures, open_noisy_pictures
+from dnnlib.denoising.noisy_shard import HELD_OUT, NoisyShard
+from dnnlib.denoising.shard import Shard
+from dnnlib.denoising.training_data import NoisyCrops
+from dnnlib.errors import UserError
+
+RNG = np.random.default_rng(4)
+
+
+def values16(height=64, width=70, channels=3):
+    return RNG.integers(1, 65535, (height, width, channels), np.uint16)
+
+
+def write16(path, pixels):
+    """16 bits, as PNG, TIFF or .npy."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".png":
+        path.write_bytes(png.encode16(pixels))
+    elif path.suffix == ".npy":
+        np.save(path, pixels)
+    else:
+        tifffile.imwrite(path, pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    return pixels
+
+
+def tool(folder, *options):
+    out = folder.parent / "shard.h5"
+    dataset_tool_h5.main(["--noisy", "--input-dir", str(folder), "--out", str(out), "--min-size", "32", *map(str, options)])
+    return out
+
+
+def all_of(path, channels=3):
+    """Stored arrays to train on, and those held out by name."""
+    training, held_out = NoisyShard(path, 1, channels), NoisyShard(path, 1, channels, HELD_OUT)
+    apart = {name: held_out.read(i) for i, name in enumerate(held_out.names)}
+    return [training.read(i) for i in range(len(training))], apart
+
+
+# --- what is written
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".npy"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_16_bits_are_kept_as_they_are(tmp_path, suffix, channels):
+    pictures = {f"{i}{suffix}": write16(tmp_path / "in" / f"{i}{suffix}", values16(channels=channels)) for i in range(5)}
+    training, held_out = all_of(tool(tmp_path / "in", "--black", 100, "--white", 4095, "--holdout", 0.4), channels)
+    assert len(training) == 3 and len(held_out) == 2
+    for name, stored in held_out.items():
+        assert stored.dtype == np.uint16
+        np.testing.assert_array_equal(stored, pictures.pop(name).transpose(2, 0, 1))
+    left = {picture.transpose(2, 0, 1).tobytes() for picture in pictures.values()}
+    assert {stored.tobytes() for stored in training} == left
+
+
+def test_8_bits_alpha_and_folders(tmp_path):
+    (tmp_path / "in" / "sub").mkdir(parents=True)
+    for i in range(3):
+        rgba = RNG.integers(0, 256, (40, 50, 4), np.uint8)
+        Image.fromarray(rgba).save(tmp_path / "in" / "sub" / f"{i}.png")
+    write_picture(tmp_path / "in" / "a.jpg", 40, 50)
+    path = tool(tmp_path / "in", "--holdout", 0.5)
+    training, held_out = all_of(path)
+    assert {p.dtype for p in training} == {np.dtype(np.uint8)} and all(p.shape == (3, 40, 50) for p in training)
+    assert all(name == "a.jpg" or name.startswith("sub/") for name in held_out) and len(held_out) == 2
+    with h5py.File(path) as file:
+        assert dict(file.attrs) == {"noisy": True, "black": 0, "white": 255, "complete": True}
+
+
+def test_the_same_pictures_are_held_out_each_time_and_at_least_one(tmp_path):
+    for i in range(8):
+        write16(tmp_path / "in" / f"{i}.png", values16())
+    first = set(all_of(tool(tmp_path / "in"))[1])
+    assert len(first) == 1 and set(all_of(tool(tmp_path / "in", "--workers", 1))[1]) == first
+    assert first < set(all_of(tool(tmp_path / "in", "--holdout", 0.3))[1])
+    with pytest.raises(UserError, match="no held-out pictures.*--holdout 0.05"):
+        NoisyShard(tool(tmp_path / "in", "--holdout", 0), 1, 3, HELD_OUT)
+
+
+def test_floats_need_a_white_and_keep_what_is_outside(tmp_path, capsys):
+    pixels = (RNG.standard_normal((40, 40, 1)) * 300 + 1000).astype(np.float32)
+    for i in range(2):
+        write16(tmp_path / "in" / f"{i}.npy", pixels)
+    with pytest.raises(UserError, match="none of the 2 pictures"):
+        tool(tmp_path / "in")
+    assert "holds floats: give --white (and --black)" in capsys.readouterr().out
+    shard = NoisyShard(tool(tmp_path / "in", "--white", 2000, "--black", 500), 1, 1)
+    expected = (pixels - 500) / 1500
+    assert expected.min() < -0.1 and expected.max() > 1
+    np.testing.assert_allclose(shard.to_float(shard.read(0))[0], expected[..., 0], atol=3e-5)
+
+
+def test_sizes_and_pieces(tmp_path, monkeypatch, capsys):
+    """Large pictures are cut for training, into parts that make up the whole; held-out ones are not."""
+    monkeypatch.setattr(noisy_shard_writer, "LARGEST_PIECE", 64)
+    write16(tmp_path / "in" / "small.png", values16(31, 100))
+    for i in range(2):
+        write16(tmp_path / "in" / f"{i}.png", values16(100, 150))
+    training, held_out = all_of(tool(tmp_path / "in"))
+    assert [p.shape for p in held_out.values()] == [(3, 100, 150)]
+    assert [p.shape for p in training] == [(3, 50, 50)] * 6
+    rest = next(name for name in ("0.png", "1.png") if name not in held_out)
+    rows = [np.concatenate(training[i : i + 3], axis=2) for i in (0, 3)]
+    stored = png.decode16((tmp_path / "in" / rest).read_bytes()).transpose(2, 0, 1)
+    np.testing.assert_array_equal(np.concatenate(rows, axis=1), stored)
+    assert "small.png: 100 x 31 pixels, outside --min-size 32" in capsys.readouterr().out
+    with pytest.raises(UserError, match="none of the 3 pictures"):
+        tool(tmp_path / "in", "--max-size", 99)
+
+
+def test_pages_of_one_file_stay_together(tmp_path):
+    for name in ("a.tif", "b.tif"):
+        tifffile.imwrite(tmp_path / name, RNG.integers(1, 999, (3, 40, 40), np.uint16), photometric="minisblack")
+    os.mkdir(tmp_path / "in")
+    for name in ("a.tif", "b.tif"):
+        os.rename(tmp_path / name, tmp_path / "in" / name)
+    path = tool(tmp_path / "in")
+    held_out = NoisyShard(path, 1, 1, HELD_OUT)
+    assert len(set(held_out.names)) == 1 and held_out.pages.tolist() == [0, 1, 2] and len(NoisyShard(path, 1, 1)) == 3
+
+
+def test_clipped_noise_is_warned_of(tmp_path, capsys):
+    pixels = values16()
+    pixels[:8] = 65535
+    for i in range(2):
+        write16(tmp_path / "in" / f"{i}.png", pixels)
+    tool(tmp_path / "in")
+    assert "noise that was clipped" in capsys.readouterr().out
+    tool(tmp_path / "in", "--max-files", 2, "--white", 65535)
+    for i in range(2):
+        write16(tmp_path / "in" / f"{i}.png", values16())
+    capsys.readouterr()
+    tool(tmp_path / "in")
+    assert "noise that was clipped" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (values16(channels=1), "is RGB and .* is grey|is grey and .* is RGB"),
+        (values16().astype(np.uint8), "uint8.*uint16|uint16.*uint8"),
+    ],
+    ids=["grey", "8 bits"],
+)
+def test_kinds_are_not_mixed(tmp_path, other, message):
+    write16(tmp_path / "in" / "0.npy", values16())
+    np.save(tmp_path / "in" / "1.npy", other)
+    with pytest.raises(UserError, match=message):
+        tool(tmp_path / "in")
+    assert not (tmp_path / "shard.h5").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--holdout", "1"], "--holdout 1: must be a share"), (["--holdout", "-0.1"], "--holdout -0.1"),
+        (["--min-size", "0"], "--min-size must be at least 1"), (["--max-size", "20"], "--max-size 20 is below --min-size"),
+        (["--white", "nan"], "--white nan"), (["--max-files", "0"], "--max-files"),
+        (["--white", "5", "--black", "9"], "--white 5: must be a number above --black 9"),
+    ],
+)  # fmt: skip
+def test_wrong_options(tmp_path, options, message):
+    write16(tmp_path / "in" / "0.png", values16())
+    with pytest.raises(UserError, match=message):
+        tool(tmp_path / "in", *options)
+
+
+@pytest.mark.parametrize("option", ["--holdout=0.1", "--black=1", "--white=9"])
+def test_options_that_are_for_noisy_pictures(tmp_path, option):
+    with pytest.raises(UserError, match=f"{option.split('=')[0]} is for --noisy"):
+        dataset_tool_h5.main(["--input-dir", "in", "--out", str(tmp_path / "a.h5"), option])
+
+
+# --- what is read
+
+
+@pytest.fixture
+def shard(tmp_path):
+    """Six RGB pictures of 64 x 70, one held out."""
+    for i in range(6):
+        write16(tmp_path / "in" / f"{i}.png", values16())
+    return tool(tmp_path / "in", "--black", 1000, "--white", 21000)
+
+
+def test_crops_are_floats_that_are_not_clipped(shard):
+    opened = NoisyShard(shard, 64, 3)
+    crop = NoisyCrops(opened, 64, 3, seed=1)[0]
+    assert crop.dtype == np.float32 and crop.shape == (64, 64, 3) and crop.min() < 0 and crop.max() > 3
+    stored = np.rint(crop * 20000 + 1000).transpose(2, 0, 1)
+    wholes = [opened.read(i) for i in range(len(opened))]
+    assert any((whole[:, :, x : x + 64] == stored).all() for whole in wholes for x in range(7))
+
+
+def change(path, **attributes):
+    with h5py.File(path, "r+") as file:
+        for name, value in attributes.items():
+            if value is None:
+                del file.attrs[name]
+            else:
+                file.attrs[name] = value
+
+
+def test_what_the_reader_refuses(shard, tmp_path):
+    def refused(message, *arguments):
+        with pytest.raises(UserError, match=message) as caught:
+            NoisyShard(*arguments)
+        assert "\n" not in str(caught.value)
+
+    refused("--train-h5 .*pictures are RGB, and the configuration is for grey ones; take the one without -mono", shard, 1, 1)
+    refused("smaller than the crop of 96", shard, 96, 3)
+    clean = write_bare_shard(tmp_path / "clean.h5", random_images([(64, 64)]))
+    refused("holds clean pictures .*--noisy", clean, 32, 3)
+    change(shard, white=None)
+    refused("does not say which values are black and white", shard, 32, 3)
+    change(shard, white=1000.0)
+    refused("its black 1000 is not below its white 1000", shard, 32, 3)
+
+
+def test_a_clean_configuration_refuses_noisy_pictures(shard):
+    with pytest.raises(UserError, match="holds noisy pictures .*real_gauss-blindspot-sigma_global"):
+        Shard(shard, 32)
+
+
+def test_the_fingerprint_tells_scale_and_parts(shard):
+    before = NoisyShard(shard, 32, 3).fingerprint()
+    assert NoisyShard(shard, 32, 3).fingerprint() == before
+    change(shard, white=21001.0)
+    assert NoisyShard(shard, 32, 3).fingerprint() != before
+
+
+# --- with references
+
+
+@pytest.fixture
+def references(shard, tmp_path):
+    (tmp_path / "clean").mkdir()
+    for i in range(6):
+        Image.fromarray(smooth_picture(64, 70, i)).save(tmp_path / "clean" / f"{i}.png")
+    return tmp_path / "clean"
+
+
+def test_references_of_held_out_pictures(shard, references):
+    """8-bit references are on their own scale; those of the noisy pictures' type are on theirs."""
+    opened = NoisyShard(shard, 1, 3, HELD_OUT)
+    pictures = held_out_pictures(opened, str(references))
+    pictures.check()
+    noisy, reference = pictures.read(0)
+    np.testing.assert_array_equal(noisy, opened.to_float(opened.read(0)).transpose(1, 2, 0))
+    number = int(opened.names[0][0])
+    np.testing.assert_allclose(reference, smooth_picture(64, 70, number) / 255, atol=1e-6)
+    write16(references / opened.names[0], np.full((64, 70, 3), 11000, np.uint16))
+    np.testing.assert_allclose(pictures.read(0)[1], 0.5, atol=1e-6)
+    assert held_out_pictures(opened, None).read(0)[1] is None
+
+
+def test_a_folder_and_a_shard_give_the_same(shard, references, tmp_path):
+    from_shard = open_noisy_pictures(str(shard), 3, 0.0, None, str(references))
+    from_folder = open_noisy_pictures(str(tmp_path / "in"), 3, 1000.0, 21000.0, str(references))
+    i = list(from_folder.names).index(from_shard.names[0])
+    for one, other in zip(from_shard.read(0), from_folder.read(i), strict=True):
+        np.testing.assert_array_equal(one, other)
+    with pytest.raises(UserError, match="is RGB, and the network is for grey pictures"):
+        open_noisy_pictures(str(tmp_path / "in"), 1, 0.0, None, None).check()
+    with pytest.raises(UserError, match="--validation-set nowhere: is neither a folder"):
+        open_noisy_pictures("nowhere", 3, 0.0, None, None)
+
+
+def test_wrong_references(shard, references):
+    opened = NoisyShard(shard, 1, 3, HELD_OUT)
+    name = opened.names[0]
+
+    def refused(message):
+        with pytest.raises(UserError, match=message):
+            held_out_pictures(opened, str(references)).check()
+
+    Image.fromarray(smooth_picture(64, 71)).save(references / name)
+    refused(f"{name} is 71 x 64 RGB, but the noisy picture is 70 x 64 RGB")
+    Image.fromarray(smooth_picture(64, 70)[..., 0]).save(references / name)
+    refused(f"{name} is 70 x 64 grey, but")
+    (references / name).unlink()
+    refused(f"--reference-dir .*has no {name}.*1 of 1 are missing")
+    with pytest.raises(UserError, match="--reference-dir nowhere: no such folder"):
+        held_out_pictures(opened, "nowhere")
+
+
+def test_of_large_pictures_the_middle_is_measured(tmp_path):
+    pixels = values16(40, 1100, 1)
+    write16(tmp_path / "in" / "a.png", pixels)
+    noisy, reference = open_noisy_pictures(str(tmp_path / "in"), 1, 0.0, None, str(tmp_path / "in")).read(0)
+    np.testing.assert_array_equal(noisy, reference)
+    np.testing.assert_allclose(noisy, pixels[:, 38:1062] / 65535, rtol=1e-6)
