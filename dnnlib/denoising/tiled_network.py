@@ -9,11 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from dnnlib.denoising.architecture import DECODER_CHANNELS, ESTIMATOR_SCOPE, hole_shift, output_channels, unet_layers
+from dnnlib.denoising.architecture import DECODER_CHANNELS, ESTIMATOR_SCOPE, output_channels, unet_layers
 from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.layers import rotate
 from dnnlib.denoising.model import interpret
-from dnnlib.denoising.networks import head, plain_unet, shift_down, trunk
+from dnnlib.denoising.networks import blind_branch, head, plain_unet, trunk
 from dnnlib.denoising.tiling import PaddedPicture, Region, cores, reach, surroundings
+from dnnlib.denoising.window import turned
 from dnnlib.tflib.runtime import create_session, initialize, out_of_memory, tf
 
 _HEAD_PIXELS = 1 << 15  # at a time: the head takes some 8 KB a pixel, mostly float64, and is no faster on more
@@ -34,16 +36,24 @@ class TiledNetwork:
             self._picture = tf.placeholder(tf.float32, [1, None, None, c.channels])
             self._parameter = tf.placeholder(tf.float32, [1, 1, 1, c.noise.parameters])
             layers = unet_layers(c.channels, output_channels(c.pipeline, c.channels, c.diagonal), c.blind_spot)
-            features = trunk(self._picture, layers, c.blind_spot)
-            self._branch = shift_down(features, hole_shift(c.hole_size)) if c.blind_spot else features
+            self._window = tf.placeholder(tf.int32, [4])
+            self._branches = [self._branch(k, layers) for k in self._turns]
             self._features = tf.placeholder(tf.float32, [1, None, None, len(self._turns) * DECODER_CHANNELS])
             result = interpret(c, head(self._features, layers), self._picture, self._parameter)
             self._results = [result.posterior_mean, result.net_std]
             if c.noise_params == "per_image":
                 with tf.variable_scope(ESTIMATOR_SCOPE):
-                    self._raw_parameter = plain_unet(self._picture, c.noise.parameters)
+                    self._raw_parameter = plain_unet(self._picture, c.noise.parameters, self._window)
         self._session = create_session(graph)
         initialize(self._session, variables)
+
+    def _branch(self, k: int, layers):
+        """One of the network's views of the picture: features [1,h,w,96] of the window."""
+        with tf.variable_scope("", reuse=k > 0):
+            if not self.configuration.blind_spot:
+                return trunk(self._picture, layers, False, self._window)
+            window = turned(self._window, k, self._picture)
+            return rotate(blind_branch(rotate(self._picture, k), layers, self.configuration.hole_size, window), -k)
 
     def close(self) -> None:
         """Frees the session; the object is of no use afterwards."""
@@ -86,9 +96,8 @@ class TiledNetwork:
         total = np.zeros(self.configuration.noise.parameters)
         for core in cores(picture.height, picture.width, side):
             around = surroundings(core, reach(blind=False), 0, picture.height, picture.width)
-            raw = self._run(self._raw_parameter, {self._picture: picture.read(around)[None]})[0]
-            rows, columns = core.within(around)
-            inside = raw[rows, columns][: max(height - core.top, 0), : max(width - core.left, 0)]
+            raw = self._run(self._raw_parameter, self._feed(picture, around, core))[0]
+            inside = raw[: max(height - core.top, 0), : max(width - core.left, 0)]
             total += inside.sum(axis=(0, 1), dtype=np.float64)
             done()
         return total / (height * width)
@@ -99,10 +108,14 @@ class TiledNetwork:
         for k in self._turns:
             sees = reach(self.configuration.blind_spot, self.configuration.hole_size)
             around = surroundings(core, sees, k, picture.height, picture.width)
-            turned = np.rot90(picture.read(around), k)
             # No name for the branch: it would live on during the next one.
-            features[:, :, k] = np.rot90(self._run(self._branch, {self._picture: turned[None]})[0], -k)[core.within(around)]
+            features[:, :, k] = self._run(self._branches[k], self._feed(picture, around, core))[0]
         return features.reshape(core.height, core.width, -1)
+
+    def _feed(self, picture: PaddedPicture, around: Region, core: Region) -> dict:
+        rows, columns = core.within(around)
+        window = [rows.start, columns.start, rows.stop, columns.stop]
+        return {self._picture: picture.read(around)[None], self._window: window}
 
     def _run(self, fetches, feed):
         with out_of_memory("take smaller tiles, e.g. --tile 256 (in Python tile=256)"):
