@@ -44,7 +44,7 @@ def main() -> None:
             found.setdefault(what, []).append(json.loads(output.stdout.splitlines()[-1]))
             print(what, found[what][-1], file=sys.stderr, flush=True)
     found["dataset tool"] = [dataset_tool(workers) for workers in (1, None) for _ in range(args.rounds)]
-    found["feed"] = [feed()]
+    found["feed"] = [feed(gigabytes, cached) for gigabytes in (1, 2, 4) for cached in (True, False)]
     if args.json:
         Path(args.json).write_text(json.dumps(found, indent=2) + "\n")
     print(f"{platform.platform()}, {os.cpu_count()} cores; medians of {args.rounds} rounds (minimum, maximum)\n")
@@ -176,8 +176,11 @@ def dataset_tool(workers: int | None) -> dict:
         return {"workers": workers or cores(), "images_per_second": 800 / (time.perf_counter() - began)}
 
 
-def feed() -> dict:
-    """Crops of 256 a second, in a random order out of a shard of 2 GB, beside what memory it takes."""
+def feed(gigabytes: int, cached: bool) -> dict:
+    """Crops of 256 a second, in a random order out of a shard of that size, and the memory that reading it takes.
+
+    cached: whether the operating system may keep the file in memory; if not it is thrown out after every 64 crops.
+    """
     import h5py
     import numpy as np
 
@@ -186,20 +189,34 @@ def feed() -> dict:
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "shard.h5")
+        picture = np.random.default_rng(1).integers(0, 256, 3 * 400 * 440, dtype=np.uint8)
+        count = gigabytes * 10**9 // picture.size
         with h5py.File(path, "w") as file:
-            images = file.create_dataset("images", (4096,), h5py.vlen_dtype(np.uint8))
-            picture = np.random.default_rng(1).integers(0, 256, 3 * 400 * 440, dtype=np.uint8)
-            for i in range(4096):
+            images = file.create_dataset("images", (count,), h5py.vlen_dtype(np.uint8))
+            for i in range(count):
                 images[i] = picture
-            file["shapes"] = np.tile(np.int32([3, 400, 440]), (4096, 1))
+            file["shapes"] = np.tile(np.int32([3, 400, 440]), (count, 1))
         crops = Crops(Shard(path, 256), 256, 3, 1)
         before = resident_memory()
-        began = time.perf_counter()
-        for number in range(4096):
-            crops[number]
-        seconds = time.perf_counter() - began
-        grown = resident_memory() - before
-        return {"crops_per_second": 4096 / seconds, "shard_bytes": path.stat().st_size, "memory_grown": grown}
+        seconds = 0.0
+        for first in range(0, 2048, 64):
+            if not cached:
+                forget(path)
+            began = time.perf_counter()
+            for number in range(first, first + 64):
+                crops[number]
+            seconds += time.perf_counter() - began
+        return {
+            "gigabytes": gigabytes, "cached": cached, "crops_per_second": 2048 / seconds,
+            "memory_grown": resident_memory() - before,
+        }  # fmt: skip
+
+
+def forget(path: Path) -> None:
+    """Takes a file out of the operating system's page cache."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def resident_memory() -> int:
