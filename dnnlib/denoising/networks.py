@@ -11,7 +11,7 @@ from dnnlib.denoising.layers import (
     shift_down,
     upsampled_conv3x3,
     variables,
-)  # fmt: skip
+)
 from dnnlib.denoising.tiling import reach
 from dnnlib.denoising.window import cut, decoder_windows, relative, seen, turned
 from dnnlib.tflib.runtime import tf

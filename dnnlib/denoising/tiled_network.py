@@ -19,9 +19,9 @@ from dnnlib.denoising.window import turned
 from dnnlib.tflib.runtime import create_session, initialize, out_of_memory, tf
 
 _HEAD_PIXELS = 1 << 15  # at a time: the head takes some 8 KB a pixel, mostly float64, and is no faster on more
-# Memory in bytes, measured on a CPU as peak RSS (tiles of 512 in a large picture; 1 and 1.6 megapixels in one piece): a
-# branch's for each pixel of a tile with its surroundings, and that of a branch's features for each pixel of the core.
-_BRANCH_BYTES = 2300
+# Memory in bytes, measured on a CPU as peak RSS (tiles of 256 to 1024, 0.3 to 1.6 megapixels in one piece): a branch's for
+# each pixel of the core and, mostly of the encoder, of the surroundings, and that of a branch's features.
+_CORE_BYTES, _AROUND_BYTES = 2000, 300
 _FEATURE_BYTES = 4 * DECODER_CHANNELS
 
 
@@ -128,10 +128,10 @@ def fitting_tile(height: int, width: int, budget: float, hole_size: int = 1) -> 
     r = reach(blind=True, hole_size=hole_size)  # the plain network looks less far, and has one branch
 
     def needed(side: int) -> float:
-        branch = (side + r.up + r.down) * (side + 2 * r.side) * _BRANCH_BYTES
-        return branch + side * side * 4 * _FEATURE_BYTES
+        around = (side + r.up + r.down) * (side + 2 * r.side) * _AROUND_BYTES
+        return around + side * side * (_CORE_BYTES + 4 * _FEATURE_BYTES)
 
-    if height * width * (_BRANCH_BYTES + 4 * _FEATURE_BYTES) <= budget:
+    if height * width * (_AROUND_BYTES + _CORE_BYTES + 4 * _FEATURE_BYTES) <= budget:
         return 0
     side = 32
     while needed(side + 32) <= budget:
