@@ -204,8 +204,9 @@ def table(rows: list[dict]) -> str:
             cells = [row["kind"], row["source"], f"{row['hole']} / {used}"]
             cells += [", ".join(f"{name} {values[name]:.3g}" for name in truth) for values in (found, truth)]
             cells += [f"{found[f'valid_psnr_{of}']:.2f}" for of in ("noisy", "mu", "pme")]
-            cells += [f"{found['valid_ssim_pme']:.3f}", f"{found['valid_corr']:.2f}"]
-            cells.append("yes" if abs(found["valid_corr"]) > THRESHOLD else "no")
+            correlation = found.get("valid_corr")  # left out where it cannot be told
+            cells.append(f"{found['valid_ssim_pme']:.3f}")
+            cells += ["", ""] if correlation is None else [f"{correlation:.2f}", "yes" if abs(correlation) > THRESHOLD else "no"]
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -33,7 +33,8 @@ class RealScores(NamedTuple):
 
     def means(self) -> dict[str, float]:
         """What to print and to record of a validation."""
-        correlation = {"valid_corr": self.whiteness.largest(self.hole_size)[0]}
+        largest = self.whiteness.largest(self.hole_size)
+        correlation = {} if largest is None else {"valid_corr": largest[0]}  # none is not zero, which would say white
         return {"valid_nll": self.nll, **correlation, **self.whiteness.values(), **self.quality}
 
     def advice(self) -> str | None:
