@@ -206,7 +206,8 @@ def table(rows: list[dict]) -> str:
             cells += [f"{found[f'valid_psnr_{of}']:.2f}" for of in ("noisy", "mu", "pme")]
             correlation = found.get("valid_corr")  # left out where it cannot be told
             cells.append(f"{found['valid_ssim_pme']:.3f}")
-            cells += ["", ""] if correlation is None else [f"{correlation:.2f}", "yes" if abs(correlation) > THRESHOLD else "no"]
+            beyond = None if correlation is None else abs(correlation) > THRESHOLD
+            cells += ["", ""] if beyond is None else [f"{correlation:.2f}", "yes" if beyond else "no"]
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -76,7 +76,10 @@ def test_8_bits_alpha_and_folders(tmp_path):
     assert {p.dtype for p in training} == {np.dtype(np.uint8)} and all(p.shape == (3, 40, 50) for p in training)
     assert all(name == "a.jpg" or name.startswith("sub/") for name in held_out) and len(held_out) == 2
     with h5py.File(path) as file:
-        assert dict(file.attrs) == {"noisy": True, "black": 0, "white": 255, "complete": True}
+        attributes = dict(file.attrs)
+        assert len(attributes.pop("checksum")) == 64
+        source = {"source_dtype": "uint8", "source_black": 0, "source_white": 255}
+        assert attributes == {"noisy": True, "black": 0, "white": 255, "complete": True} | source
 
 
 def test_the_same_pictures_are_held_out_each_time_and_at_least_one(tmp_path):
@@ -226,11 +229,51 @@ def test_what_the_reader_refuses(shard, tmp_path):
     refused("does not say which values are black and white", shard, 32, 3)
     change(shard, white=1000.0)
     refused("its black 1000 is not below its white 1000", shard, 32, 3)
+    change(shard, white=21000.0, checksum=None)
+    refused("does not say its checksum: .*make it anew", shard, 32, 3)
 
 
 def test_a_clean_configuration_refuses_noisy_pictures(shard):
     with pytest.raises(UserError, match="holds noisy pictures .*real_gauss-blindspot-sigma_global"):
         Shard(shard, 32)
+
+
+def test_the_fingerprint_tells_other_pictures_of_the_same_sizes(shard, tmp_path):
+    scale = "--black", 1000, "--white", 21000
+    before = NoisyShard(shard, 32, 3).fingerprint()
+    assert NoisyShard(tool(tmp_path / "in", *scale, "--workers", 1), 32, 3).fingerprint() == before
+    write16(tmp_path / "in" / "0.png", values16())
+    assert NoisyShard(tool(tmp_path / "in", *scale), 32, 3).fingerprint() != before
+
+
+def test_the_limits_are_the_values_that_clipped_ones_have(tmp_path):
+    """Bit for bit: 4095 of --black 256 --white 4095 is 0.99999994."""
+    pixels = values16(40, 40) % 4000 + 50
+    pixels[0, 0], pixels[0, 1], pixels[0, 2] = 0, 4095, 65535
+    for i in range(2):
+        write16(tmp_path / "in" / f"{i}.png", pixels)
+    shard = NoisyShard(tool(tmp_path / "in", "--black", 256, "--white", 4095), 1, 3)
+    assert np.isin(shard.to_float(shard.read(0)), shard.limits).sum() == 9 and 1 not in shard.limits
+    for i in range(2):
+        np.save(tmp_path / "in" / f"{i}.npy", np.clip(pixels.astype(np.float32), 256, 4095))
+        (tmp_path / "in" / f"{i}.png").unlink()
+    shard = NoisyShard(tool(tmp_path / "in", "--black", 256, "--white", 4095), 1, 3)
+    clipped = (pixels <= 256) | (pixels >= 4095)
+    assert abs(np.isin(shard.to_float(shard.read(0)), shard.limits).sum() - clipped.sum()) <= 2
+
+
+def test_references_of_floats_are_on_the_scale_that_was_given(tmp_path):
+    """Stored are 21845 and more; an integer reference is on its own scale, and no matter what the shard stores."""
+    (tmp_path / "clean").mkdir()
+    for i in range(2):
+        write16(tmp_path / "in" / f"{i}.npy", np.full((40, 40, 1), 500, np.float32))
+        np.save(tmp_path / "clean" / f"{i}.npy", np.full((40, 40), 400, np.float64))
+    shard = NoisyShard(tool(tmp_path / "in", "--white", 1000, "--black", 100), 1, 1, HELD_OUT)
+    noisy, reference = held_out_pictures(shard, str(tmp_path / "clean")).read(0)
+    np.testing.assert_allclose([noisy[0, 0, 0], reference[0, 0, 0]], [4 / 9, 3 / 9], atol=3e-5)
+    for i in range(2):
+        np.save(tmp_path / "clean" / f"{i}.npy", np.full((40, 40), 32768, np.uint16))
+    np.testing.assert_allclose(held_out_pictures(shard, str(tmp_path / "clean")).read(0)[1], 0.5, atol=1e-4)
 
 
 def test_the_fingerprint_tells_scale_and_parts(shard):

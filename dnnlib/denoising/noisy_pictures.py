@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dnnlib.denoising.noisy_shard import HELD_OUT, NoisyShard
+from dnnlib.denoising.noisy_shard import HELD_OUT, NoisyShard, Source, kind_of
 from dnnlib.denoising.picture_file import read_picture
 from dnnlib.denoising.picture_inputs import SUFFIXES
 from dnnlib.denoising.picture_scale import float_from, white_of
@@ -20,7 +20,8 @@ LARGEST_SIDE = 1024  # pixels; of larger pictures the middle is what is measured
 class NoisyPictures:
     """names, pages: of the files and the page in each; black, white: the values that stand for 0 and 1.
 
-    stored(i): picture i as it was stored, [H,W,C]; references: the folder of clean pictures of the same names, or None.
+    stored(i): picture i as it was stored, [H,W,C]; references: the folder of clean pictures of the same names, or None;
+    source: of a shard: the type of its files, and their black and white.
     """
 
     names: Sequence[str]
@@ -29,6 +30,7 @@ class NoisyPictures:
     black: float
     white: float | None  # None: the type's largest
     references: Path | None = None
+    source: Source | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -64,8 +66,9 @@ class NoisyPictures:
             raise UserError(
                 f"--reference-dir: {path} is {_size(pixels)}, but the noisy picture is {_size(stored)}: both must be alike"
             )
-        same = pixels.dtype == stored.dtype
-        return float_from(pixels, self.black if same else 0.0, white_of(pixels.dtype, self.white if same else None))
+        source = self.source or Source(kind_of(stored.dtype), self.black, self.white)
+        same = kind_of(pixels.dtype) == source.dtype
+        return float_from(pixels, source.black if same else 0.0, white_of(pixels.dtype, source.white if same else None))
 
 
 def held_out_pictures(shard: NoisyShard, reference_dir: str | None) -> NoisyPictures:
@@ -74,7 +77,7 @@ def held_out_pictures(shard: NoisyShard, reference_dir: str | None) -> NoisyPict
     def stored(i: int) -> np.ndarray:
         return shard.read(i).transpose(1, 2, 0)
 
-    return NoisyPictures(shard.names, shard.pages, stored, shard.black, shard.white, _folder(reference_dir))
+    return NoisyPictures(shard.names, shard.pages, stored, shard.black, shard.white, _folder(reference_dir), shard.source)
 
 
 def open_noisy_pictures(

@@ -1,5 +1,6 @@
 """Writes a shard of pictures that are noisy already, to learn from real noise, and sets some apart to validate on."""
 
+import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import h5py
 import numpy as np
 
 from dnnlib.denoising.denoising_options import check_white
-from dnnlib.denoising.noisy_shard import HELD_OUT
+from dnnlib.denoising.noisy_shard import HELD_OUT, Source, kind_of
 from dnnlib.denoising.picture_file import read_picture
 from dnnlib.denoising.picture_inputs import SUFFIXES
 from dnnlib.denoising.picture_search import find_pictures
@@ -62,8 +63,10 @@ def write_noisy_shard(input_dir: str, out: str | os.PathLike, options: NoisyOpti
     that is always the same, the first of them, a share of `options.holdout` and at least one, as held-out.
 
     The file: `images`, vlen uint8 or uint16 (n,), each channels first, flattened; `shapes`, int32 (n, 3); the same and
-    `names`, `pages` in the group `held_out`; attributes `noisy`, `black`, `white`, `complete`. Pictures to train on are
-    cut into pieces of at most LARGEST_PIECE pixels a side. It appears under its name when it is whole.
+    `names`, `pages` in the group `held_out`; attributes `noisy`, `black`, `white`, `complete`, `source_dtype`,
+    `source_black` and `source_white` (of the files, before floats became integers), and `checksum` of all names and
+    contents. Pictures to train on are cut into pieces of at most LARGEST_PIECE pixels a side. It appears under its name
+    when it is whole.
 
     Raises UserError for pictures of different kinds (8 and 16 bits, grey and RGB), floats without a white, where nothing
     is left, and where `out` cannot be written. Files that cannot be read are named and left out.
@@ -109,6 +112,9 @@ class _Parts:
         """first: the page that the others must be like."""
         self._first, self._file = first, shard.file
         self.black, self.white = _levels(first.dtype, o)
+        is_float = first.dtype.kind == "f"
+        self._source = kind_of(first.dtype), o.black or 0.0, o.white if is_float else self.white
+        self._checksum = hashlib.sha256()
         self.training = ShardRows(shard, shard.file, first.pixels.dtype)
         self.held_out = ShardRows(shard, shard.file.create_group(HELD_OUT), first.pixels.dtype)
         self._names: list[str] = []
@@ -118,6 +124,8 @@ class _Parts:
     def add(self, pages: list[Page], held_out: bool) -> None:
         for page in pages:
             _check_alike(self._first, page)
+            self._checksum.update(f"{held_out} {page.name} {page.page} {page.pixels.dtype} {page.pixels.shape}\n".encode())
+            self._checksum.update(page.pixels)
             limits = 0, np.iinfo(page.pixels.dtype).max, self.white
             self._clipped += sum(np.count_nonzero(page.pixels == limit) for limit in set(limits))
             self._values += page.pixels.size
@@ -134,6 +142,8 @@ class _Parts:
         self.training.close()
         self.held_out.close()
         self._file.attrs.update({"noisy": True, "black": self.black, "white": self.white})
+        self._file.attrs.update({f"source_{k}": v for k, v in zip(Source._fields, self._source, strict=True)})
+        self._file.attrs["checksum"] = self._checksum.hexdigest()
         group = self._file[HELD_OUT]
         group.create_dataset("names", data=self._names, dtype=h5py.string_dtype())
         group.create_dataset("pages", data=np.array(self._pages, np.int32))
@@ -199,7 +209,7 @@ def _levels(dtype: np.dtype, o: NoisyOptions) -> tuple[float, float]:
 def _check_alike(first: Page, page: Page) -> None:
     """Raises UserError unless both are of one kind."""
     channels = [{1: "grey", 3: "RGB"}[p.pixels.shape[0]] for p in (first, page)]
-    kinds = [p.dtype.name.rstrip("0123456789") if p.dtype.kind == "f" else p.dtype.name for p in (first, page)]
+    kinds = [kind_of(p.dtype) for p in (first, page)]
     for one, other in (channels, kinds):
         if one != other:
             raise UserError(
