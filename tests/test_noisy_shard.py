@@ -1,6 +1,7 @@
 """Shards of noisy pictures: what the tool keeps, which pictures it holds out, what the reader gives and refuses."""
 
 import os
+import re
 
 import h5py
 import numpy as np
@@ -57,7 +58,7 @@ def all_of(path, channels=3):
 def test_16_bits_are_kept_as_they_are(tmp_path, suffix, channels):
     pictures = {f"{i}{suffix}": write16(tmp_path / "in" / f"{i}{suffix}", values16(channels=channels)) for i in range(5)}
     training, held_out = all_of(tool(tmp_path / "in", "--black", 100, "--white", 4095, "--holdout", 0.4), channels)
-    assert len(training) == 3 and len(held_out) == 2
+    assert len(training) + len(held_out) == 5 and training and held_out
     for name, stored in held_out.items():
         assert stored.dtype == np.uint16
         np.testing.assert_array_equal(stored, pictures.pop(name).transpose(2, 0, 1))
@@ -74,7 +75,8 @@ def test_8_bits_alpha_and_folders(tmp_path):
     path = tool(tmp_path / "in", "--holdout", 0.5)
     training, held_out = all_of(path)
     assert {p.dtype for p in training} == {np.dtype(np.uint8)} and all(p.shape == (3, 40, 50) for p in training)
-    assert all(name == "a.jpg" or name.startswith("sub/") for name in held_out) and len(held_out) == 2
+    assert all(name == "a.jpg" or name.startswith("sub/") for name in held_out)
+    assert len(training) + len(held_out) == 4
     with h5py.File(path) as file:
         attributes = dict(file.attrs)
         assert len(attributes.pop("checksum")) == 64
@@ -85,18 +87,34 @@ def test_8_bits_alpha_and_folders(tmp_path):
 def test_the_same_pictures_are_held_out_each_time_and_at_least_one(tmp_path):
     for i in range(8):
         write16(tmp_path / "in" / f"{i}.png", values16())
-    first = set(all_of(tool(tmp_path / "in"))[1])
-    assert len(first) == 1 and set(all_of(tool(tmp_path / "in", "--workers", 1))[1]) == first
-    assert first < set(all_of(tool(tmp_path / "in", "--holdout", 0.3))[1])
-    with pytest.raises(UserError, match="no held-out pictures.*--holdout 0.05"):
-        NoisyShard(tool(tmp_path / "in", "--holdout", 0), 1, 3, HELD_OUT)
+    first = set(all_of(tool(tmp_path / "in", "--holdout", 0.01))[1])
+    assert len(first) == 1 and set(all_of(tool(tmp_path / "in", "--holdout", 0.01, "--workers", 1))[1]) == first
+    third = set(all_of(tool(tmp_path / "in", "--holdout", 0.5))[1])
+    assert first < third
+    training, held_out = all_of(tool(tmp_path / "in", "--holdout", 0.999))
+    assert len(training) == 1 and len(held_out) == 7
+    write16(tmp_path / "in" / "new.png", values16())
+    (tmp_path / "in" / "new.txt").touch()
+    assert set(all_of(tool(tmp_path / "in", "--holdout", 0.5))[1]) - {"new.png"} == third
+
+
+def test_of_few_pictures_among_many_others_one_is_held_out(tmp_path):
+    for i in range(30):
+        write16(tmp_path / "in" / f"small{i}.png", values16(20, 20, 1))
+    for name in ("a.png", "b.png"):
+        write16(tmp_path / "in" / name, values16())
+    training, held_out = all_of(tool(tmp_path / "in"))
+    assert len(training) == len(held_out) == 1
+    (tmp_path / "in" / "b.png").unlink()
+    with pytest.raises(UserError, match="1 of the 31 files .* can be used, and two are needed.* 30 were skipped, see above"):
+        tool(tmp_path / "in")
 
 
 def test_floats_need_a_white_and_keep_what_is_outside(tmp_path, capsys):
-    pixels = (RNG.standard_normal((40, 40, 1)) * 300 + 1000).astype(np.float32)
+    pixels = (RNG.standard_normal((40, 40, 1)) * 500 + 1000).astype(np.float32)
     for i in range(2):
         write16(tmp_path / "in" / f"{i}.npy", pixels)
-    with pytest.raises(UserError, match="none of the 2 pictures"):
+    with pytest.raises(UserError, match="none of the 2 files"):
         tool(tmp_path / "in")
     assert "holds floats: give --white (and --black)" in capsys.readouterr().out
     shard = NoisyShard(tool(tmp_path / "in", "--white", 2000, "--black", 500), 1, 1)
@@ -119,7 +137,7 @@ def test_sizes_and_pieces(tmp_path, monkeypatch, capsys):
     stored = png.decode16((tmp_path / "in" / rest).read_bytes()).transpose(2, 0, 1)
     np.testing.assert_array_equal(np.concatenate(rows, axis=1), stored)
     assert "small.png: 100 x 31 pixels, outside --min-size 32" in capsys.readouterr().out
-    with pytest.raises(UserError, match="none of the 3 pictures"):
+    with pytest.raises(UserError, match="none of the 3 files"):
         tool(tmp_path / "in", "--max-size", 99)
 
 
@@ -150,27 +168,53 @@ def test_clipped_noise_is_warned_of(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("other", "message"),
+    ("other", "message", "kind"),
     [
-        (values16(channels=1), "is RGB and .* is grey|is grey and .* is RGB"),
-        (values16().astype(np.uint8), "uint8.*uint16|uint16.*uint8"),
+        (values16(channels=1), "is grey, and .* is RGB", "RGB uint16"),
+        (values16().astype(np.uint8), "is uint8, and .* is uint16", "RGB uint16"),
+        (np.stack([values16(), values16()]).astype(np.float32), "is float, and .* is uint16", "RGB uint16"),
     ],
-    ids=["grey", "8 bits"],
+    ids=["grey", "8 bits", "floats"],
 )
-def test_kinds_are_not_mixed(tmp_path, other, message):
-    write16(tmp_path / "in" / "0.npy", values16())
-    np.save(tmp_path / "in" / "1.npy", other)
-    with pytest.raises(UserError, match=message):
+def test_an_odd_file_is_left_out_and_named(tmp_path, capsys, monkeypatch, other, message, kind):
+    monkeypatch.setattr(noisy_shard_writer, "shuffled", sorted)
+    for i in range(3):
+        write16(tmp_path / "in" / f"{i}.npy", values16())
+    np.save(tmp_path / "in" / "1odd.npy", other)
+    training, held_out = all_of(tool(tmp_path / "in", "--white", 65535))
+    assert len(training) == 2 and len(held_out) == 1
+    printed = capsys.readouterr().out
+    assert re.search(f"^skipped: .*1odd.npy {message}$", printed, re.MULTILINE), printed
+    assert f"files skipped: 1\n  of them of another kind than the first ({kind}): 1\n" in printed.split("Statistics:")[1]
+
+
+def test_where_the_first_file_is_the_odd_one_it_is_said_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(noisy_shard_writer, "shuffled", sorted)
+    monkeypatch.setattr(noisy_shard_writer, "_MOST_DIFFERENT", 2)
+    write16(tmp_path / "in" / "0.npy", values16(channels=1))
+    for i in range(1, 5):
+        write16(tmp_path / "in" / f"{i}.npy", values16())
+    with pytest.raises(UserError, match="3.npy is RGB, and .*0.npy is grey, as most are: put each kind"):
         tool(tmp_path / "in")
     assert not (tmp_path / "shard.h5").exists()
+
+
+def test_floats_clipped_at_black_are_warned_of(tmp_path, capsys):
+    for black, clipped in ((0, True), (-1, False)):
+        for i in range(2):
+            write16(tmp_path / "in" / f"{i}.npy", np.maximum(RNG.standard_normal((40, 40, 1)) + 0.5, 0).astype(np.float32))
+        tool(tmp_path / "in", "--white", 9, "--black", black)
+        printed = capsys.readouterr().out
+        assert ("noise that was clipped" in printed) == clipped and "values at black or white: " in printed
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--holdout", "1"], "--holdout 1: must be a share"), (["--holdout", "-0.1"], "--holdout -0.1"),
+        (["--holdout", "1"], "--holdout 1: must be a share"), (["--holdout", "0"], "--holdout 0: .*above 0"),
+        (["--holdout", "-0.1"], "--holdout -0.1"),
         (["--min-size", "0"], "--min-size must be at least 1"), (["--max-size", "20"], "--max-size 20 is below --min-size"),
-        (["--white", "nan"], "--white nan"), (["--max-files", "0"], "--max-files"),
+        (["--white", "nan"], "--white nan"), (["--max-files", "0"], "--max-files"), (["--max-files", "1"], "--max-files must be at least 2"),
         (["--white", "5", "--black", "9"], "--white 5: must be a number above --black 9"),
     ],
 )  # fmt: skip
