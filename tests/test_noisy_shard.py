@@ -214,7 +214,8 @@ def test_floats_clipped_at_black_are_warned_of(tmp_path, capsys):
         (["--holdout", "1"], "--holdout 1: must be a share"), (["--holdout", "0"], "--holdout 0: .*above 0"),
         (["--holdout", "-0.1"], "--holdout -0.1"),
         (["--min-size", "0"], "--min-size must be at least 1"), (["--max-size", "20"], "--max-size 20 is below --min-size"),
-        (["--white", "nan"], "--white nan"), (["--max-files", "0"], "--max-files"), (["--max-files", "1"], "--max-files must be at least 2"),
+        (["--white", "nan"], "--white nan"), (["--max-files", "0"], "--max-files"),
+        (["--max-files", "1"], "--max-files must be at least 2"),
         (["--white", "5", "--black", "9"], "--white 5: must be a number above --black 9"),
     ],
 )  # fmt: skip
@@ -388,3 +389,38 @@ def test_of_large_pictures_the_middle_is_measured(tmp_path):
     noisy, reference = open_noisy_pictures(str(tmp_path / "in"), 1, 0.0, None, str(tmp_path / "in")).read(0)
     np.testing.assert_array_equal(noisy, reference)
     np.testing.assert_allclose(noisy, pixels[:, 38:1062] / 65535, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "black", "white", "message"),
+    [
+        (np.uint8, 255.0, None, "--black 255: must be below white, which is 255 for uint8"),
+        (np.uint8, 300.0, None, "--black 300: .*give --white too"),
+        (np.uint16, 65535.0, None, "--black 65535"),
+        (np.float32, 1.0, None, "--black 1: must be below white, which is 1 for float32"),
+        (np.float32, 0.0, None, "0.npy: has values that are NaN or infinite"),
+    ],
+)
+def test_a_folder_that_cannot_be_evaluated(tmp_path, dtype, black, white, message):
+    pixels = np.ones((40, 40), dtype)
+    if dtype == np.float32:
+        pixels[3, 4] = np.nan
+    np.save(tmp_path / "0.npy", pixels)
+    with pytest.raises(UserError, match=message) as caught:
+        open_noisy_pictures(str(tmp_path), 1, black, white, None).check()
+    assert "0.npy" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_all_pages_of_a_folder_are_evaluated(tmp_path):
+    stack = values16(3, 40, 40)[..., None].astype(np.uint16)
+    np.save(tmp_path / "a.npy", stack)
+    tifffile.imwrite(tmp_path / "b.tif", stack[:2, ..., 0], photometric="minisblack")
+    write16(tmp_path / "c.png", stack[0])
+    pictures = open_noisy_pictures(str(tmp_path), 1, 0.0, None, str(tmp_path))
+    assert list(pictures.names) == ["a.npy"] * 3 + ["b.tif"] * 2 + ["c.png"] and list(pictures.pages) == [0, 1, 2, 0, 1, 0]
+    for i, page in enumerate([*stack, *stack[:2], stack[0]]):
+        for found in pictures.read(i):
+            np.testing.assert_allclose(found, page / 65535, rtol=1e-6)
+    (tmp_path / "b.tif").write_bytes((tmp_path / "b.tif").read_bytes()[:50])
+    with pytest.raises(UserError, match="b.tif"):
+        open_noisy_pictures(str(tmp_path), 1, 0.0, None, None).check()

@@ -214,6 +214,8 @@ WRONG_USE = [
     ("--eval real.pickle", "none is added: name noisy pictures with --validation-set"),
     ("--eval real.pickle --dataset-dir sets --validation-set kodak", "none is added"),
     ("--eval real.pickle --validation-set noisy --white 9 --black 9", "--white 9: must be a number above --black 9"),
+    ("--eval real.pickle --validation-set shard.h5 --black 0", "--black: the shard shard.h5 knows its own"),
+    ("--eval real.pickle --validation-set shard.h5 --white 9", "--white: the shard shard.h5 knows its own"),
     ("--eval real.pickle --validation-set clean.h5", "--validation-set clean.h5: holds clean pictures"),
     ("--eval real.pickle --validation-set noisy --hole-size 3", "--hole-size 3: the network was trained with 1"),
     ("--eval published.pickle --dataset-dir sets --reference-dir clean", "--reference-dir is for networks of real_"),

@@ -1,5 +1,6 @@
 """Noisy pictures to validate on, as a shard's held-out part or a folder has them, with clean references or without."""
 
+import functools
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dnnlib.denoising.noisy_shard import HELD_OUT, NoisyShard, Source, kind_of
-from dnnlib.denoising.picture_file import read_picture
+from dnnlib.denoising.picture_file import page_count, read_picture
 from dnnlib.denoising.picture_inputs import SUFFIXES
 from dnnlib.denoising.picture_scale import float_from, white_of
 from dnnlib.errors import UserError
@@ -95,15 +96,28 @@ def open_noisy_pictures(
     if not names:
         raise UserError(f"--validation-set {given}: no picture in it ({', '.join(SUFFIXES)})")
 
-    def stored(i: int) -> np.ndarray:
-        picture = read_picture(os.path.join(given, names[i]))
+    paths = [os.path.join(given, name) for name in names]
+    numbers = [(i, page) for i, path in enumerate(paths) for page in range(page_count(path))]
+    read = functools.lru_cache(maxsize=1)(read_picture)  # the pages of a file come one after the other
+
+    def stored(n: int) -> np.ndarray:
+        i, page = numbers[n]
+        picture = read(paths[i])
         if picture.colours != channels:
             kinds = {1: "grey", 3: "RGB"}
-            path = os.path.join(given, names[i])
-            raise UserError(f"{path}: is {kinds[picture.colours]}, and the network is for {kinds[channels]} pictures")
-        return picture.pages[0][:, :, :channels]
+            raise UserError(f"{paths[i]}: is {kinds[picture.colours]}, and the network is for {kinds[channels]} pictures")
+        pixels = picture.pages[page][:, :, :channels]
+        if black >= (highest := white_of(pixels.dtype, white)):
+            raise UserError(
+                f"{paths[i]}: --black {black:g}: must be below white, which is {highest:g} for {pixels.dtype} unless it is "
+                "told; give --white too, or a lower --black"
+            )
+        if not np.isfinite(pixels).all():
+            raise UserError(f"{paths[i]}: has values that are NaN or infinite: replace them first")
+        return pixels
 
-    return NoisyPictures(names, [0] * len(names), stored, black, white, _folder(reference_dir))
+    names, pages = [names[i] for i, _ in numbers], [page for _, page in numbers]
+    return NoisyPictures(names, pages, stored, black, white, _folder(reference_dir))
 
 
 def _folder(reference_dir: str | None) -> Path | None:
