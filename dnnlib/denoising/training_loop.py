@@ -101,7 +101,7 @@ class _Training:
         self._crops = (NoisyCrops if real else Crops)(shard, o.train_resolution, configuration.channels, o.seed)
         self._last = o.num_iter // o.minibatch_size * o.minibatch_size  # the n of the last step
         self._statistics = statistics_of(configuration)
-        self._report = Report(run, events, self._statistics[:-2])
+        self._report = Report(run, events, self._statistics[:-2], configuration.noise if real else None)
         self._saved_images, self._saved_at = 0, time.monotonic()
 
     def carry_out(self, state: TrainingState | None) -> Path | None:
