@@ -20,6 +20,7 @@ from dnnlib.denoising import png
 from dnnlib.denoising.level_estimate import estimate_parameters
 from dnnlib.denoising.network_configuration import load_configured
 from dnnlib.denoising.noise_level import learned_level
+from dnnlib.denoising.noisy_shard import HELD_OUT, NoisyShard
 from dnnlib.denoising.posterior import posterior
 from dnnlib.denoising.whiteness import THRESHOLD
 from dnnlib.errors import UserError
@@ -177,7 +178,8 @@ def test_evaluation(place, runs):
     for name in ("valid_nll", "valid_corr", "corr_v3", "valid_psnr_pme", "valid_ssim_mu"):
         assert found[name] == pytest.approx(last[name], abs=1e-5), name
     assert f"RESULT {found['valid_psnr_pme']:8.4f}" in with_references.stdout.splitlines()
-    assert len(list((run_dir(place / "e1" / "_eval") / "img").glob("*-c_cln.png"))) == 2
+    held_out = len(NoisyShard(place / "shard.h5", 1, 1, HELD_OUT))
+    assert len(list((run_dir(place / "e1" / "_eval") / "img").glob("*-c_cln.png"))) == held_out
     assert "RESULT" not in without.stdout and "10 images:" in without.stdout and "valid_psnr" not in without.stdout
     assert len(list((run_dir(place / "e2" / "_eval") / "img").iterdir())) == 40
 
