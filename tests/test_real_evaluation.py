@@ -75,3 +75,9 @@ def test_lambda_is_averaged_as_its_inverse(tmp_path, capsys):
             report.add(dict.fromkeys(names, 1.0) | {"lambda": t})
         report.line(0, 0.0, None)
     assert "lambda= 50.0000" in capsys.readouterr().out
+
+
+def test_no_noise_at_all_has_a_sigma():
+    """What an estimate made of flat crops gives: to print it was a division by zero."""
+    assert field_units("gauss", [0.0]) == {"sigma": 0} and field_units("impulse", [0.0]) == {"alpha": 0}
+    assert field_units("poisson", [0.01]) == {"lambda": 100}
