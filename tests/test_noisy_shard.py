@@ -199,6 +199,23 @@ def test_where_the_first_file_is_the_odd_one_it_is_said_at_once(tmp_path, monkey
     assert not (tmp_path / "shard.h5").exists()
 
 
+def test_few_whole_files_wait_in_memory(tmp_path, monkeypatch):
+    for i in range(30):
+        write16(tmp_path / "in" / f"{i}.npy", values16(32, 32, 1))
+    read, ahead = [], []
+    old_read, old_add = noisy_shard_writer._read, noisy_shard_writer._Parts.add
+    monkeypatch.setattr(noisy_shard_writer, "_read", lambda *given: read.append(1) or old_read(*given))
+
+    def add(self, *given, **more):
+        self.added = getattr(self, "added", 0) + 1
+        ahead.append(len(read) - self.added)
+        old_add(self, *given, **more)
+
+    monkeypatch.setattr(noisy_shard_writer._Parts, "add", add)
+    tool(tmp_path / "in", "--workers", 2)
+    assert len(ahead) == 30 and max(ahead) <= 5  # two that wait for the draw, and one more than there are workers
+
+
 def test_floats_clipped_at_black_are_warned_of(tmp_path, capsys):
     for black, clipped in ((0, True), (-1, False)):
         for i in range(2):
