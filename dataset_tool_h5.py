@@ -11,8 +11,8 @@ EPILOG = """All *.JPEG, *.jpg and *.png (in any case) under the folder are used 
 in 256..512 pixels, in a shuffled order that is always the same. Files that cannot be read are named
 and left out.
 
-With --noisy: PNG, JPEG, TIFF, WebP and .npy of any size from 256 pixels on, 8 or 16 bits or floats, grey
-or RGB, kept as they are. A part is held out, by picture, for validation. See docs/real-noise.md.
+With --noisy: PNG, JPEG, TIFF, WebP and .npy from 256 pixels on, 8 or 16 bits or floats, grey or RGB, kept
+as they are. A part is held out, by the files' names, for validation. See docs/real-noise.md.
 
 examples:
   python dataset_tool_h5.py --input-dir datasets/ILSVRC2012_val --out datasets/imagenet_val.h5

@@ -39,7 +39,7 @@ examples:
 
   # learn from pictures that are noisy already, nothing clean exists (docs/real-noise.md)
   python dataset_tool_h5.py --noisy --input-dir camera --out camera.h5
-  python selfsupervised_denoising.py --train=real_poissongauss-blindspot-sigma_global \
+  python selfsupervised_denoising.py --train=real_poissongauss-blindspot-sigma_global \\
       --train-h5=camera.h5 --noise-init=estimate
 
 configurations for pictures that are noisy already:

@@ -8,7 +8,6 @@ from typing import TypeVar
 
 _In, _Out = TypeVar("_In"), TypeVar("_Out")
 
-_AHEAD = 4  # results a worker, so that a slow one does not hold up the others
 
 
 def cores() -> int:
@@ -16,8 +15,10 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def ordered_map(function: Callable[[_In], _Out], items: Iterable[_In], workers: int) -> Iterator[_Out]:
-    """function(item) for each item, in order. At most 4 * workers results wait; `items` is read in the caller's thread.
+def ordered_map(function: Callable[[_In], _Out], items: Iterable[_In], workers: int, ahead: int = 4) -> Iterator[_Out]:
+    """function(item) for each item, in order. `items` is read in the caller's thread.
+
+    At most ahead * workers results wait, that a slow one does not hold up the others: fewer where they are large.
 
     With one worker nothing runs ahead: each item is read and worked on when its result is asked for. What the function
     raises is raised in its turn. Threads pay where the function leaves the interpreter: decoding pictures, reading files.
@@ -30,7 +31,7 @@ def ordered_map(function: Callable[[_In], _Out], items: Iterable[_In], workers: 
         try:
             for item in items:
                 waiting.append(pool.submit(function, item))
-                if len(waiting) > _AHEAD * workers:
+                if len(waiting) > ahead * workers:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

@@ -260,6 +260,7 @@ def test_help(place, without_tensorflow):
     assert len(set(lines[-46:])) == len(CONFIGURATIONS) == 46
     examples = re.findall(r"^  python selfsupervised_denoising\.py (.*)$", done.stdout.replace("\\\n", ""), re.MULTILINE)
     assert len(examples) == 5
+    assert "sigma_global \\\n      --train-h5=camera.h5" in done.stdout
     for example in examples:  # they can be pasted
         selfsupervised_denoising.command_line().parse_args(shlex.split(example))
     assert done.stdout.index("examples") < done.stdout.rindex(NAME)

@@ -224,6 +224,9 @@ def test_other_sizes(tmp_path, out):
     statistics = write_shard(str(tmp_path / "in"), out, min_size=100, max_size=400)
     assert sorted(image.shape[1:] for image in read_shard(out)) == [(100, 400), (300, 300)]
     assert "  skipped, width or height outside 100..400: 2" in statistics.lines()
+    for size in ({"min_size": 0}, {"min_size": 0, "max_size": 0}):
+        with pytest.raises(UserError, match="--min-size must be at least 1, not 0"):
+            write_shard(str(tmp_path / "in"), out, **size)
     with pytest.raises(UserError, match="--max-size 200 is below --min-size 256"):
         write_shard(str(tmp_path / "in"), out, max_size=200)
 

@@ -7,6 +7,7 @@ from material import smooth_picture
 from PIL import Image
 
 from dnnlib.denoising.level_estimate import estimate_level, estimate_parameters
+from dnnlib.denoising.picture_scale import float_from
 from dnnlib.errors import UserError
 
 CLEAN = smooth_picture(256, 320) / 255 * 0.8 + 0.1
@@ -124,3 +125,17 @@ def test_the_start_of_the_others():
 def test_a_black_level(family, level):
     pixels = np.rint(noisy(family, level) * 3000 + 500)
     assert estimate_level(family, pixels, 3500, 500) == pytest.approx(level, rel=0.12)
+
+
+@pytest.mark.parametrize("family", ["gauss", "poisson", "poissongauss"])
+def test_clipped_crops_are_left_out_of_the_start(family):
+    """12 bits of black 256 and white 4095: half of the crops are saturated, or lie below what can be stored."""
+    clean = np.stack([smooth_picture(64, 64, seed) / 255 * 0.6 + 0.1 for seed in range(64)])
+    clean[::4], clean[1::4] = 1.05, -0.08
+    variance = np.maximum(clean, 0) / 100 if family == "poisson" else 0.0025 + 0 * clean
+    pixels = clean + np.sqrt(variance) * RNG.standard_normal(clean.shape)
+    kept = np.clip(np.rint(256 + 3839 * pixels), 0, 4095).astype(np.uint16)
+    limits = float_from(np.array([0, 4095, 65535]), 256, 4095)
+    found = estimate_parameters(family, float_from(kept, 256, 4095), limits)
+    expected = {"gauss": [0.05], "poisson": [0.01], "poissongauss": [0, 0.0025]}[family]
+    assert found == pytest.approx(expected, rel=0.1, abs=5e-4)

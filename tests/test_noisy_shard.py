@@ -1,6 +1,7 @@
 """Shards of noisy pictures: what the tool keeps, which pictures it holds out, what the reader gives and refuses."""
 
 import os
+import re
 
 import h5py
 import numpy as np
@@ -57,7 +58,7 @@ def all_of(path, channels=3):
 def test_16_bits_are_kept_as_they_are(tmp_path, suffix, channels):
     pictures = {f"{i}{suffix}": write16(tmp_path / "in" / f"{i}{suffix}", values16(channels=channels)) for i in range(5)}
     training, held_out = all_of(tool(tmp_path / "in", "--black", 100, "--white", 4095, "--holdout", 0.4), channels)
-    assert len(training) == 3 and len(held_out) == 2
+    assert len(training) + len(held_out) == 5 and training and held_out
     for name, stored in held_out.items():
         assert stored.dtype == np.uint16
         np.testing.assert_array_equal(stored, pictures.pop(name).transpose(2, 0, 1))
@@ -74,26 +75,46 @@ def test_8_bits_alpha_and_folders(tmp_path):
     path = tool(tmp_path / "in", "--holdout", 0.5)
     training, held_out = all_of(path)
     assert {p.dtype for p in training} == {np.dtype(np.uint8)} and all(p.shape == (3, 40, 50) for p in training)
-    assert all(name == "a.jpg" or name.startswith("sub/") for name in held_out) and len(held_out) == 2
+    assert all(name == "a.jpg" or name.startswith("sub/") for name in held_out)
+    assert len(training) + len(held_out) == 4
     with h5py.File(path) as file:
-        assert dict(file.attrs) == {"noisy": True, "black": 0, "white": 255, "complete": True}
+        attributes = dict(file.attrs)
+        assert len(attributes.pop("checksum")) == 64
+        source = {"source_dtype": "uint8", "source_black": 0, "source_white": 255}
+        assert attributes == {"noisy": True, "black": 0, "white": 255, "complete": True} | source
 
 
 def test_the_same_pictures_are_held_out_each_time_and_at_least_one(tmp_path):
     for i in range(8):
         write16(tmp_path / "in" / f"{i}.png", values16())
-    first = set(all_of(tool(tmp_path / "in"))[1])
-    assert len(first) == 1 and set(all_of(tool(tmp_path / "in", "--workers", 1))[1]) == first
-    assert first < set(all_of(tool(tmp_path / "in", "--holdout", 0.3))[1])
-    with pytest.raises(UserError, match="no held-out pictures.*--holdout 0.05"):
-        NoisyShard(tool(tmp_path / "in", "--holdout", 0), 1, 3, HELD_OUT)
+    first = set(all_of(tool(tmp_path / "in", "--holdout", 0.01))[1])
+    assert len(first) == 1 and set(all_of(tool(tmp_path / "in", "--holdout", 0.01, "--workers", 1))[1]) == first
+    third = set(all_of(tool(tmp_path / "in", "--holdout", 0.5))[1])
+    assert first < third
+    training, held_out = all_of(tool(tmp_path / "in", "--holdout", 0.999))
+    assert len(training) == 1 and len(held_out) == 7
+    write16(tmp_path / "in" / "new.png", values16())
+    (tmp_path / "in" / "new.txt").touch()
+    assert set(all_of(tool(tmp_path / "in", "--holdout", 0.5))[1]) - {"new.png"} == third
+
+
+def test_of_few_pictures_among_many_others_one_is_held_out(tmp_path):
+    for i in range(30):
+        write16(tmp_path / "in" / f"small{i}.png", values16(20, 20, 1))
+    for name in ("a.png", "b.png"):
+        write16(tmp_path / "in" / name, values16())
+    training, held_out = all_of(tool(tmp_path / "in"))
+    assert len(training) == len(held_out) == 1
+    (tmp_path / "in" / "b.png").unlink()
+    with pytest.raises(UserError, match="1 of the 31 files .* can be used, and two are needed.* 30 were skipped, see above"):
+        tool(tmp_path / "in")
 
 
 def test_floats_need_a_white_and_keep_what_is_outside(tmp_path, capsys):
-    pixels = (RNG.standard_normal((40, 40, 1)) * 300 + 1000).astype(np.float32)
+    pixels = (RNG.standard_normal((40, 40, 1)) * 500 + 1000).astype(np.float32)
     for i in range(2):
         write16(tmp_path / "in" / f"{i}.npy", pixels)
-    with pytest.raises(UserError, match="none of the 2 pictures"):
+    with pytest.raises(UserError, match="none of the 2 files"):
         tool(tmp_path / "in")
     assert "holds floats: give --white (and --black)" in capsys.readouterr().out
     shard = NoisyShard(tool(tmp_path / "in", "--white", 2000, "--black", 500), 1, 1)
@@ -116,7 +137,7 @@ def test_sizes_and_pieces(tmp_path, monkeypatch, capsys):
     stored = png.decode16((tmp_path / "in" / rest).read_bytes()).transpose(2, 0, 1)
     np.testing.assert_array_equal(np.concatenate(rows, axis=1), stored)
     assert "small.png: 100 x 31 pixels, outside --min-size 32" in capsys.readouterr().out
-    with pytest.raises(UserError, match="none of the 3 pictures"):
+    with pytest.raises(UserError, match="none of the 3 files"):
         tool(tmp_path / "in", "--max-size", 99)
 
 
@@ -147,27 +168,71 @@ def test_clipped_noise_is_warned_of(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("other", "message"),
+    ("other", "message", "kind"),
     [
-        (values16(channels=1), "is RGB and .* is grey|is grey and .* is RGB"),
-        (values16().astype(np.uint8), "uint8.*uint16|uint16.*uint8"),
+        (values16(channels=1), "is grey, and .* is RGB", "RGB uint16"),
+        (values16().astype(np.uint8), "is uint8, and .* is uint16", "RGB uint16"),
+        (np.stack([values16(), values16()]).astype(np.float32), "is float, and .* is uint16", "RGB uint16"),
     ],
-    ids=["grey", "8 bits"],
+    ids=["grey", "8 bits", "floats"],
 )
-def test_kinds_are_not_mixed(tmp_path, other, message):
-    write16(tmp_path / "in" / "0.npy", values16())
-    np.save(tmp_path / "in" / "1.npy", other)
-    with pytest.raises(UserError, match=message):
+def test_an_odd_file_is_left_out_and_named(tmp_path, capsys, monkeypatch, other, message, kind):
+    monkeypatch.setattr(noisy_shard_writer, "shuffled", sorted)
+    for i in range(3):
+        write16(tmp_path / "in" / f"{i}.npy", values16())
+    np.save(tmp_path / "in" / "1odd.npy", other)
+    training, held_out = all_of(tool(tmp_path / "in", "--white", 65535))
+    assert len(training) == 2 and len(held_out) == 1
+    printed = capsys.readouterr().out
+    assert re.search(f"^skipped: .*1odd.npy {message}$", printed, re.MULTILINE), printed
+    assert f"files skipped: 1\n  of them of another kind than the first ({kind}): 1\n" in printed.split("Statistics:")[1]
+
+
+def test_where_the_first_file_is_the_odd_one_it_is_said_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(noisy_shard_writer, "shuffled", sorted)
+    monkeypatch.setattr(noisy_shard_writer, "_MOST_DIFFERENT", 2)
+    write16(tmp_path / "in" / "0.npy", values16(channels=1))
+    for i in range(1, 5):
+        write16(tmp_path / "in" / f"{i}.npy", values16())
+    with pytest.raises(UserError, match="3.npy is RGB, and .*0.npy is grey, as most are: put each kind"):
         tool(tmp_path / "in")
     assert not (tmp_path / "shard.h5").exists()
+
+
+def test_few_whole_files_wait_in_memory(tmp_path, monkeypatch):
+    for i in range(30):
+        write16(tmp_path / "in" / f"{i}.npy", values16(32, 32, 1))
+    read, ahead = [], []
+    old_read, old_add = noisy_shard_writer._read, noisy_shard_writer._Parts.add
+    monkeypatch.setattr(noisy_shard_writer, "_read", lambda *given: read.append(1) or old_read(*given))
+
+    def add(self, *given, **more):
+        self.added = getattr(self, "added", 0) + 1
+        ahead.append(len(read) - self.added)
+        old_add(self, *given, **more)
+
+    monkeypatch.setattr(noisy_shard_writer._Parts, "add", add)
+    tool(tmp_path / "in", "--workers", 2)
+    assert len(ahead) == 30 and max(ahead) <= 5  # two that wait for the draw, and one more than there are workers
+
+
+def test_floats_clipped_at_black_are_warned_of(tmp_path, capsys):
+    for black, clipped in ((0, True), (-1, False)):
+        for i in range(2):
+            write16(tmp_path / "in" / f"{i}.npy", np.maximum(RNG.standard_normal((40, 40, 1)) + 0.5, 0).astype(np.float32))
+        tool(tmp_path / "in", "--white", 9, "--black", black)
+        printed = capsys.readouterr().out
+        assert ("noise that was clipped" in printed) == clipped and "values at black or white: " in printed
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--holdout", "1"], "--holdout 1: must be a share"), (["--holdout", "-0.1"], "--holdout -0.1"),
+        (["--holdout", "1"], "--holdout 1: must be a share"), (["--holdout", "0"], "--holdout 0: .*above 0"),
+        (["--holdout", "-0.1"], "--holdout -0.1"),
         (["--min-size", "0"], "--min-size must be at least 1"), (["--max-size", "20"], "--max-size 20 is below --min-size"),
         (["--white", "nan"], "--white nan"), (["--max-files", "0"], "--max-files"),
+        (["--max-files", "1"], "--max-files must be at least 2"),
         (["--white", "5", "--black", "9"], "--white 5: must be a number above --black 9"),
     ],
 )  # fmt: skip
@@ -226,11 +291,51 @@ def test_what_the_reader_refuses(shard, tmp_path):
     refused("does not say which values are black and white", shard, 32, 3)
     change(shard, white=1000.0)
     refused("its black 1000 is not below its white 1000", shard, 32, 3)
+    change(shard, white=21000.0, checksum=None)
+    refused("does not say its checksum: .*make it anew", shard, 32, 3)
 
 
 def test_a_clean_configuration_refuses_noisy_pictures(shard):
     with pytest.raises(UserError, match="holds noisy pictures .*real_gauss-blindspot-sigma_global"):
         Shard(shard, 32)
+
+
+def test_the_fingerprint_tells_other_pictures_of_the_same_sizes(shard, tmp_path):
+    scale = "--black", 1000, "--white", 21000
+    before = NoisyShard(shard, 32, 3).fingerprint()
+    assert NoisyShard(tool(tmp_path / "in", *scale, "--workers", 1), 32, 3).fingerprint() == before
+    write16(tmp_path / "in" / "0.png", values16())
+    assert NoisyShard(tool(tmp_path / "in", *scale), 32, 3).fingerprint() != before
+
+
+def test_the_limits_are_the_values_that_clipped_ones_have(tmp_path):
+    """Bit for bit: 4095 of --black 256 --white 4095 is 0.99999994."""
+    pixels = values16(40, 40) % 4000 + 50
+    pixels[0, 0], pixels[0, 1], pixels[0, 2] = 0, 4095, 65535
+    for i in range(2):
+        write16(tmp_path / "in" / f"{i}.png", pixels)
+    shard = NoisyShard(tool(tmp_path / "in", "--black", 256, "--white", 4095), 1, 3)
+    assert np.isin(shard.to_float(shard.read(0)), shard.limits).sum() == 9 and 1 not in shard.limits
+    for i in range(2):
+        np.save(tmp_path / "in" / f"{i}.npy", np.clip(pixels.astype(np.float32), 256, 4095))
+        (tmp_path / "in" / f"{i}.png").unlink()
+    shard = NoisyShard(tool(tmp_path / "in", "--black", 256, "--white", 4095), 1, 3)
+    clipped = (pixels <= 256) | (pixels >= 4095)
+    assert abs(np.isin(shard.to_float(shard.read(0)), shard.limits).sum() - clipped.sum()) <= 2
+
+
+def test_references_of_floats_are_on_the_scale_that_was_given(tmp_path):
+    """Stored are 21845 and more; an integer reference is on its own scale, and no matter what the shard stores."""
+    (tmp_path / "clean").mkdir()
+    for i in range(2):
+        write16(tmp_path / "in" / f"{i}.npy", np.full((40, 40, 1), 500, np.float32))
+        np.save(tmp_path / "clean" / f"{i}.npy", np.full((40, 40), 400, np.float64))
+    shard = NoisyShard(tool(tmp_path / "in", "--white", 1000, "--black", 100), 1, 1, HELD_OUT)
+    noisy, reference = held_out_pictures(shard, str(tmp_path / "clean")).read(0)
+    np.testing.assert_allclose([noisy[0, 0, 0], reference[0, 0, 0]], [4 / 9, 3 / 9], atol=3e-5)
+    for i in range(2):
+        np.save(tmp_path / "clean" / f"{i}.npy", np.full((40, 40), 32768, np.uint16))
+    np.testing.assert_allclose(held_out_pictures(shard, str(tmp_path / "clean")).read(0)[1], 0.5, atol=1e-4)
 
 
 def test_the_fingerprint_tells_scale_and_parts(shard):
@@ -301,3 +406,38 @@ def test_of_large_pictures_the_middle_is_measured(tmp_path):
     noisy, reference = open_noisy_pictures(str(tmp_path / "in"), 1, 0.0, None, str(tmp_path / "in")).read(0)
     np.testing.assert_array_equal(noisy, reference)
     np.testing.assert_allclose(noisy, pixels[:, 38:1062] / 65535, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "black", "white", "message"),
+    [
+        (np.uint8, 255.0, None, "--black 255: must be below white, which is 255 for uint8"),
+        (np.uint8, 300.0, None, "--black 300: .*give --white too"),
+        (np.uint16, 65535.0, None, "--black 65535"),
+        (np.float32, 1.0, None, "--black 1: must be below white, which is 1 for float32"),
+        (np.float32, 0.0, None, "0.npy: has values that are NaN or infinite"),
+    ],
+)
+def test_a_folder_that_cannot_be_evaluated(tmp_path, dtype, black, white, message):
+    pixels = np.ones((40, 40), dtype)
+    if dtype == np.float32:
+        pixels[3, 4] = np.nan
+    np.save(tmp_path / "0.npy", pixels)
+    with pytest.raises(UserError, match=message) as caught:
+        open_noisy_pictures(str(tmp_path), 1, black, white, None).check()
+    assert "0.npy" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_all_pages_of_a_folder_are_evaluated(tmp_path):
+    stack = values16(3, 40, 40)[..., None].astype(np.uint16)
+    np.save(tmp_path / "a.npy", stack)
+    tifffile.imwrite(tmp_path / "b.tif", stack[:2, ..., 0], photometric="minisblack")
+    write16(tmp_path / "c.png", stack[0])
+    pictures = open_noisy_pictures(str(tmp_path), 1, 0.0, None, str(tmp_path))
+    assert list(pictures.names) == ["a.npy"] * 3 + ["b.tif"] * 2 + ["c.png"] and list(pictures.pages) == [0, 1, 2, 0, 1, 0]
+    for i, page in enumerate([*stack, *stack[:2], stack[0]]):
+        for found in pictures.read(i):
+            np.testing.assert_allclose(found, page / 65535, rtol=1e-6)
+    (tmp_path / "b.tif").write_bytes((tmp_path / "b.tif").read_bytes()[:50])
+    with pytest.raises(UserError, match="b.tif"):
+        open_noisy_pictures(str(tmp_path), 1, 0.0, None, None).check()

@@ -33,7 +33,8 @@ def test_one_worker_runs_nothing_ahead():
     assert seen == [1]
 
 
-def test_several_work_at_once_and_a_little_ahead():
+@pytest.mark.parametrize(("ahead", "most"), [({}, 13), ({"ahead": 1}, 4)])
+def test_several_work_at_once_and_a_little_ahead(ahead, most):
     started, all_there = [], threading.Barrier(3)
 
     def work(i):
@@ -42,9 +43,9 @@ def test_several_work_at_once_and_a_little_ahead():
             all_there.wait(30)  # fails unless three work at the same time
         return i
 
-    results = ordered_map(work, iter(range(1000)), 3)
+    results = ordered_map(work, iter(range(1000)), 3, **ahead)
     assert next(results) == 0
-    assert len(started) <= 13
+    assert len(started) <= most
     results.close()
     before = len(started)
     time.sleep(0.05)

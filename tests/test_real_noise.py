@@ -3,9 +3,11 @@
 import itertools
 import json
 import re
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from graphs import compute
@@ -18,6 +20,7 @@ from dnnlib.denoising import png
 from dnnlib.denoising.level_estimate import estimate_parameters
 from dnnlib.denoising.network_configuration import load_configured
 from dnnlib.denoising.noise_level import learned_level
+from dnnlib.denoising.noisy_shard import HELD_OUT, NoisyShard
 from dnnlib.denoising.posterior import posterior
 from dnnlib.denoising.whiteness import THRESHOLD
 from dnnlib.errors import UserError
@@ -49,7 +52,9 @@ def place(tmp_path_factory):
     tool = f"--noisy --input-dir noisy --min-size 64 --holdout 0.2 --black {BLACK} --white {WHITE}"
     done = run(folder, "dataset_tool_h5.py", f"{tool} --out shard.h5")
     assert (done.status, done.stderr) == (0, "") and "grey, uint16, black 20000, white 50000" in done.stdout
-    assert run(folder, "dataset_tool_h5.py", f"{tool} --out all.h5 --holdout 0").status == 0
+    shutil.copy(folder / "shard.h5", folder / "all.h5")
+    with h5py.File(folder / "all.h5", "r+") as file:
+        del file["held_out"]
     write_bare_shard(folder / "clean.h5", random_images([(64, 64)]))
     write_picture(folder / "sets" / "kodak" / "a.png", 40, 40)
     write_network(folder / "published.pickle", "gauss25-blindspot-sigma_known")
@@ -173,7 +178,8 @@ def test_evaluation(place, runs):
     for name in ("valid_nll", "valid_corr", "corr_v3", "valid_psnr_pme", "valid_ssim_mu"):
         assert found[name] == pytest.approx(last[name], abs=1e-5), name
     assert f"RESULT {found['valid_psnr_pme']:8.4f}" in with_references.stdout.splitlines()
-    assert len(list((run_dir(place / "e1" / "_eval") / "img").glob("*-c_cln.png"))) == 2
+    held_out = len(NoisyShard(place / "shard.h5", 1, 1, HELD_OUT))
+    assert len(list((run_dir(place / "e1" / "_eval") / "img").glob("*-c_cln.png"))) == held_out
     assert "RESULT" not in without.stdout and "10 images:" in without.stdout and "valid_psnr" not in without.stdout
     assert len(list((run_dir(place / "e2" / "_eval") / "img").iterdir())) == 40
 
@@ -210,6 +216,8 @@ WRONG_USE = [
     ("--eval real.pickle", "none is added: name noisy pictures with --validation-set"),
     ("--eval real.pickle --dataset-dir sets --validation-set kodak", "none is added"),
     ("--eval real.pickle --validation-set noisy --white 9 --black 9", "--white 9: must be a number above --black 9"),
+    ("--eval real.pickle --validation-set shard.h5 --black 0", "--black: the shard shard.h5 knows its own"),
+    ("--eval real.pickle --validation-set shard.h5 --white 9", "--white: the shard shard.h5 knows its own"),
     ("--eval real.pickle --validation-set clean.h5", "--validation-set clean.h5: holds clean pictures"),
     ("--eval real.pickle --validation-set noisy --hole-size 3", "--hole-size 3: the network was trained with 1"),
     ("--eval published.pickle --dataset-dir sets --reference-dir clean", "--reference-dir is for networks of real_"),

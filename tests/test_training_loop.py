@@ -13,12 +13,16 @@ from dnnlib.denoising.architecture import initial_variables
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.level_estimate import estimate_parameters
 from dnnlib.denoising.network_configuration import load_configured
+from dnnlib.denoising.noise_estimate import raw_noise_parameter
+from dnnlib.denoising.noisy_shard import NoisyShard
+from dnnlib.denoising.noisy_shard_writer import NoisyOptions, write_noisy_shard
 from dnnlib.denoising.options import TrainingOptions
 from dnnlib.denoising.report import Report
 from dnnlib.denoising.shard import Shard
 from dnnlib.denoising.validation_set import open_validation_set
 from dnnlib.submission.run_context import RunContext
-from dnnlib.tflib.runtime import tf
+from dnnlib.tflib.replicas import Replicas
+from dnnlib.tflib.runtime import create_session, tf
 
 CROP = 32
 LINE = re.compile(r" *(\d+): time= *\S+, loss=.{8}, train_psnr=.{8}, train_psnr_pme=.{8}, std_net=.{8}, std_noise=.{8}(.*)")
@@ -113,3 +117,21 @@ def test_the_start_under_noise_that_neighbours_share(hole, least):
     (found,) = estimate_parameters("gauss", training_loop._apart(0.1 / 6 * random, hole))
     assert least <= found / 0.1 <= least + 0.1
     assert training_loop._apart(random[:, :64, :64], hole).shape == (4, 64, 64, 1)  # too small to take pixels apart
+
+
+def test_the_start_knows_where_a_shard_was_clipped(tmp_path):
+    """Half of each picture is saturated: what a run starts from is the noise of the other half."""
+    random = np.random.default_rng(2)
+    clean = np.full((2, 256, 256, 1), 0.5)
+    clean[:, :128] = 1.2
+    for i, picture in enumerate(256 + 3839 * (clean + 0.05 * random.standard_normal(clean.shape))):
+        np.save(tmp_path / f"{i}.npy", np.clip(np.rint(picture), 0, 4095).astype(np.uint16))
+    options = NoisyOptions(black=256.0, white=4095.0)
+    write_noisy_shard(str(tmp_path), tmp_path / "shard.h5", options)
+    configuration = Configuration.from_name("real_gauss-blindspot-sigma_global-mono")
+    shard = NoisyShard(tmp_path / "shard.h5", 256, 1)
+    options = TrainingOptions(train_resolution=256, noise_init="estimate", precision="float32")
+    with tf.Graph().as_default(), create_session() as session:
+        setting = (configuration, options, shard, None, None, Replicas(), {}, session, None, None)
+        (raw,) = training_loop._Training(*setting)._estimated_noise()
+    assert raw == pytest.approx(raw_noise_parameter(0.05), abs=0.1)

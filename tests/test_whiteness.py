@@ -5,12 +5,14 @@ import pytest
 from material import smooth_picture
 from scipy.ndimage import convolve
 
+from dnnlib.denoising.real_validation import RealScores
 from dnnlib.denoising.whiteness import LAGS, THRESHOLD, Whiteness, averaged, whiteness
 
 RNG = np.random.default_rng(7)
 SIZE = 128
 BLUR = np.outer([1, 2, 1], [1, 2, 1])
 ONES = np.ones((SIZE, SIZE), np.float32)
+SURE = ONES / 2  # the std of a network where the noise is of ONES
 
 
 def noise(kernel=None, channels=1):
@@ -33,7 +35,7 @@ def left_over(noise, radius=3, hole=1):
 
 def test_known_correlations():
     """Of (1, 2, 1): 2/3 at one pixel, 1/6 at two, none beyond; here horizontally alone."""
-    found = whiteness(noise(np.array([[1, 2, 1]]), channels=3), ONES, ONES)
+    found = whiteness(noise(np.array([[1, 2, 1]]), channels=3), SURE, ONES)
     np.testing.assert_allclose(found.horizontal, [2 / 3, 1 / 6, 0], atol=0.05)
     np.testing.assert_allclose(found.vertical, [0, 0, 0], atol=0.05)
     assert list(found.values()) == ["corr_h1", "corr_h2", "corr_h3", "corr_v1", "corr_v2", "corr_v3"]
@@ -47,12 +49,12 @@ def test_only_where_the_network_is_sure_and_in_units_of_what_it_expects():
     residual[96:], noise_std[96:] = 10 * residual[96:], 10
     found = whiteness(residual, net_std, noise_std)
     assert max(map(abs, found.values().values())) < 0.05
-    assert whiteness(residual, ONES, noise_std).horizontal[0] > 0.5
+    assert whiteness(residual, SURE, noise_std).horizontal[0] > 0.5
 
 
 @pytest.mark.parametrize("hole", [1, 3])
 def test_white_noise_is_not_flagged(hole):
-    found = whiteness(left_over(noise(), hole=hole), ONES, ONES)
+    found = whiteness(left_over(noise(), hole=hole), SURE, ONES)
     assert abs(found.largest(hole)[0]) < THRESHOLD / 2 and found.advice(hole) is None
 
 
@@ -63,12 +65,12 @@ KERNELS = [BLUR, np.ones((3, 3)), np.array([[1, 2, 1]]), np.array([[1], [2], [1]
 def test_blurred_noise_is_flagged_and_the_remedy_named(kernel):
     """By a predictor that sees the neighbours; with a hole of 5 they are out of sight, and what is left is no matter."""
     blurred = noise(kernel)
-    found = whiteness(left_over(blurred), ONES, ONES)
+    found = whiteness(left_over(blurred), SURE, ONES)
     value, lag, way = found.largest(1)
     assert value < -1.3 * THRESHOLD and lag < 3 and way == ("vertically" if kernel.shape[1] == 1 else way)
     advice = found.advice(1)
     assert "correlated between neighbours" in advice and "--hole-size 3" in advice and "\n" not in advice
-    found = whiteness(left_over(blurred, hole=5), ONES, ONES)
+    found = whiteness(left_over(blurred, hole=5), SURE, ONES)
     assert max(found.values().values()) > 0.5 and found.advice(5) is None
 
 
@@ -85,12 +87,33 @@ def test_what_is_said_of_what():
 
 def test_the_picture_left_over_is_not_called_noise():
     residual = smooth_picture(SIZE, SIZE) / 255 + 0.01 * noise(channels=3)
-    assert "train on" in whiteness(residual, ONES, ONES).advice(1)
+    assert "train on" in whiteness(residual, SURE, ONES).advice(1)
 
 
 def test_small_and_flat_pictures():
-    assert whiteness(np.ones((1, 1, 3)), ONES[:1, :1], ONES[:1, :1]) == Whiteness((0.0,) * 3, (0.0,) * 3)
+    assert whiteness(np.ones((1, 1, 3)), SURE[:1, :1], ONES[:1, :1]) == Whiteness((0.0,) * 3, (0.0,) * 3)
     assert whiteness(np.zeros((20, 20, 1)), 0 * ONES[:20, :20], 0 * ONES[:20, :20]).advice(1) is None
+
+
+def test_nothing_is_said_where_the_noise_does_not_dominate():
+    """What the network misses of the picture is correlated as well, however white the noise; a lag beyond the hole or a
+    judgement that is not there is no zero."""
+    blurred = left_over(noise(BLUR))
+    found = whiteness(blurred, ONES, ONES)
+    assert not found.judged and found.values() == {} and found.largest(1) is None and found.advice(1) is None
+    net_std = ONES.copy()
+    net_std[:20] = 0.5  # here it does
+    assert "--hole-size 3" in whiteness(blurred, net_std, ONES).advice(1)
+    net_std[2:20] = 1  # too little to say
+    assert not whiteness(blurred, net_std, ONES).judged
+    judged = whiteness(blurred, SURE, ONES)
+    assert averaged([found, judged]) == judged and not averaged([found]).judged
+    assert RealScores(0.0, {}, found, 1, {}).means() == {"valid_nll": 0.0}
+
+
+def test_with_a_hole_of_7_there_is_no_correlation_to_show():
+    scores = RealScores(0.0, {}, whiteness(noise(), SURE, ONES), 7, {})
+    assert "valid_corr" not in scores.means() and "corr_h1" in scores.means()
 
 
 def test_averages():

@@ -132,6 +132,9 @@ def _pictures_to_evaluate(configuration: Configuration, place: Place, known: Map
                 f"--eval: a network of {configuration.name} knows real noise, and none is added: name noisy pictures with "
                 "--validation-set FOLDER or SHARD, and clean ones of the same names with --reference-dir"
             )
+        if scale and Path(place.validation_set).is_file():
+            name = next(iter(scale))
+            raise UserError(f"--{name}: the shard {place.validation_set} knows its own; leave it out")
         black, white = scale.get("black", 0.0), scale.get("white")
         check_white(white, black)
         return open_noisy_pictures(place.validation_set, configuration.channels, black, white, place.reference_dir)

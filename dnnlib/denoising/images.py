@@ -119,6 +119,12 @@ def to_uint8(image: np.ndarray) -> np.ndarray:
     return np.minimum(np.nan_to_num(clipped) * 255 + 0.5, 255).astype(np.uint8)  # the cast is the floor: none is negative
 
 
+def pad_to_multiple(image: np.ndarray, multiple: int) -> np.ndarray:
+    """[H, W, C], each side padded to a multiple as `pad_to_square` does."""
+    height, width, _ = image.shape
+    return np.pad(image, ((0, -height % multiple), (0, -width % multiple), (0, 0)), mode="reflect")
+
+
 def pad_to_square(image: np.ndarray, side: int) -> np.ndarray:
     """[H, W, C] -> [side, side, C] by reflection (edge pixel not repeated) at the bottom and right (SPEC 7).
 

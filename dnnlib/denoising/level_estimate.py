@@ -1,6 +1,6 @@
 """Estimates the level of noise: of a picture, for networks that must be told it (sigma_known), or of many, to start from."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -36,43 +36,49 @@ def estimate_level(family: str, pixels: np.ndarray, white: float, black: float =
     return value
 
 
-def estimate_parameters(family: str, images: np.ndarray) -> list[float]:
-    """The learned parameters of noise in images float [N,H,W,C], H and W multiples of 32 and >= 64, white being 1: sigma
-    for 'gauss', a = 1/lambda for 'poisson', a and b for 'poissongauss'."""
-    if family == "gauss":
+def estimate_parameters(family: str, images: np.ndarray, limits: Sequence[float] = ()) -> list[float]:
+    """The learned parameters of noise in images float [N,H,W,C], H and W multiples of 64, white being 1: sigma for 'gauss',
+    a = 1/lambda for 'poisson', a and b for 'poissongauss'. limits: the values at which the noise may have been clipped."""
+    if family == "gauss" and not len(limits):
         return [estimate_sigma(images)]
-    stacked = images.reshape(-1, *images.shape[2:])  # no patch of 32 lies in two of them
+    stacked = images.reshape(-1, *images.shape[2:])  # no patch lies in two of them
+    if family == "gauss":
+        return [estimate_gauss(stacked, 1.0, limits=limits)]
     if family == "poissongauss":
-        return list(estimate_poisson_gauss(stacked, 1.0))
-    level = estimate_poisson(stacked, 1.0)
+        return list(estimate_poisson_gauss(stacked, 1.0, limits=limits))
+    level = estimate_poisson(stacked, 1.0, limits=limits)
     return [1 / level if level else _NO_NOISE]
 
 
-def estimate_gauss(pixels: np.ndarray, white: float, black: float = 0.0) -> float:
+def estimate_gauss(pixels: np.ndarray, white: float, black: float = 0.0, limits: Sequence[float] | None = None) -> float:
     """sigma of 1. Error (rms over 12 Kodak pictures, 8 bit): 9 % at sigma 10, 3 % at 15, 2 % at 25, 8 % at 50.
 
     Texture is taken for noise: what is weaker than sigma 10 comes out too strong, by 15 % on average and by 78 % at worst
     at sigma 5. Strong noise that was clipped to black and white comes out too weak.
     """
-    estimates, clipped = _of_patches(pixels, white, black, PATCH, lambda p: estimate_sigma(p[None]))
+    estimates, clipped = _of_patches(pixels, white, black, PATCH, lambda p: estimate_sigma(p[None]), limits)
     return float(np.quantile(_trusted(estimates, clipped), _SMOOTH))
 
 
-def estimate_poisson(pixels: np.ndarray, white: float, black: float = 0.0) -> float | None:
+def estimate_poisson(
+    pixels: np.ndarray, white: float, black: float = 0.0, limits: Sequence[float] | None = None
+) -> float | None:
     """lambda, by variance = mean / lambda in each patch. Error (rms over 12 Kodak pictures, 8 bit): 5 %
     at lambda 15, 3 % at 30, 4 % at 50, 8 % at 100.
 
     The stronger the light, the more texture is taken for noise: 18 % at 300, mostly too low. With lambda 5, much is clipped
     to white: too high, by 31 % on average.
     """
-    values, clipped = _of_patches(pixels, white, black, _SMALL_PATCH, _mean_and_variance)
+    values, clipped = _of_patches(pixels, white, black, _SMALL_PATCH, _mean_and_variance, limits)
     means, variances = _trusted(values, clipped).T
     bright = means >= min(_DARK, means.max() / 2)
     ratio = np.quantile(variances[bright] / np.maximum(means[bright], 1e-6), _SMOOTH) if means.max() > 0 else 0.0
     return float(1 / ratio) if ratio > 0 else None
 
 
-def estimate_poisson_gauss(pixels: np.ndarray, white: float, black: float = 0.0) -> tuple[float, float]:
+def estimate_poisson_gauss(
+    pixels: np.ndarray, white: float, black: float = 0.0, limits: Sequence[float] | None = None
+) -> tuple[float, float]:
     """a and b of noise whose variance is a x + b at x of [0, 1], neither below 0: a line through what the patches say,
     variance over mean.
 
@@ -82,7 +88,7 @@ def estimate_poisson_gauss(pixels: np.ndarray, white: float, black: float = 0.0)
     """
     from scipy.optimize import linprog  # late: it costs what a wrong command line should not pay
 
-    values, clipped = _of_patches(pixels, white, black, _SMALL_PATCH, _mean_and_variance)
+    values, clipped = _of_patches(pixels, white, black, _SMALL_PATCH, _mean_and_variance, limits)
     means, variances = _trusted(values, clipped).T
     means = np.maximum(means, 0.0)  # where noise hides that it is black
     count, scale = len(means), max(float(variances.mean()), 1e-12)
@@ -122,17 +128,18 @@ def _mean_and_variance(patch: np.ndarray) -> tuple[float, float]:
 
 
 def _of_patches(
-    pixels: np.ndarray, white: float, black: float, side: int, function: Callable
+    pixels: np.ndarray, white: float, black: float, side: int, function: Callable, limits: Sequence[float] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """function(patch) of patches that are spread evenly, float64 [side,side,C] on the scale [0, 1], and the share of each
-    that is clipped."""
+    that is clipped. limits: the values in `pixels` that clipped ones have, None for 0 and white."""
+    limits = (0, white) if limits is None else limits
     rows, columns = (np.arange(0, size - side + 1, side) for size in pixels.shape[:2])
     count = len(rows) * len(columns)
     values, clipped = [], []
     for i in np.unique(np.linspace(0, count - 1, min(count, _MOST_PATCHES)).astype(int)):
         y, x = rows[i // len(columns)], columns[i % len(columns)]
         patch = pixels[y : y + side, x : x + side]
-        clipped.append(np.mean((patch == 0) | (patch == white)))
+        clipped.append(np.mean(np.isin(patch, np.asarray(limits).astype(patch.dtype))))
         values.append(function((patch.astype(np.float64) - black) / (white - black)))
     return np.array(values), np.array(clipped)
 

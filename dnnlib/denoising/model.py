@@ -16,12 +16,15 @@ def build_model(
     noisy [N,H,W,C] float32; parameter [N,1,1,1]: the true noise parameter, used where the configuration knows it.
     target [N,H,W,C]: what `n2c` and `n2n` are trained towards (without it their loss is None); exponent: of the
     annealed loss for impulse noise (SPEC 6.2). window, dtype: see `plain_unet`; with a window there is no target, and the
-    results are those of the whole, cut. Call it under `tf.variable_scope(..., reuse=True)` for a second copy.
+    results are those of the whole, cut; but a parameter of real noise is averaged over the window. Call it under
+    `tf.variable_scope(..., reuse=True)` for a second copy.
     """
     c = configuration
     outputs = network_outputs(c, noisy, window, dtype)
     if c.noise_params in ("global", "per_image"):
-        parameter = noise_parameter(noisy, c.noise_params, c.noise.parameters, c.noise.squared, dtype)
+        # The published figures go with estimates over the padded square (SPEC 7); elsewhere only what is wanted counts.
+        part = window if c.noise.real else None
+        parameter = noise_parameter(noisy, c.noise_params, c.noise.parameters, c.noise.squared, dtype, part)
     if window is not None:
         noisy = cut(noisy, window)
     return interpret(c, outputs, noisy, parameter, target, exponent)

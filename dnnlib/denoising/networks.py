@@ -59,17 +59,17 @@ def blind_branch(x, layers, hole_size: int, window=None):
     return features[:, window[0] - above[0] : window[2] - above[0]]
 
 
-def noise_parameter(noisy, kind: str, parameters: int = 1, squared: bool = False, dtype=tf.float32):
+def noise_parameter(noisy, kind: str, parameters: int = 1, squared: bool = False, dtype=tf.float32, window=None):
     """The learned noise parameters, positive (SPEC 3.3): [1,1,1,P] for 'global', [N,1,1,P] for 'per_image'.
 
     In the units of the noise model: sigma (of 1), 1/lambda, alpha (of 1), or a and b. noisy [N,H,W,C]. parameters: P;
-    squared: whether their roots are what is learned.
+    squared: whether their roots are what is learned. window: the part of `noisy` to average the estimates over, None: all.
     """
     if kind == "global":
         raw = tf.get_variable(NOISE_VARIABLE, [1, 1, 1, parameters], initializer=tf.zeros_initializer())
     else:
         with tf.variable_scope(ESTIMATOR_SCOPE):
-            raw = tf.reduce_mean(plain_unet(noisy, parameters, dtype=dtype), axis=[1, 2], keepdims=True)
+            raw = tf.reduce_mean(plain_unet(noisy, parameters, window, dtype), axis=[1, 2], keepdims=True)
     return positive(raw, squared)
 
 

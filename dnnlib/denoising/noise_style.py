@@ -39,7 +39,9 @@ def field_units(family: str, parameter) -> dict:
     if family == "poissongauss":
         return dict(zip("ab", parameter, strict=True))
     (value,) = parameter
-    return {"gauss": {"sigma": 255.0 * value}, "poisson": {"lambda": 1.0 / value}, "impulse": {"alpha": value}}[family]
+    if family == "poisson":
+        return {"lambda": 1.0 / value}
+    return {"sigma": 255.0 * value} if family == "gauss" else {"alpha": value}
 
 
 REAL = tuple(f"real_{family}" for family in ("gauss", "poisson", "poissongauss"))

@@ -1,5 +1,6 @@
 """Noisy pictures to validate on, as a shard's held-out part or a folder has them, with clean references or without."""
 
+import functools
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dnnlib.denoising.noisy_shard import HELD_OUT, NoisyShard
-from dnnlib.denoising.picture_file import read_picture
+from dnnlib.denoising.noisy_shard import HELD_OUT, NoisyShard, Source, kind_of
+from dnnlib.denoising.picture_file import page_count, read_picture
 from dnnlib.denoising.picture_inputs import SUFFIXES
 from dnnlib.denoising.picture_scale import float_from, white_of
 from dnnlib.errors import UserError
@@ -20,7 +21,8 @@ LARGEST_SIDE = 1024  # pixels; of larger pictures the middle is what is measured
 class NoisyPictures:
     """names, pages: of the files and the page in each; black, white: the values that stand for 0 and 1.
 
-    stored(i): picture i as it was stored, [H,W,C]; references: the folder of clean pictures of the same names, or None.
+    stored(i): picture i as it was stored, [H,W,C]; references: the folder of clean pictures of the same names, or None;
+    source: of a shard: the type of its files, and their black and white.
     """
 
     names: Sequence[str]
@@ -29,6 +31,7 @@ class NoisyPictures:
     black: float
     white: float | None  # None: the type's largest
     references: Path | None = None
+    source: Source | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -64,8 +67,9 @@ class NoisyPictures:
             raise UserError(
                 f"--reference-dir: {path} is {_size(pixels)}, but the noisy picture is {_size(stored)}: both must be alike"
             )
-        same = pixels.dtype == stored.dtype
-        return float_from(pixels, self.black if same else 0.0, white_of(pixels.dtype, self.white if same else None))
+        source = self.source or Source(kind_of(stored.dtype), self.black, self.white)
+        same = kind_of(pixels.dtype) == source.dtype
+        return float_from(pixels, source.black if same else 0.0, white_of(pixels.dtype, source.white if same else None))
 
 
 def held_out_pictures(shard: NoisyShard, reference_dir: str | None) -> NoisyPictures:
@@ -74,7 +78,7 @@ def held_out_pictures(shard: NoisyShard, reference_dir: str | None) -> NoisyPict
     def stored(i: int) -> np.ndarray:
         return shard.read(i).transpose(1, 2, 0)
 
-    return NoisyPictures(shard.names, shard.pages, stored, shard.black, shard.white, _folder(reference_dir))
+    return NoisyPictures(shard.names, shard.pages, stored, shard.black, shard.white, _folder(reference_dir), shard.source)
 
 
 def open_noisy_pictures(
@@ -92,15 +96,28 @@ def open_noisy_pictures(
     if not names:
         raise UserError(f"--validation-set {given}: no picture in it ({', '.join(SUFFIXES)})")
 
-    def stored(i: int) -> np.ndarray:
-        picture = read_picture(os.path.join(given, names[i]))
+    paths = [os.path.join(given, name) for name in names]
+    numbers = [(i, page) for i, path in enumerate(paths) for page in range(page_count(path))]
+    read = functools.lru_cache(maxsize=1)(read_picture)  # the pages of a file come one after the other
+
+    def stored(n: int) -> np.ndarray:
+        i, page = numbers[n]
+        picture = read(paths[i])
         if picture.colours != channels:
             kinds = {1: "grey", 3: "RGB"}
-            path = os.path.join(given, names[i])
-            raise UserError(f"{path}: is {kinds[picture.colours]}, and the network is for {kinds[channels]} pictures")
-        return picture.pages[0][:, :, :channels]
+            raise UserError(f"{paths[i]}: is {kinds[picture.colours]}, and the network is for {kinds[channels]} pictures")
+        pixels = picture.pages[page][:, :, :channels]
+        if black >= (highest := white_of(pixels.dtype, white)):
+            raise UserError(
+                f"{paths[i]}: --black {black:g}: must be below white, which is {highest:g} for {pixels.dtype} unless it is "
+                "told; give --white too, or a lower --black"
+            )
+        if not np.isfinite(pixels).all():
+            raise UserError(f"{paths[i]}: has values that are NaN or infinite: replace them first")
+        return pixels
 
-    return NoisyPictures(names, [0] * len(names), stored, black, white, _folder(reference_dir))
+    names, pages = [names[i] for i, _ in numbers], [page for _, page in numbers]
+    return NoisyPictures(names, pages, stored, black, white, _folder(reference_dir))
 
 
 def _folder(reference_dir: str | None) -> Path | None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,19 +12,32 @@ from dnnlib.denoising.shard import Shard
 HELD_OUT = "held_out"  # the group of the pictures to validate on
 
 
+class Source(NamedTuple):
+    """What the pictures were before they were stored: dtype ('uint8', 'uint16' or 'float', of any size), and the values that
+    stood for 0 and 1."""
+
+    dtype: str
+    black: float
+    white: float
+
+
+def kind_of(dtype: np.dtype) -> str:
+    """As `Source` names it."""
+    return "float" if dtype.kind == "f" else dtype.name
+
+
 class NoisyShard(Shard):
     """The pictures to train on, or, with part=HELD_OUT, the others. channels: 1 or 3; black, white: the stored values that
-    stand for 0 and 1; names, pages: of the files and the page in each, for held-out pictures.
+    stand for 0 and 1; source: what they were before; names, pages: of the files and the page in each, for held-out pictures.
 
     Raises UserError as `Shard`, naming `option`, and for clean shards, for pictures that are not of `channels` channels,
-    and where black and white of 16-bit pictures are not told. Values outside black..white are kept: noise is not clipped.
+    and where black and white or the source are not told. Values outside black..white are kept: noise is not clipped.
     """
 
     def __init__(self, path: str | os.PathLike, crop: int, channels: int, part: str = "/", option: str = "--train-h5"):
         self._option, self._part, self._channels = option, part, channels
         super().__init__(path, crop)
         self.channels = channels
-        self._held_out_shapes = self._file[HELD_OUT]["shapes"][()] if HELD_OUT in self._file else self.shapes[:0]
         self.names: list[str] = []
         if part == HELD_OUT:
             self.names = [name.decode() for name in self._file[part]["names"][()]]
@@ -33,9 +47,17 @@ class NoisyShard(Shard):
         """float32 of the same shape, black becomes 0 and white 1."""
         return float_from(stored, self.black, self.white)
 
+    @property
+    def limits(self) -> np.ndarray:
+        """What `to_float` makes of the values at which noise may have been clipped, bit for bit: of 0, white and the type's
+        largest; of floats, which are stored with room below, of black instead of 0."""
+        dtype = np.uint8 if self.source.dtype == "uint8" else np.uint16
+        stored = [self.black if self.source.dtype == "float" else 0, self.white, np.iinfo(dtype).max]
+        return self.to_float(np.array(stored, np.float64))
+
     def fingerprint(self) -> str:
-        """Of the sizes of all pictures and the scale."""
-        text = f"{self.shapes.tolist()} {self._held_out_shapes.tolist()} {self.black} {self.white}"
+        """Of all names and contents, as they were when the shard was made, and of the scale."""
+        text = f"{self._checksum} {self.black} {self.white}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def _check_kind(self) -> None:
@@ -50,6 +72,10 @@ class NoisyShard(Shard):
         self.black, self.white = float(attributes["black"]), float(attributes["white"])
         if not np.isfinite([self.black, self.white]).all() or self.black >= self.white:
             raise self._error(f"its black {self.black:g} is not below its white {self.white:g}; make it anew")
+        if missing := {"source_dtype", "source_black", "source_white", "checksum"} - set(attributes):
+            raise self._error(f"does not say its {min(missing)}: it is of an older version; make it anew with --noisy")
+        self.source = Source(*(attributes[f"source_{name}"] for name in Source._fields))
+        self._checksum = attributes["checksum"]
         if self._part not in self._file or (self._part == HELD_OUT and not len(self._file[self._part].get("images", ()))):
             raise self._error("has no held-out pictures to validate on; make it anew with e.g. --holdout 0.05")
 

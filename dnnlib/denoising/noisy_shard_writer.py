@@ -1,5 +1,6 @@
 """Writes a shard of pictures that are noisy already, to learn from real noise, and sets some apart to validate on."""
 
+import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import h5py
 import numpy as np
 
 from dnnlib.denoising.denoising_options import check_white
-from dnnlib.denoising.noisy_shard import HELD_OUT
+from dnnlib.denoising.noisy_shard import HELD_OUT, Source, kind_of
 from dnnlib.denoising.picture_file import read_picture
 from dnnlib.denoising.picture_inputs import SUFFIXES
 from dnnlib.denoising.picture_search import find_pictures
@@ -24,6 +25,7 @@ from dnnlib.progress import progress_bar, say
 FLOAT_BLACK, FLOAT_WHITE = 21845, 43690
 LARGEST_PIECE = 1024  # pixels; a crop costs the reading of its whole piece
 CLIPPED = 0.005  # a share of the values that is worth a warning
+_MOST_DIFFERENT = 10  # files of another kind that may be odd ones; if they also outnumber the others, the first is
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,12 @@ class NoisyOptions:
 
     def __post_init__(self):
         check_counts(self.max_files, self.workers)
+        if self.max_files == 1:
+            raise UserError("--max-files must be at least 2: one picture is held out")
         check_sides(self.min_size, self.max_size)
         check_white(self.white, self.black or 0.0)
-        if not 0 <= self.holdout < 1:
-            raise UserError(f"--holdout {self.holdout:g}: must be a share of the pictures, from 0 to below 1, e.g. 0.05")
+        if not 0 < self.holdout < 1:
+            raise UserError(f"--holdout {self.holdout:g}: must be a share of the pictures, above 0 and below 1, e.g. 0.05")
 
 
 class Page(NamedTuple):
@@ -59,14 +63,18 @@ class Page(NamedTuple):
 
 def write_noisy_shard(input_dir: str, out: str | os.PathLike, options: NoisyOptions) -> None:
     """Writes all pictures under `input_dir` (a folder or a glob pattern) of the right size to `out`, in a shuffled order
-    that is always the same, the first of them, a share of `options.holdout` and at least one, as held-out.
+    that is always the same. Which are held out is decided by their names, so that one more changes nothing for the others:
+    about a share of `options.holdout`, at least one, and not all.
 
     The file: `images`, vlen uint8 or uint16 (n,), each channels first, flattened; `shapes`, int32 (n, 3); the same and
-    `names`, `pages` in the group `held_out`; attributes `noisy`, `black`, `white`, `complete`. Pictures to train on are
-    cut into pieces of at most LARGEST_PIECE pixels a side. It appears under its name when it is whole.
+    `names`, `pages` in the group `held_out`; attributes `noisy`, `black`, `white`, `complete`, `source_dtype`,
+    `source_black` and `source_white` (of the files, before floats became integers), and `checksum` of all names and
+    contents. Pictures to train on are cut into pieces of at most LARGEST_PIECE pixels a side. It appears under its name
+    when it is whole.
 
-    Raises UserError for pictures of different kinds (8 and 16 bits, grey and RGB), floats without a white, where nothing
-    is left, and where `out` cannot be written. Files that cannot be read are named and left out.
+    Raises UserError for floats without a white, where fewer than two pictures are left, where most are of another kind
+    (8 and 16 bits, grey and RGB) than the first, and where `out` cannot be written. Files that cannot be read or are of
+    another kind than the first are named and left out.
     """
     with new_shard(out) as temporary:
         paths = shuffled(find_pictures(input_dir, SUFFIXES))
@@ -79,27 +87,49 @@ def write_noisy_shard(input_dir: str, out: str | os.PathLike, options: NoisyOpti
 def _fill(shard: ShardFile, paths: list[str], root: str | None, o: NoisyOptions) -> list[str]:
     """Writes everything; -> the statistics to print at the end."""
     most = min(len(paths), o.max_files or len(paths))
-    to_hold_out = max(1, round(o.holdout * most)) if o.holdout else 0
     parts: _Parts | None = None
-    taken, skipped = 0, 0
+    ends: list[tuple[float, list[Page]]] = []  # the pictures of lowest and highest rank: one is held out, one is not
+    taken, skipped, different = 0, 0, 0
     with progress_bar(len(paths), "file") as bar:
-        for pages in ordered_map(lambda path: _read(path, root, o), paths, o.workers or cores()):
+        for pages in ordered_map(lambda path: _read(path, root, o), paths, o.workers or cores(), ahead=1):
             bar.update()
             if isinstance(pages, UserError):
                 skipped += 1
                 say(f"skipped: {pages}")
                 continue
             parts = parts or _Parts(shard, pages[0], o)
-            parts.add(pages, held_out=taken < to_hold_out)
+            if reason := parts.difference(pages):
+                different += 1
+                if different > max(taken, _MOST_DIFFERENT):
+                    raise UserError(f"--input-dir: {reason}, as most are: put each kind into a folder of its own")
+                say(f"skipped: {reason}")
+                continue
             taken += 1
-            say(f"{taken}/{most}: {pages[0].path}{', held out' if taken <= to_hold_out else ''}")
+            say(f"{taken}/{most}: {pages[0].path}")
+            ends = sorted([*ends, (_rank(pages[0].name), pages)], key=lambda end: end[0])
+            if len(ends) > 2:
+                rank, pages = ends.pop(1)
+                parts.add(pages, held_out=rank < o.holdout)
             if taken == most:
                 break
-    if parts is None or not len(parts.training):
-        left = "all were held out" if parts else f"{skipped} were skipped, see above"
-        raise UserError(f"--input-dir: none of the {len(paths)} pictures looked at is left to train on: {left}")
+    left_out = [f"  files skipped: {skipped + different}"]
+    if different:
+        left_out.append(f"  of them of another kind than the first ({parts.kind}): {different}")
+    if len(ends) < 2:
+        reason = f"{skipped + different} were skipped, see above" if skipped + different else "add more"
+        raise UserError(
+            f"--input-dir: {taken or 'none'} of the {len(paths)} files looked at can be used, and two are needed, one to "
+            f"train on and one to validate on: {reason}"
+        )
+    for (_, pages), held_out in zip(ends, (True, False), strict=True):
+        parts.add(pages, held_out)
     parts.close()
-    return ["Statistics:", f"  files skipped: {skipped}", *parts.lines()]
+    return ["Statistics:", *left_out, *parts.lines()]
+
+
+def _rank(name: str) -> float:
+    """From 0 to 1, as if drawn by lot; always the same of a name."""
+    return int.from_bytes(hashlib.sha256(name.encode(errors="surrogateescape")).digest()[:7], "big") / 2**56
 
 
 class _Parts:
@@ -109,16 +139,32 @@ class _Parts:
         """first: the page that the others must be like."""
         self._first, self._file = first, shard.file
         self.black, self.white = _levels(first.dtype, o)
+        is_float = first.dtype.kind == "f"
+        self._source = kind_of(first.dtype), o.black or 0.0, o.white if is_float else self.white
+        self._checksum = hashlib.sha256()
         self.training = ShardRows(shard, shard.file, first.pixels.dtype)
         self.held_out = ShardRows(shard, shard.file.create_group(HELD_OUT), first.pixels.dtype)
         self._names: list[str] = []
         self._pages: list[int] = []
         self._pictures, self._clipped, self._values = 0, 0, 0
 
+    @property
+    def kind(self) -> str:
+        return " ".join(_kind(self._first))
+
+    def difference(self, pages: list[Page]) -> str | None:
+        """What is wrong with pages that are of another kind than the first; None where they are alike."""
+        for page in pages:
+            for one, other in zip(_kind(self._first), _kind(page), strict=True):
+                if one != other:
+                    return f"{page.path} is {other}, and {self._first.path} is {one}"
+        return None
+
     def add(self, pages: list[Page], held_out: bool) -> None:
         for page in pages:
-            _check_alike(self._first, page)
-            limits = 0, np.iinfo(page.pixels.dtype).max, self.white
+            self._checksum.update(f"{held_out} {page.name} {page.page} {page.pixels.dtype} {page.pixels.shape}\n".encode())
+            self._checksum.update(page.pixels)
+            limits = 0, np.iinfo(page.pixels.dtype).max, self.white, *([self.black] if page.dtype.kind == "f" else [])
             self._clipped += sum(np.count_nonzero(page.pixels == limit) for limit in set(limits))
             self._values += page.pixels.size
             if held_out:
@@ -134,19 +180,21 @@ class _Parts:
         self.training.close()
         self.held_out.close()
         self._file.attrs.update({"noisy": True, "black": self.black, "white": self.white})
+        self._file.attrs.update({f"source_{k}": v for k, v in zip(Source._fields, self._source, strict=True)})
+        self._file.attrs["checksum"] = self._checksum.hexdigest()
         group = self._file[HELD_OUT]
         group.create_dataset("names", data=self._names, dtype=h5py.string_dtype())
         group.create_dataset("pages", data=np.array(self._pages, np.int32))
 
     def lines(self) -> list[str]:
         """The block printed at the end."""
-        kind = "grey" if self._first.pixels.shape[0] == 1 else "RGB"
-        side = LARGEST_PIECE
+        kind, side = _kind(self._first)[0], LARGEST_PIECE
+        limits = "black or white" if self._first.dtype.kind == "f" else "0, white or the type's largest"
         lines = [
             f"  pictures to train on: {self._pictures}, in {len(self.training)} pieces of at most {side} x {side} pixels",
             f"  pictures held out: {len(self.held_out)}",
             f"  {kind}, {self._first.pixels.dtype}, black {self.black:g}, white {self.white:g}",
-            f"  values at 0, white or the type's largest: {100 * self._clipped / self._values:.2f} %",
+            f"  values at {limits}: {100 * self._clipped / self._values:.2f} %",
         ]
         if self._clipped > CLIPPED * self._values:
             lines.append("Warning: noise that was clipped looks weaker than it is; see docs/real-noise.md")
@@ -196,16 +244,9 @@ def _levels(dtype: np.dtype, o: NoisyOptions) -> tuple[float, float]:
     return o.black or 0.0, white
 
 
-def _check_alike(first: Page, page: Page) -> None:
-    """Raises UserError unless both are of one kind."""
-    channels = [{1: "grey", 3: "RGB"}[p.pixels.shape[0]] for p in (first, page)]
-    kinds = [p.dtype.name.rstrip("0123456789") if p.dtype.kind == "f" else p.dtype.name for p in (first, page)]
-    for one, other in (channels, kinds):
-        if one != other:
-            raise UserError(
-                f"--input-dir: {first.path} is {one} and {page.path} is {other}: a noisy shard holds pictures of one kind; "
-                "put them into folders of their own"
-            )
+def _kind(page: Page) -> tuple[str, str]:
+    """What must be the same of all."""
+    return {1: "grey", 3: "RGB"}[page.pixels.shape[0]], kind_of(page.dtype)
 
 
 def pieces(pixels: np.ndarray) -> Iterator[np.ndarray]:

@@ -8,8 +8,11 @@ import numpy as np
 from dnnlib.denoising.images import open_image, unreadable
 from dnnlib.denoising.picture import Picture
 from dnnlib.denoising.picture_pillow import read_with_pillow
-from dnnlib.denoising.picture_tiff import read_tiff
+from dnnlib.denoising.picture_tiff import read_tiff, tiff_page_count
 from dnnlib.errors import UserError
+
+_NUMPY = b"\x93NUMPY"
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def read_picture(path: str | os.PathLike) -> Picture:
@@ -20,11 +23,10 @@ def read_picture(path: str | os.PathLike) -> Picture:
     try:
         if not os.path.isfile(path):
             open_image(path)  # says why: no such file, a folder, a pipe
-        with open(path, "rb") as file:
-            start = file.read(16)
-        if start.startswith(b"\x93NUMPY"):
+        start = _start(path)
+        if start.startswith(_NUMPY):
             return _read_npy(path)
-        if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        if start[:4] in _TIFF:
             return read_tiff(path)
         if start.startswith((b"\x89PNG\r\n", b"\xff\xd8\xff")) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP"):
             return read_with_pillow(path)
@@ -33,6 +35,23 @@ def read_picture(path: str | os.PathLike) -> Picture:
         raise UserError(f"cannot read {os.fspath(path)}: {error}") from error
     except Exception as error:  # a damaged file makes libraries raise nearly anything
         raise unreadable(path, error) from error
+
+
+def page_count(path: str | os.PathLike) -> int:
+    """How many pages `read_picture` finds, without decoding them; 1 where it will say what is wrong with the file."""
+    try:
+        start = _start(path)
+        if start.startswith(_NUMPY):
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+            return (len(array) or 1) if array.ndim == 4 else 1
+        return tiff_page_count(path) if start[:4] in _TIFF else 1
+    except Exception:  # a damaged file makes libraries raise nearly anything
+        return 1
+
+
+def _start(path: str | os.PathLike) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(16)
 
 
 def _read_npy(path: str | os.PathLike) -> Picture:

@@ -28,11 +28,10 @@ def read_tiff(path: str | os.PathLike) -> Picture:
     """Raises UserError or whatever tifffile and Pillow do."""
     notes: list[str] = []
     with tifffile.TiffFile(path) as tiff:
-        pages = [(i, page.aspage()) for i, page in enumerate(tiff.pages)]
-        chosen = [(i, page) for i, page in pages if not (page.is_reduced or page.is_mask)]
-        if len(chosen) < len(pages):
+        chosen = _pictures(tiff)
+        if len(chosen) < len(tiff.pages):
             notes.append("its thumbnails are left out")
-        if tiff.is_imagej and (tiff.imagej_metadata or {}).get("images", 1) > len(pages):
+        if tiff.is_imagej and (tiff.imagej_metadata or {}).get("images", 1) > len(tiff.pages):
             raise UserError("a stack in ImageJ's layout for large files: save it with a page for each picture")
         for _, page in chosen:
             _check(page, os.path.getsize(path))
@@ -52,6 +51,18 @@ def read_tiff(path: str | os.PathLike) -> Picture:
                 writer.write(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels, **options)
 
     return Picture("TIFF", decoded_pages, colours.pop(), encode, list(dict.fromkeys(notes)))
+
+
+def tiff_page_count(path: str | os.PathLike) -> int:
+    """How many pages `read_tiff` finds. Raises whatever tifffile does."""
+    with tifffile.TiffFile(path) as tiff:
+        return len(_pictures(tiff)) or 1
+
+
+def _pictures(tiff: tifffile.TiffFile) -> list[tuple[int, tifffile.TiffPage]]:
+    """Number and page of all that are no thumbnails."""
+    pages = ((i, page.aspage()) for i, page in enumerate(tiff.pages))
+    return [(i, page) for i, page in pages if not (page.is_reduced or page.is_mask)]
 
 
 def _check(page: tifffile.TiffPage, file_size: int) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from dnnlib.denoising.architecture import STRIDE
 from dnnlib.denoising.configuration import Configuration
-from dnnlib.denoising.images import pad_to_square
+from dnnlib.denoising.images import pad_to_multiple
 from dnnlib.denoising.metrics import psnr, ssim
 from dnnlib.denoising.model import build_model
 from dnnlib.denoising.noise_style import field_units
@@ -33,7 +33,8 @@ class RealScores(NamedTuple):
 
     def means(self) -> dict[str, float]:
         """What to print and to record of a validation."""
-        correlation = {"valid_corr": self.whiteness.largest(self.hole_size)[0]}
+        largest = self.whiteness.largest(self.hole_size)
+        correlation = {} if largest is None else {"valid_corr": largest[0]}  # none is not zero, which would say white
         return {"valid_nll": self.nll, **correlation, **self.whiteness.values(), **self.quality}
 
     def advice(self) -> str | None:
@@ -89,8 +90,7 @@ class RealEvaluationGraph:
 
     def _run(self, session, noisy: list[np.ndarray]) -> list[list[np.ndarray]]:
         """For each picture [H,W,C]: mean, posterior mean, net std, noise std, nll, parameter."""
-        sides = [-(-max(picture.shape[:2]) // STRIDE) * STRIDE for picture in noisy]
-        padded = [pad_to_square(picture, side)[None] for picture, side in zip(noisy, sides, strict=True)]
+        padded = [pad_to_multiple(picture, STRIDE)[None] for picture in noisy]  # as `Denoiser` does, and no square
         feed = dict(zip(self._noisy, padded, strict=False))
         feed |= {size: picture.shape[:2] for size, picture in zip(self._sizes, noisy, strict=False)}
         with out_of_memory("the pictures are too large for this device; crop them"):

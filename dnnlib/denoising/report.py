@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dnnlib.denoising.noise_style import NoiseStyle, field_units
 from dnnlib.denoising.real_validation import RealScores
 from dnnlib.denoising.training_graph import STATISTICS
 from dnnlib.denoising.validation import Scores
@@ -20,11 +21,15 @@ _HIDDEN = re.compile(r"corr_[hv]\d")  # too many for a line; they are recorded
 class Report:
     """Takes the statistics of each step, and puts out a line of their averages when asked to.
 
-    run, events: None in a worker that writes nothing. names: of the statistics that are averaged and printed.
+    run, events: None in a worker that writes nothing. names: of the statistics that are averaged and printed. noise: real
+    noise, whose parameters are the last of them, before `field_units`.
     """
 
-    def __init__(self, run: RunContext | None, events: EventWriter | None, names: Sequence[str] = STATISTICS[:-2]):
-        self._run, self._events, self._names = run, events, names
+    def __init__(
+        self, run: RunContext | None, events: EventWriter | None, names: Sequence[str] = STATISTICS[:-2],
+        noise: NoiseStyle | None = None,
+    ):  # fmt: skip
+        self._run, self._events, self._names, self._noise = run, events, names, noise
         self._steps: list[list[float]] = []  # of the steps since the last line, in the order of the names
         self._skipped = 0  # since the beginning of the run
         self.skipped_in_a_row = 0
@@ -47,6 +52,8 @@ class Report:
             return
         averages = np.mean(steps, axis=0) if steps else [float("nan")] * len(self._names)
         means = dict(zip(self._names, map(float, averages), strict=True))
+        if self._noise is not None:
+            means |= field_units(self._noise.family, list(means.values())[-self._noise.parameters :])
         if scores is not None:
             means |= scores.means()
         shown = {key: value for key, value in means.items() if not _HIDDEN.fullmatch(key)}

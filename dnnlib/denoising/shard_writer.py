@@ -76,7 +76,7 @@ def write_shard(
     Raises UserError for wrong arguments, where no picture is left, and where `out` cannot be written.
     """
     check_counts(max_files, workers)
-    sides = check_sides(min_size or MIN_SIDE, max_size or MAX_SIDE)
+    sides = check_sides(MIN_SIDE if min_size is None else min_size, MAX_SIDE if max_size is None else max_size)
     with new_shard(out) as temporary:  # first of all, so that an unwritable folder is known at once
         paths = shuffled(find_pictures(input_dir))
         statistics = Statistics(sides=sides)

@@ -14,7 +14,8 @@ STATISTICS = ("loss", "train_psnr", "train_psnr_pme", "std_net", "std_noise", "f
 
 
 def statistics_of(c: Configuration) -> tuple[str, ...]:
-    """The names of a step's statistics: STATISTICS, or, of real noise, those that need no clean image."""
+    """The names of a step's statistics: STATISTICS, or, of real noise, those that need no clean image, and the noise's
+    parameters, in the network's own units: averages are of these, and `field_units` comes last."""
     if not c.noise.real:
         return STATISTICS
     return "loss", "std_net", "std_noise", *field_units(c.noise.family, range(1, 1 + c.noise.parameters)), "finite", "stop"
@@ -94,7 +95,7 @@ def _images_statistics(c: Configuration, numbers, images, seed: int, exponent, d
     if c.noise.real:
         model = build_model(c, images, None, dtype=dtype)
         maps = [model.loss, 255.0 * model.net_std, 255.0 * model.noise_std]
-        maps += field_units(c.noise.family, tf.unstack(model.parameter, axis=3)).values()
+        maps += tf.unstack(model.parameter, axis=3)
         return [tf.reduce_mean(x) for x in maps]
     clean = _to_float(images)
     noisy, parameter = add_training_noise(clean, c.noise, seed, numbers)

@@ -99,10 +99,11 @@ class _Training:
         )
         real = configuration.noise.real
         self._evaluation = (RealEvaluationGraph if real else EvaluationGraph)(configuration, replicas, reuse=True)
+        self._limits = shard.limits if real else ()
         self._crops = (NoisyCrops if real else Crops)(shard, o.train_resolution, configuration.channels, o.seed)
         self._last = o.num_iter // o.minibatch_size * o.minibatch_size  # the n of the last step
         self._statistics = statistics_of(configuration)
-        self._report = Report(run, events, self._statistics[:-2])
+        self._report = Report(run, events, self._statistics[:-2], configuration.noise if real else None)
         self._saved_images, self._saved_at = 0, time.monotonic()
 
     def carry_out(self, state: TrainingState | None) -> Path | None:
@@ -258,7 +259,8 @@ class _Training:
             feed = {self._graph.numbers: batch.numbers, self._graph.images: batch.images}
             noisy.append(self._session.run(self._graph.noisy, feed))
         style = self._configuration.noise
-        parameters = estimate_parameters(style.family, _apart(np.concatenate(noisy), self._configuration.hole_size))
+        crops = _apart(np.concatenate(noisy), self._configuration.hole_size)
+        parameters = estimate_parameters(style.family, crops, self._limits)
         for name, value in field_units(style.family, parameters).items():
             digits = ".2f" if name == "sigma" else ".3g"
             print(f"Estimated {name} to start from: {value:{digits}}")

@@ -8,6 +8,7 @@ left over is that of an interpolation: its neighbours differ in sign (its spectr
 1941).
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -17,11 +18,17 @@ from dnnlib.denoising.configuration import HOLE_SIZES
 
 LAGS = (1, 2, 3)  # pixels
 SMOOTH = 0.25  # share of a picture's pixels, those that the network is surest of: elsewhere it errs by more than noise
-# Measured (average over 8 or 12 Kodak pictures, farthest of the correlations at the lags that count):
-# white noise, three networks after 5,000 images of gauss25: -0.10; one after 600: +0.03; least-squares predictors that
-# choose by local contrast among ten sets of 11 x 11 weights: sigma 5: -0.13, 10: -0.08, 25: -0.05, 50: -0.02, and with
-# holes of 3 pixels -0.16, -0.10, -0.06, -0.04. Noise blurred by (1, 2, 1) or by three equal weights, in both directions or
-# in one, with the same predictors: -0.48 to -0.86, with holes of 3 -0.22 to -0.43, with holes of 5 -0.06 to -0.14.
+DOMINATED = 0.7  # of them those count where the network's std is below so much of the noise's: else it is the picture's
+ENOUGH = 0.02  # share of a picture's pixels; of fewer nothing is said
+# Measured (average over the pictures that can be judged of 8 of Kodak, the middle 256 x 256 pixels, grey; farthest of the
+# correlations at the lags that count; least-squares predictors that choose by local contrast among twenty sets of 11 x 11
+# weights, trained on 24 pictures of the Berkeley data sets, and told the noise's std):
+# white noise of sigma 2 / 3 / 5 / 10 / 25: -0.15, -0.13, -0.12, -0.09, -0.07; 0.5 and 1: no picture can be judged. Without
+# DOMINATED: 0.5: -0.48, 1: -0.38, 2: -0.27, 3: -0.20, 5: -0.15. Holes of 3: -0.08, -0.14, -0.09, -0.07, -0.06; without it
+# 0.5: -0.36, 1: -0.34, 2: -0.25, 3: -0.22, 5: -0.14.
+# Noise blurred by (1, 2, 1) or three equal weights in both directions, sigma 2 to 25: -0.51 to -0.60, with holes of 3
+# -0.25 to -0.48; by (1, 2, 1) in one direction: -0.72 to -0.76.
+# White noise of sigma 25, three networks after 5,000 images of gauss25: -0.10; one after 600: +0.03.
 THRESHOLD = 0.2
 
 
@@ -31,40 +38,46 @@ class Whiteness(NamedTuple):
     horizontal: tuple[float, ...]
     vertical: tuple[float, ...]
 
+    @property
+    def judged(self) -> bool:
+        """Whether there was enough to judge by; if not, all is NaN."""
+        return all(map(math.isfinite, (*self.horizontal, *self.vertical)))
+
     def values(self) -> dict[str, float]:
-        """By name: corr_h1, ..., corr_v3."""
-        pairs = {"h": self.horizontal, "v": self.vertical}
+        """By name: corr_h1, ..., corr_v3; nothing unless judged."""
+        pairs = {"h": self.horizontal, "v": self.vertical} if self.judged else {}
         return {f"corr_{way}{lag}": value for way, row in pairs.items() for lag, value in zip(LAGS, row, strict=True)}
 
-    def largest(self, hole_size: int) -> tuple[float, int, str]:
+    def largest(self, hole_size: int) -> tuple[float, int, str] | None:
         """The correlation farthest from 0 that a network with such a blind spot must not show, its lag and its direction.
 
-        At smaller lags than the blind spot reaches correlation is no matter: the network cannot see it. (0, 0, '') where
-        no lag is left.
+        At smaller lags than the blind spot reaches correlation is no matter: the network cannot see it. None where no lag
+        is left, or there was too little to judge by.
         """
+        if not self.judged:
+            return None
         found = [(value, lag, "horizontally") for lag, value in zip(LAGS, self.horizontal, strict=True)]
         found += [(value, lag, "vertically") for lag, value in zip(LAGS, self.vertical, strict=True)]
         found = [one for one in found if one[1] >= hole_shift(hole_size)]
-        return max(found, key=lambda one: abs(one[0]), default=(0.0, 0, ""))
+        return max(found, key=lambda one: abs(one[0]), default=None)
 
     def advice(self, hole_size: int) -> str | None:
-        """A line that says what is wrong and what helps; None where the residual is white, or no remedy is left.
+        """A line that says what is wrong and what helps; None where the residual is white, or that cannot be told.
 
         Neighbours that differ in sign are what an interpolation leaves of correlated noise; neighbours that are alike are
         what a network leaves of the picture that has not learned it yet.
         """
-        value, lag, way = self.largest(hole_size)
-        larger = [size for size in HOLE_SIZES if size > hole_size]
-        if abs(value) <= THRESHOLD:
+        largest = self.largest(hole_size)
+        if largest is None or abs(largest[0]) <= THRESHOLD:
             return None
-        found = f"{value:.2f} at {lag} pixel{'s' if lag > 1 else ''} {way}; white noise stays within {THRESHOLD}"
+        value, lag, way = largest
+        found = f"{value:.2f} at {lag} pixel{'s' if lag > 1 else ''} {way}; of white noise it stayed within {THRESHOLD}"
         if value > 0:
             return f"The residual still holds a part of the picture ({found}): train on before you judge the noise by it"
-        if not larger:
-            return f"The noise is correlated over more pixels than the largest hole has ({found}): shrink the pictures by 2"
+        larger = min(size for size in HOLE_SIZES if size > hole_size)  # there is one: with the largest no lag is left
         return (
             f"The noise is correlated between neighbours ({found}), and what the network can tell of it stays in the "
-            f"picture: train with --hole-size {larger[0]}"
+            f"picture: train with --hole-size {larger}"
         )
 
 
@@ -72,12 +85,18 @@ def whiteness(residual: np.ndarray, net_std: np.ndarray, noise_std: np.ndarray) 
     """Of one picture: residual [H,W,C] noisy - mean; net_std, noise_std [H,W], the network's of the pixel and the noise's.
 
     All on one scale. The residual is divided by the std that the network expects, so that bright parts count as dark ones
-    do; only pairs are taken of which the network is sure of both.
+    do; only pairs are taken of which the network is sure of both, and surer than the noise is weak: what the network misses
+    of the picture is correlated, too. All NaN where less than ENOUGH of the picture is left.
     """
     expected = np.sqrt(net_std.astype(np.float64) ** 2 + noise_std.astype(np.float64) ** 2)
     z = residual / np.maximum(expected, 1e-6)[:, :, np.newaxis]
-    sure = net_std <= np.quantile(net_std, SMOOTH)
+    sure = (net_std <= np.quantile(net_std, SMOOTH)) & (net_std < DOMINATED * noise_std)
+    if sure.mean() < ENOUGH:
+        return _UNKNOWN
     return Whiteness(*(tuple(_correlation(z, sure, axis, lag) for lag in LAGS) for axis in (1, 0)))
+
+
+_UNKNOWN = Whiteness((math.nan,) * len(LAGS), (math.nan,) * len(LAGS))
 
 
 def _correlation(z: np.ndarray, sure: np.ndarray, axis: int, lag: int) -> float:
@@ -94,5 +113,6 @@ def _correlation(z: np.ndarray, sure: np.ndarray, axis: int, lag: int) -> float:
 
 
 def averaged(several: list[Whiteness]) -> Whiteness:
-    """Over pictures."""
+    """Over the pictures that could be judged."""
+    several = [one for one in several if one.judged] or [_UNKNOWN]
     return Whiteness(*(tuple(map(float, np.mean(rows, axis=0))) for rows in zip(*several, strict=True)))

@@ -1,0 +1,83 @@
+"""Evaluating a network of real noise: it sees what denoising sees, and gives advice only for what it was trained as."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from material import fresh_network, smooth_picture
+
+from dnnlib.denoising import real_evaluation
+from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.denoiser import Denoiser
+from dnnlib.denoising.noise_style import field_units
+from dnnlib.denoising.noisy_pictures import NoisyPictures
+from dnnlib.denoising.real_validation import RealEvaluationGraph, RealScores
+from dnnlib.denoising.report import Report
+from dnnlib.denoising.training_graph import statistics_of
+from dnnlib.submission.run_context import RunContext
+from dnnlib.tflib.replicas import Replicas
+from dnnlib.tflib.runtime import create_session, initialize, tf
+
+SIZES = [(40, 100), (70, 33)]
+
+
+def pictures(sizes=SIZES) -> NoisyPictures:
+    stored = [smooth_picture(*size, i)[:, :, :1] for i, size in enumerate(sizes)]
+    return NoisyPictures([f"{i}" for i in range(len(sizes))], [0] * len(sizes), stored.__getitem__, 0.0, None)
+
+
+@pytest.mark.parametrize("name", ["real_gauss-blindspot-sigma_per_image-mono", "real_poisson-blindspot-sigma_global-mono"])
+def test_the_results_are_those_of_denoising(name):
+    """Pictures that are no squares: padded alike, and the noise estimated from the same pixels."""
+    network, configuration = fresh_network(name), Configuration.from_name(name)
+    found, noisy = [], pictures()
+    with tf.Graph().as_default():
+        graph = RealEvaluationGraph(configuration, Replicas())
+        with create_session() as session:
+            initialize(session, network.variables)
+            scores = graph.validate(session, noisy, lambda _, denoised: found.append(denoised))
+    levels = []
+    with Denoiser(network, configuration) as denoiser:
+        for i, denoised in enumerate(found):
+            image = noisy.read(i)[0]
+            expected, std = denoiser(image, tile=0)
+            np.testing.assert_allclose(denoised.posterior_mean, expected, atol=1e-5)
+            np.testing.assert_allclose(denoised.net_std, std, atol=1e-5)
+            levels.append(denoiser.level(image, {}, 1.0, 0).parameter)
+    assert scores.parameters == pytest.approx(field_units(configuration.noise.family, np.mean(levels, axis=0)), rel=1e-5)
+
+
+@pytest.mark.parametrize(("used", "said"), [(3, True), (1, False)])
+def test_advice_is_for_a_network_as_it_was_trained(tmp_path, monkeypatch, capsys, used, said):
+    """With a smaller hole than in training it sees noise that it never saw: to train with the larger one is no advice."""
+    name = "real_gauss-blindspot-sigma_global-mono"
+    network = fresh_network(name)
+    network.static_kwargs["hole_size"] = 3
+    monkeypatch.setattr(RealScores, "advice", lambda _: "ADVICE")
+    configuration = replace(Configuration.from_name(name), hole_size=used)
+    with RunContext(tmp_path, "test", {}) as run, tf.Graph().as_default():
+        real_evaluation.evaluate(network, configuration, pictures(SIZES[:1]), run)
+    assert ("ADVICE" in capsys.readouterr().out) == said
+
+
+def test_lambda_is_averaged_as_its_inverse(tmp_path, capsys):
+    """Of 1/lambda 0.01 and 0.03 the mean is 0.02, lambda 50 and not 67: in the lines as in the evaluation."""
+
+    class Events:
+        def scalars(self, step, values):
+            assert step == 0 and values["lambda"] == pytest.approx(50)
+
+    configuration = Configuration.from_name("real_poisson-blindspot-sigma_global")
+    names = statistics_of(configuration)
+    with RunContext(tmp_path, "test", {}) as run:
+        report = Report(run, Events(), names[:-2], configuration.noise)
+        for t in (0.01, 0.03):
+            report.add(dict.fromkeys(names, 1.0) | {"lambda": t})
+        report.line(0, 0.0, None)
+    assert "lambda= 50.0000" in capsys.readouterr().out
+
+
+def test_no_noise_at_all_has_a_sigma():
+    """What an estimate made of flat crops gives: to print it was a division by zero."""
+    assert field_units("gauss", [0.0]) == {"sigma": 0} and field_units("impulse", [0.0]) == {"alpha": 0}
+    assert field_units("poisson", [0.01]) == {"lambda": 100}
