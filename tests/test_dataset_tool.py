@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 import pytest
 from PIL import Image
-from programs import run_on_terminal
+from programs import listening_to_ctrl_c, run_on_terminal
 
 import dataset_tool_h5
 from dnnlib.command_line import CommandLine
@@ -358,7 +358,10 @@ def test_disk_full(tmp_path, out, limit):
 def test_interrupt_leaves_nothing(tmp_path, out):
     many_pictures(tmp_path / "in", 3000)
     command = [sys.executable, str(TOOL), "--input-dir", str(tmp_path / "in"), "--out", str(out)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with (
+        listening_to_ctrl_c(),
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process,
+    ):
         while not process.stdout.readline().startswith("1/3000: "):
             assert process.poll() is None
         assert len(left_in(out.parent)) == 1  # the temporary file is there now

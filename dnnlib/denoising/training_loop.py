@@ -62,7 +62,8 @@ def train(
     if options.precision == AUTO:
         chosen = state.options.get("precision", FLOAT32) if state else automatic_precision()
         options = dataclasses.replace(options, precision=chosen)
-        print(f"Precision: {chosen}")
+        if chosen != FLOAT32:
+            print(f"Precision: {chosen}")
     if options.precision == BF16 and not replicas.on_gpu and not cpu_has_bf16():
         print("This CPU has no instructions for bfloat16: --precision float32 is faster")
     fixed_options = (fixed_options or {}) | {"precision": options.precision}
