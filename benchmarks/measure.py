@@ -44,7 +44,7 @@ def main() -> None:
             found.setdefault(what, []).append(json.loads(output.stdout.splitlines()[-1]))
             print(what, found[what][-1], file=sys.stderr, flush=True)
     found["dataset tool"] = [dataset_tool(workers) for workers in (1, None) for _ in range(args.rounds)]
-    found["feed"] = [feed(gigabytes, cached) for gigabytes in (1, 2, 4) for cached in (True, False)]
+    found["feed"] = [row for gigabytes in (1, 2, 4) for row in feed(gigabytes)]
     if args.json:
         Path(args.json).write_text(json.dumps(found, indent=2) + "\n")
     print(f"{platform.platform()}, {os.cpu_count()} cores; medians of {args.rounds} rounds (minimum, maximum)\n")
@@ -176,16 +176,11 @@ def dataset_tool(workers: int | None) -> dict:
         return {"workers": workers or cores(), "images_per_second": 800 / (time.perf_counter() - began)}
 
 
-def feed(gigabytes: int, cached: bool) -> dict:
-    """Crops of 256 a second, in a random order out of a shard of that size, and the memory that reading it takes.
-
-    cached: whether the operating system may keep the file in memory; if not it is thrown out after every 64 crops.
-    """
+def feed(gigabytes: int) -> list[dict]:
+    """Crops of 256 a second, in a random order out of a shard of that size, and the memory that reading it takes: with the
+    file in the operating system's page cache, and with it thrown out after every 64 crops."""
     import h5py
     import numpy as np
-
-    from dnnlib.denoising.shard import Shard
-    from dnnlib.denoising.training_data import Crops
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "shard.h5")
@@ -196,20 +191,23 @@ def feed(gigabytes: int, cached: bool) -> dict:
             for i in range(count):
                 images[i] = picture
             file["shapes"] = np.tile(np.int32([3, 400, 440]), (count, 1))
-        crops = Crops(Shard(path, 256), 256, 3, 1)
-        before = resident_memory()
-        seconds = 0.0
-        for first in range(0, 2048, 64):
-            if not cached:
-                forget(path)
-            began = time.perf_counter()
-            for number in range(first, first + 64):
-                crops[number]
-            seconds += time.perf_counter() - began
-        return {
-            "gigabytes": gigabytes, "cached": cached, "crops_per_second": 2048 / seconds,
-            "memory_grown": resident_memory() - before,
-        }  # fmt: skip
+        return [{"gigabytes": gigabytes, "cached": cached, **read_crops(path, cached)} for cached in (True, False)]
+
+
+def read_crops(path: Path, cached: bool) -> dict:
+    from dnnlib.denoising.shard import Shard
+    from dnnlib.denoising.training_data import Crops
+
+    crops = Crops(Shard(path, 256), 256, 3, 1)
+    before, seconds = resident_memory(), 0.0
+    for first in range(0, 2048, 64):
+        if not cached:
+            forget(path)
+        began = time.perf_counter()
+        for number in range(first, first + 64):
+            crops[number]
+        seconds += time.perf_counter() - began
+    return {"crops_per_second": 2048 / seconds, "memory_grown": resident_memory() - before}
 
 
 def forget(path: Path) -> None:

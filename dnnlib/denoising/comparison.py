@@ -4,6 +4,7 @@ import numpy as np
 from PIL import Image
 
 from dnnlib.denoising.images import STD_SHOWN, to_uint8
+from dnnlib.denoising.picture_scale import float_from
 from dnnlib.denoising.std_file import STD_WHITE
 
 _LARGEST = 1024  # pixels; larger pictures are shown smaller
@@ -25,8 +26,7 @@ def comparison(
     detail = _most_detailed(denoised[:, :, :colours], max(height // _ZOOM, 1), max(width // _ZOOM, 1))
 
     def shown(pixels: np.ndarray) -> np.ndarray:
-        values = (pixels - np.float32(black)) * np.float32(1 / (white - black))
-        return np.broadcast_to(to_uint8(values), (*pixels.shape[:2], 3))
+        return np.broadcast_to(to_uint8(float_from(pixels, black, white)), (*pixels.shape[:2], 3))
 
     def shown_std(pixels: np.ndarray) -> np.ndarray:
         return np.broadcast_to(to_uint8(pixels * np.float32(STD_WHITE / 65535 / STD_SHOWN)), (*pixels.shape[:2], 3))

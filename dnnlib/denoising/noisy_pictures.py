@@ -11,7 +11,7 @@ import numpy as np
 from dnnlib.denoising.noisy_shard import HELD_OUT, NoisyShard, Source, kind_of
 from dnnlib.denoising.picture_file import page_count, read_picture
 from dnnlib.denoising.picture_inputs import SUFFIXES
-from dnnlib.denoising.picture_scale import float_from, white_of
+from dnnlib.denoising.picture_scale import COLOURS, float_from, white_of
 from dnnlib.errors import UserError
 
 LARGEST_SIDE = 1024  # pixels; of larger pictures the middle is what is measured
@@ -104,8 +104,8 @@ def open_noisy_pictures(
         i, page = numbers[n]
         picture = read(paths[i])
         if picture.colours != channels:
-            kinds = {1: "grey", 3: "RGB"}
-            raise UserError(f"{paths[i]}: is {kinds[picture.colours]}, and the network is for {kinds[channels]} pictures")
+            kind, wanted = COLOURS[picture.colours], COLOURS[channels]
+            raise UserError(f"{paths[i]}: is {kind}, and the network is for {wanted} pictures")
         pixels = picture.pages[page][:, :, :channels]
         if black >= (highest := white_of(pixels.dtype, white)):
             raise UserError(

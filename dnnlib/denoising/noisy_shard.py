@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dnnlib.denoising.picture_scale import float_from
+from dnnlib.denoising.picture_scale import COLOURS, float_from
 from dnnlib.denoising.shard import Shard
 
 HELD_OUT = "held_out"  # the group of the pictures to validate on
@@ -83,10 +83,10 @@ class NoisyShard(Shard):
         super()._check_shapes(crop)
         found = int(self.shapes[0, 0])
         if found != self._channels:
-            kinds = {1: "grey", 3: "RGB"}
             suffix = "with" if found == 1 else "without"
+            wanted = COLOURS[self._channels]
             raise self._error(
-                f"its pictures are {kinds.get(found, found)}, and the configuration is for {kinds[self._channels]} ones; "
+                f"its pictures are {COLOURS.get(found, found)}, and the configuration is for {wanted} ones; "
                 f"take the one {suffix} -mono"
             )
 

@@ -14,6 +14,7 @@ from dnnlib.denoising.denoising_options import check_white
 from dnnlib.denoising.noisy_shard import HELD_OUT, Source, kind_of
 from dnnlib.denoising.picture_file import read_picture
 from dnnlib.denoising.picture_inputs import SUFFIXES
+from dnnlib.denoising.picture_scale import COLOURS
 from dnnlib.denoising.picture_search import find_pictures
 from dnnlib.denoising.shard_rows import ShardFile, ShardRows
 from dnnlib.denoising.shard_writer import MIN_SIDE, check_counts, check_sides, new_shard, shuffled
@@ -246,7 +247,7 @@ def _levels(dtype: np.dtype, o: NoisyOptions) -> tuple[float, float]:
 
 def _kind(page: Page) -> tuple[str, str]:
     """What must be the same of all."""
-    return {1: "grey", 3: "RGB"}[page.pixels.shape[0]], kind_of(page.dtype)
+    return COLOURS[page.pixels.shape[0]], kind_of(page.dtype)
 
 
 def pieces(pixels: np.ndarray) -> Iterator[np.ndarray]:

@@ -4,6 +4,8 @@ import numpy as np
 
 from dnnlib.errors import UserError
 
+COLOURS = {1: "grey", 3: "RGB"}  # by number of channels
+
 
 def largest_of(dtype: np.dtype) -> int | None:
     """The largest value of an integer type, None for floats. Raises UserError for what pictures are not made of."""

@@ -36,7 +36,7 @@ def find_run(resume: str, result_dir: str, configuration: str) -> Path | None:
 
 def load_resumable(run_dir: Path, options: dict) -> TrainingState:
     """The newest state of a run. Raises UserError listing the options that would change its result. A precision that was
-    left to the program then is what the program chose then, whatever it would choose now."""
+    left to the program now is what it was then, whatever the program would choose today."""
     state = load_newest_state(run_dir)
     saved = {"hole_size": TrainingOptions.hole_size, "precision": precision.FLOAT32}  # of before there were those options
     saved |= state.options
@@ -46,7 +46,7 @@ def load_resumable(run_dir: Path, options: dict) -> TrainingState:
     if changed:
         texts = [f"--{name.replace('_', '-')} was {saved.get(name)} and is {options[name]}" for name in changed]
         raise UserError(f"--resume {run_dir}: give the options of the run; these would change it: {', '.join(texts)}")
-    return state
+    return state._replace(options=saved)
 
 
 def _trains(path: Path, configuration: str) -> bool:

@@ -60,7 +60,7 @@ def train(
     """
     replicas = replicas or Replicas()
     if options.precision == AUTO:
-        chosen = state.options.get("precision", FLOAT32) if state else automatic_precision()
+        chosen = state.options["precision"] if state else automatic_precision()
         options = dataclasses.replace(options, precision=chosen)
         if chosen != FLOAT32:
             print(f"Precision: {chosen}")
