@@ -91,6 +91,16 @@ def test_a_window_shows_what_the_whole_does(hole, data):
     """Windows of all sizes at all places, among them corners and single pixels, in pictures larger than the network sees."""
     top, left = data.draw(st.integers(0, 415)), data.draw(st.integers(0, 415))
     bottom, right = data.draw(st.integers(top + 1, 416)), data.draw(st.integers(left + 1, 416))
+    check_window(hole, top, left, bottom, right)
+
+
+@pytest.mark.parametrize("hole", [1, 7])
+@pytest.mark.parametrize("window", [(0, 0, 1, 1), (3, 0, 5, 416), (0, 2, 416, 4), (413, 411, 416, 416), (2, 2, 9, 9)])
+def test_a_window_at_the_edge_where_a_branch_sees_nothing(hole, window):
+    check_window(hole, *window)
+
+
+def check_window(hole, top, left, bottom, right):
     window = np.int32([top, left, bottom, right])
     part, whole = whole_and_windowed(hole)
     np.testing.assert_allclose(part(window), whole[:, top:bottom, left:right], rtol=0, atol=2e-5 * np.abs(whole).max())

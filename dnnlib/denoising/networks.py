@@ -54,9 +54,10 @@ def blind_branch(x, layers, hole_size: int, window=None):
     shift = hole_shift(hole_size)  # this opens the blind spot
     if window is None:
         return shift_down(trunk(x, layers, True), shift)
-    above = tf.maximum(window - [shift, 0, 0, 0], 0)
-    features = tf.pad(trunk(x, layers, True, above), [[0, 0], [shift, 0], [0, 0], [0, 0]])
-    return features[:, window[0] - above[0] : window[2] - above[0]]
+    above = tf.maximum(window - [shift, 0, shift, 0], [0, 0, 1, 0])  # a row at least
+    beyond = shift - window[0] + above[0]
+    features = tf.pad(trunk(x, layers, True, above), [[0, 0], [beyond, 0], [0, 0], [0, 0]])
+    return features[:, : window[2] - window[0]]  # copies nothing, but for windows within `shift` rows of the top
 
 
 def noise_parameter(noisy, kind: str, parameters: int = 1, squared: bool = False, dtype=tf.float32, window=None):
