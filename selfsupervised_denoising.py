@@ -91,8 +91,8 @@ def command_line() -> CommandLine:
     devices.add_argument("--cpu-devices", metavar="N", type=int, help="split the CPU into so many devices, for tests")
     devices.add_argument(
         "--precision", metavar="P",
-        help="what convolutions compute in: float32, bf16 (faster where the CPU has instructions for it), or auto: float32, "
-        "and in a resumed run what it began with (default: auto)",
+        help="what convolutions compute in: float32, bf16, or auto, which for --train is bf16 where that is faster and as "
+        "good, in a resumed run what it began with, and else float32 (default: auto)",
     )
     devices.add_argument("--workers", metavar="HOST:PORT,...", help="all processes of a job (default: from TF_CONFIG)")
     devices.add_argument("--task", metavar="K", type=int, help="which of them this is; the first, 0, is the one that writes")

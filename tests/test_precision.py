@@ -49,6 +49,12 @@ def test_gradients_are_nearly_those_of_float32(unet):
         assert np.linalg.norm(ours - expected) < 0.2 * np.linalg.norm(expected), name  # some maxima flip
 
 
+def test_which_is_fastest(monkeypatch):
+    for has, on_gpu, expected in ((True, False, "bf16"), (False, False, "float32"), (True, True, "float32")):
+        monkeypatch.setattr(precision, "cpu_has_bf16", lambda has=has: has)
+        assert precision.fastest_precision(on_gpu) == expected
+
+
 @pytest.mark.parametrize(
     ("flags", "expected"), [("fpu avx512_bf16 sse", True), ("amx_bf16", True), ("avx512_bf16_2 avx", False), (None, False)]
 )

@@ -31,7 +31,7 @@ class TrainingOptions:
     eval_interval: int = 10_000  # a validation pass every so many images
     snapshot_every: int = 0  # a network file every so many images; 0: only the final one
     noise_init: str = "zero"  # of the parameter of sigma_global: near zero as published, or an estimate from the data
-    precision: str = precision.AUTO  # of the convolutions: float32, bf16, or auto: float32, and in a resumed run its own
+    precision: str = precision.AUTO  # of the convolutions: float32, bf16, or auto: the faster, and in a resumed run its own
     hole_size: int = 1  # side of the blind spot in pixels: 1 as published; 3, 5, 7 for noise that neighbours share
     seed: int = 1  # of initial weights, order, crops and noise
 

@@ -31,7 +31,7 @@ from dnnlib.submission.run_context import RunContext
 from dnnlib.submission.signals import StopSignals
 from dnnlib.tflib.network import save_network
 from dnnlib.tflib.optimizer import initial_state
-from dnnlib.tflib.precision import AUTO, BF16, FLOAT32, automatic_precision, cpu_has_bf16, dtype_of
+from dnnlib.tflib.precision import AUTO, BF16, cpu_has_bf16, dtype_of, fastest_precision
 from dnnlib.tflib.replicas import Replicas, broadcast, sum_over_workers
 from dnnlib.tflib.runtime import device_name, fetch_variables, initialize, out_of_memory
 from dnnlib.tflib.summaries import EventWriter
@@ -60,9 +60,9 @@ def train(
     """
     replicas = replicas or Replicas()
     if options.precision == AUTO:
-        chosen = state.options["precision"] if state else automatic_precision()
+        chosen = state.options["precision"] if state else fastest_precision(replicas.on_gpu)
         options = dataclasses.replace(options, precision=chosen)
-        if chosen != FLOAT32:
+        if run is not None:
             print(f"Precision: {chosen}")
     if options.precision == BF16 and not replicas.on_gpu and not cpu_has_bf16():
         print("This CPU has no instructions for bfloat16: --precision float32 is faster")
