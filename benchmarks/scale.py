@@ -56,7 +56,7 @@ def measure(folder: Path, kind: str, count: int, cores: list[int]) -> dict:
         sys.executable, ROOT / "selfsupervised_denoising.py", f"--train={NAME}", f"--train-h5={folder / 'samples.h5'}",
         f"--validation-set={ROOT / 'img/samples/eval'}", f"--train-resolution={CROP}", f"--minibatch-size={batch}",
         f"--num-iter={batch * LINE * (LINES + 2)}", f"--print-interval={batch * LINE}", "--eval-interval=1000000000",
-        "--num-gpus=0", f"--result-dir={results}",
+        "--num-gpus=0", f"--result-dir={results}", "--precision=float32",
     ]  # fmt: skip
     reduce = None
     if kind == "processes":

@@ -206,6 +206,7 @@ WRONG_USE = [
     (f"--denoise empty --network {KNOWN} --out out", "--denoise empty: no picture in it"),
     (f"--denoise in/a.png --network {KNOWN} --out in", "--out in: is the folder of the input in/a.png"),
     (f"--denoise in/a.png --network {KNOWN} --out link", "--out link: is the folder of the input in/a.png"),
+    (f"--denoise links --network {KNOWN} --out other", "--out other: a.png there is the input links/a.png itself"),
     (f"--denoise in/a.png other/a.png --network {KNOWN} --out out", "two results would be named a.png"),
     (f"--denoise in/a.png other/a.jpg --network {KNOWN} --out out --compare", "two results would be named a-compare.png"),
     (f"--denoise in/a.png other/a-std.png --network {KNOWN} --out out --std", "two results would be named a-std.png"),
@@ -222,6 +223,8 @@ def test_wrong_use(place, monkeypatch, capfd, case):
     (place / "link").symlink_to("in")
     for name in ("a.png", "a.jpg", "a-std.png"):
         Image.fromarray(noisy(9, 9)).save(place / "other" / name)
+    (place / "links").mkdir()
+    (place / "links" / "a.png").symlink_to(place / "other" / "a.png")
     before = sorted(place.rglob("*"))
     monkeypatch.setattr("dnnlib.denoising.denoiser.Denoiser.__init__", lambda *_: pytest.fail("the work has begun"))
     with pytest.raises(UserError) as caught:

@@ -428,6 +428,21 @@ def test_a_folder_that_cannot_be_evaluated(tmp_path, dtype, black, white, messag
     assert "0.npy" in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_hidden_files_of_a_folder_are_left_out(tmp_path):
+    write16(tmp_path / "a.png", values16(40, 40))
+    (tmp_path / "._a.png").write_bytes(b"what another system keeps about a.png")
+    assert list(open_noisy_pictures(str(tmp_path), 3, 0.0, None, None).names) == ["a.png"]
+
+
+def test_names_of_what_a_pattern_matches_tell_the_pictures_apart(tmp_path):
+    for folder in "abcd":
+        for name in "01":
+            write16(tmp_path / "in" / folder / f"{name}.png", values16())
+    everything = all_of(tool(tmp_path / "in"))[1]
+    assert list(all_of(tool(tmp_path / "in" / "*"))[1]) == list(everything)
+    assert all(name.count("/") == 1 for name in everything)
+
+
 def test_all_pages_of_a_folder_are_evaluated(tmp_path):
     stack = values16(3, 40, 40)[..., None].astype(np.uint16)
     np.save(tmp_path / "a.npy", stack)

@@ -109,6 +109,15 @@ def test_opening_reads_no_image(tmp_path, monkeypatch):
     assert len(Shard(path, CROP)) == 3
 
 
+@pytest.mark.parametrize("other", [0, 1, 2])
+def test_the_fingerprint_tells_shards_of_the_same_sizes(tmp_path, other):
+    images = random_images([(40, 40)] * 3)
+    before = Shard(write_bare_shard(tmp_path / "shard.h5", images), CROP).fingerprint()
+    assert Shard(write_bare_shard(tmp_path / "same.h5", images), CROP).fingerprint() == before
+    images[other] = images[other] ^ 1
+    assert Shard(write_bare_shard(tmp_path / "other.h5", images), CROP).fingerprint() != before
+
+
 def test_check_of_a_large_shard_looks_at_images_evenly_spread(tmp_path, monkeypatch):
     path = write_bare_shard(tmp_path / "shard.h5", random_images([(32, 32)] * 21))
     seen = []

@@ -111,7 +111,8 @@ def test_a_lost_worker_and_a_restart_change_nothing(place, alone):
 @pytest.mark.parametrize("count", [2, 4])
 def test_devices_of_one_process(place, alone, count):
     results = f"devices-{count}"
-    check_equal(alone, finished(place, results, [start(place, results, "--cpu-devices", str(count))]))
+    process = start(place, results, "--cpu-devices", str(count), "--precision", "float32")
+    check_equal(alone, finished(place, results, [process]))
 
 
 @pytest.mark.slow

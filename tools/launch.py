@@ -94,7 +94,8 @@ def main() -> None:
 def supervise(job: Job, args: argparse.Namespace) -> int:
     """Starts the workers, again and again where one was lost -> the exit status."""
     for attempt in range(args.restarts + 1):
-        resume = ["--resume", "auto"] if attempt else []
+        told = any(option.partition("=")[0] == "--resume" for option in args.options)  # which run it is
+        resume = ["--resume", "auto"] if attempt and not told else []
         statuses = job.run(commands(args, resume))
         if not any(statuses):
             return 0

@@ -35,11 +35,7 @@ def evaluate(
             bar.update()
 
         scores = evaluation.validate(session, validation_set, passes, on_picture)
-    means = {
-        "noisy_psnr": float(np.mean(scores.noisy)),
-        "valid_psnr_mu": float(np.mean(scores.mean)),
-        "valid_psnr_pme": float(np.mean(scores.posterior_mean)),
-    }
+    means = {"noisy_psnr": float(np.mean(scores.noisy)), **scores.means()}
     run.append_stats({"images": count * passes, **means})
     print(f"{count * passes} images: " + ", ".join(f"{key}={value:8.4f}" for key, value in means.items()))
     print(f"RESULT {means['valid_psnr_pme']:8.4f}")

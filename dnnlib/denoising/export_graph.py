@@ -1,9 +1,9 @@
 """The whole of a network as one graph for pictures of any size, for SavedModels."""
 
-from dnnlib.denoising.architecture import ESTIMATOR_SCOPE, STRIDE
+from dnnlib.denoising.architecture import STRIDE
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.model import interpret, network_outputs
-from dnnlib.denoising.networks import noise_parameter, plain_unet, positive
+from dnnlib.denoising.networks import noise_parameter
 from dnnlib.tflib.runtime import tf
 
 
@@ -27,12 +27,8 @@ def serving_graph(configuration: Configuration, level: str) -> tuple[dict, dict]
         inputs[level] = tf.placeholder(tf.float32, [None], name=level)
         value = {"sigma": inputs[level] / 255.0, "alpha": tf.maximum(inputs[level], 1e-6)}.get(level, inputs[level])
         parameter = tf.reshape(value, [-1, 1, 1, 1])  # an alpha of zero would be 0 / 0 for some colours
-    elif c.noise_params == "global":
-        parameter = noise_parameter(image, "global", c.noise.parameters, c.noise.squared)
-    elif c.noise_params == "per_image":
-        with tf.variable_scope(ESTIMATOR_SCOPE):
-            raw = plain_unet(padded, c.noise.parameters, window)
-        parameter = positive(tf.reduce_mean(raw, axis=[1, 2], keepdims=True), c.noise.squared)
+    elif c.noise_params is not None:
+        parameter = noise_parameter(padded, c.noise_params, c.noise.parameters, c.noise.squared, window=window)
     result = interpret(c, outputs, image, parameter)
     denoised = tf.identity(result.posterior_mean, name="denoised")
     if c.pipeline != "blindspot":

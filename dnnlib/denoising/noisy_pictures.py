@@ -92,7 +92,8 @@ def open_noisy_pictures(
         return held_out_pictures(NoisyShard(given, 1, channels, HELD_OUT, "--validation-set"), reference_dir)
     if not os.path.isdir(given):
         raise UserError(f"--validation-set {given}: is neither a folder of noisy pictures nor a shard of dataset_tool_h5.py")
-    names = sorted(n for n in os.listdir(given) if n.lower().endswith(SUFFIXES) and os.path.isfile(os.path.join(given, n)))
+    names = sorted(n for n in os.listdir(given) if n.lower().endswith(SUFFIXES) and not n.startswith("."))
+    names = [name for name in names if os.path.isfile(os.path.join(given, name))]
     if not names:
         raise UserError(f"--validation-set {given}: no picture in it ({', '.join(SUFFIXES)})")
 

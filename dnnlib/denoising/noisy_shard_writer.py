@@ -80,12 +80,13 @@ def write_noisy_shard(input_dir: str, out: str | os.PathLike, options: NoisyOpti
     with new_shard(out) as temporary:
         paths = shuffled(find_pictures(input_dir, SUFFIXES))
         with ShardFile(temporary) as shard:
-            lines = _fill(shard, paths, input_dir if os.path.isdir(input_dir) else None, options)
+            root = input_dir if os.path.isdir(input_dir) else os.path.commonpath([os.path.dirname(path) for path in paths])
+            lines = _fill(shard, paths, root, options)
     for line in lines:
         say(line)
 
 
-def _fill(shard: ShardFile, paths: list[str], root: str | None, o: NoisyOptions) -> list[str]:
+def _fill(shard: ShardFile, paths: list[str], root: str, o: NoisyOptions) -> list[str]:
     """Writes everything; -> the statistics to print at the end."""
     most = min(len(paths), o.max_files or len(paths))
     parts: _Parts | None = None
@@ -202,13 +203,13 @@ class _Parts:
         return lines
 
 
-def _read(path: str, root: str | None, o: NoisyOptions) -> list[Page] | UserError:
+def _read(path: str, root: str, o: NoisyOptions) -> list[Page] | UserError:
     """The pages of a file; or what is wrong with it."""
     try:
         picture = read_picture(path)
     except UserError as error:
         return error
-    name = os.path.relpath(path, root) if root else os.path.basename(path)
+    name = os.path.relpath(path, root or None)
     pages = []
     for number, page in enumerate(picture.pages):
         height, width = page.shape[:2]

@@ -20,7 +20,7 @@ FREE_ON_RESUME = (
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """Defaults are the published settings (SPEC section 2). All counts are of images, not steps."""
+    """Defaults are the published settings (SPEC section 2), but for the precision. All counts are of images, not steps."""
 
     num_iter: int = 2_000_000  # length of the schedule; each configuration has its published one
     minibatch_size: int = 4  # images a step
@@ -40,7 +40,8 @@ class TrainingOptions:
     state_minutes: float = 10.0  # or every so many minutes, whichever comes first
 
     def determining(self, configuration: str, shard: str, validation_set: str) -> dict:
-        """What must be the same for a resumed run to end with the same results: everything but intervals and paths."""
+        """What must be the same for a resumed run to end with the same results: all but intervals, paths,
+        and what goes through the network together, which moves the last digits only."""
         values = {name: value for name, value in asdict(self).items() if name not in FREE_ON_RESUME}
         return {"train": configuration, "train_h5": shard, "validation_set": validation_set, **values}
 

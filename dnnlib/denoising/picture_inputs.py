@@ -52,12 +52,15 @@ def plan(paths: list[str], out: str, beside: list[str]) -> list[Job]:
         if os.path.realpath(os.path.dirname(path) or ".") == folder:
             raise UserError(f"--out {out}: is the folder of the input {path}; name another")
     jobs = [Job(path, Path(out) / os.path.basename(path)) for path in paths]
+    sources = {os.path.realpath(path): path for path in paths}  # links lead elsewhere
     results = {job: [job.result, *(job.beside(ending) for ending in beside)] for job in jobs}
     counts = Counter(result for job in jobs for result in results[job])
     for job in jobs:
         for result in results[job]:
             if counts[result] > 1:
                 raise UserError(f"--denoise {job.source}: two results would be named {result.name}; denoise them one by one")
+            if (source := sources.get(os.path.realpath(result))) is not None:
+                raise UserError(f"--out {out}: {result.name} there is the input {source} itself; name another folder")
             if result.is_dir():
                 raise UserError(f"--out {out}: the folder {result} is in the way of a result")
     return jobs

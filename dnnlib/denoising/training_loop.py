@@ -62,8 +62,8 @@ def train(
     if options.precision == AUTO:
         chosen = state.options["precision"] if state else fastest_precision(replicas.on_gpu)
         options = dataclasses.replace(options, precision=chosen)
-        if run is not None:
-            print(f"Precision: {chosen}")
+    if run is not None:
+        print(f"Precision: {options.precision}")
     if options.precision == BF16 and not replicas.on_gpu and not cpu_has_bf16():
         print("This CPU has no instructions for bfloat16: --precision float32 is faster")
     fixed_options = (fixed_options or {}) | {"precision": options.precision}

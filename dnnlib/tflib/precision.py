@@ -1,4 +1,4 @@
-"""What convolutions compute in. Weights, optimiser and whatever is added up stay in float32 or float64 in any case."""
+"""What convolutions compute in. Weights, optimiser and what is summed over images are float32 or float64 in any case."""
 
 import contextlib
 from pathlib import Path
