@@ -129,7 +129,7 @@ KEYS = ["n", "time", "loss", "train_psnr", "train_psnr_pme", "std_net", "std_noi
 
 def printed_records(stdout: str) -> list[dict]:
     """The lines of SPEC 6.3 as numbers."""
-    matches = [LINE.fullmatch(line) for line in stdout.splitlines()[1:-1]]
+    matches = [LINE.fullmatch(line) for line in stdout.splitlines()[2:-1]]
     assert all(matches), stdout
     return [{key: float(value) for key, value in zip(KEYS, match.groups(), strict=True) if value} for match in matches]
 
@@ -140,6 +140,7 @@ def test_a_training_prints_its_lines_and_nothing_else(place, runs):
     lines = done.stdout.splitlines()
     folder = run_dir(place / "one")
     assert lines[0] == f"Training {NAME} on 6 images, in one/{folder.name}"
+    assert re.fullmatch("Precision: (bf16|float32)", lines[1])  # by the machine
     assert lines[-1] == f"Network written to one/{folder.name}/network-final-{NAME}.pickle"
     assert folder.name == "00000-train-ilsvrc-own-3c-gauss25-iter40-blindspot-global-res32"
     records = printed_records(done.stdout)
@@ -310,9 +311,9 @@ def test_abort_txt_ends_a_training_cleanly(place, runs):
 
 def test_sigma_starts_from_an_estimate(runs):
     lines = runs["aborted"].stdout.splitlines()
-    estimate = float(re.fullmatch(r"Estimated sigma[^:]*: (\d+\.\d\d)", lines[1])[1])
+    estimate = float(re.fullmatch(r"Estimated sigma[^:]*: (\d+\.\d\d)", lines[2])[1])
     assert estimate == pytest.approx(25, abs=1.5)
-    assert float(re.search(r"std_noise= *([\d.]+)", lines[2])[1]) == pytest.approx(estimate, abs=0.05)
+    assert float(re.search(r"std_noise= *([\d.]+)", lines[3])[1]) == pytest.approx(estimate, abs=0.05)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is sent in another way there")

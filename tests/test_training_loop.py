@@ -56,7 +56,9 @@ def test_the_loop(tmp_path, monkeypatch, capsys):
     with tf.Graph().as_default(), RunContext(folder, "test", {}) as run:
         path = training_loop.train(configuration, options, shard, validation_set, run)
 
-    lines = [LINE.fullmatch(line) for line in capsys.readouterr().out.splitlines()]
+    chosen, *lines = capsys.readouterr().out.splitlines()
+    assert chosen == "Precision: float32"
+    lines = [LINE.fullmatch(line) for line in lines]
     assert [int(line[1]) for line in lines] == [0, 4, 6, 8]  # the first steps at or past 0, 3, 6; and the last
     assert ["skipped=1" in line[2] for line in lines] == [False, True, True, True]
     assert ["valid_psnr" in line[2] for line in lines] == [True, False, False, True]
