@@ -4,6 +4,7 @@ The processes spend most of their time in starting up, so those that do not need
 """
 
 import contextlib
+import csv
 import json
 import os
 import re
@@ -112,6 +113,11 @@ def ended(folder: Path) -> str:
 
 def states(folder: Path) -> list[str]:
     return [path.name for path in folder.glob("training-state-*.state")]
+
+
+def read_table(results: Path) -> list[list[str]]:
+    with open(run_dir(results / "_eval") / "pictures.csv", newline="") as file:
+        return list(csv.reader(file))
 
 
 BOOKS = {"log.txt", "run.txt", "options.txt", "training_options.json", "stats.jsonl"}
@@ -235,7 +241,7 @@ def test_an_evaluation_prints_its_result(place, runs, evaluations):
 def test_an_evaluation_again_gives_the_same(place, evaluations):
     first, second = (run_dir(place / name / "_eval") for name in ("first", "second"))
     assert evaluations[0].stdout.splitlines()[1:3] == evaluations[1].stdout.splitlines()[1:3]
-    pictures = names_in(first, *BOOKS, "_finished.txt")
+    pictures = names_in(first, *BOOKS, "_finished.txt", "pictures.csv")
     assert pictures == picture_names(0, "png") | picture_names(1, "png")
     for name in pictures:
         assert (first / name).read_bytes() == (second / name).read_bytes()
@@ -257,6 +263,11 @@ def test_the_result_is_that_of_the_exported_pictures(place, evaluations):
     expected = f"noisy_psnr={means['a_nsy']}, valid_psnr_mu={means['b_out']}, valid_psnr_pme={means['b_out2']}"
     assert line == f"2 images: {expected}"
     assert result == f"RESULT {means['b_out2']}"
+    index, names, *columns = zip(*read_table(place / "first"), strict=True)
+    assert (index, names) == (("index", "0", "1"), ("picture", "a.png", "b.PNG"))
+    assert [name for name, *_ in columns] == ["psnr_noisy", "psnr_mu", "psnr_pme"]
+    for (_, *cells), tag in zip(columns, ("a_nsy", "b_out", "b_out2"), strict=True):
+        assert [float(cell) for cell in cells] == pytest.approx(values[tag], rel=1e-5)
 
 
 def test_the_noise_is_that_of_the_protocol(place, evaluations):
@@ -285,6 +296,9 @@ def test_a_named_set_is_repeated(place, evaluations):
     assert (folder / "_finished.txt").exists() and (folder / "log.txt").read_text() == evaluations[2].stdout
     (statistics,) = [json.loads(line) for line in (folder / "stats.jsonl").read_text().splitlines()]
     assert statistics["images"] == 20
+    _, *rows = read_table(place / "kodak")
+    assert [row[:2] for row in rows] == [[str(i), ("a.png", "b.png")[i % 2]] for i in range(20)]
+    assert np.mean([float(row[-1]) for row in rows]) == pytest.approx(statistics["valid_psnr_pme"], rel=1e-5)
     assert evaluations[2].stdout.splitlines()[-2] == f"RESULT {statistics['valid_psnr_pme']:8.4f}"
 
 

@@ -13,7 +13,7 @@ from config.validation_sets import VALIDATION_SETS
 from dnnlib.denoising.evaluation_noise import EvaluationNoise
 from dnnlib.denoising.model import build_model
 from dnnlib.denoising.network_configuration import load_configured
-from dnnlib.denoising.validation import EvaluationGraph
+from dnnlib.denoising.validation import Validation
 from dnnlib.denoising.validation_set import open_validation_set
 from dnnlib.tflib.replicas import Replicas
 from dnnlib.tflib.runtime import create_session, initialize
@@ -76,7 +76,7 @@ def test_evaluation(name):
     np.testing.assert_array_equal(validation_set.read(1, 3)[0], nhwc(golden["img1_clean_padded"])[0])
     sizes = []
     with fresh_graph():
-        evaluation = EvaluationGraph(configuration, Replicas())
+        evaluation = Validation(configuration, Replicas())
         with create_session() as session:
             initialize(session, network.variables)
             scores = evaluation.validate(session, validation_set, 10, lambda i, p: sizes.append((i, *p.mean.shape[:2])))

@@ -449,6 +449,7 @@ def test_all_pages_of_a_folder_are_evaluated(tmp_path):
     tifffile.imwrite(tmp_path / "b.tif", stack[:2, ..., 0], photometric="minisblack")
     write16(tmp_path / "c.png", stack[0])
     pictures = open_noisy_pictures(str(tmp_path), 1, 0.0, None, str(tmp_path))
+    assert pictures.labels == [*(f"a.npy page {i}" for i in (1, 2, 3)), "b.tif page 1", "b.tif page 2", "c.png"]
     assert list(pictures.names) == ["a.npy"] * 3 + ["b.tif"] * 2 + ["c.png"] and list(pictures.pages) == [0, 1, 2, 0, 1, 0]
     for i, page in enumerate([*stack, *stack[:2], stack[0]]):
         for found in pictures.read(i):

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from material import fresh_network, smooth_picture
 
-from dnnlib.denoising import real_evaluation
+from dnnlib.denoising import evaluation_loop
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.denoiser import Denoiser
 from dnnlib.denoising.noise_style import field_units
 from dnnlib.denoising.noisy_pictures import NoisyPictures
-from dnnlib.denoising.real_validation import RealEvaluationGraph, RealScores
+from dnnlib.denoising.real_validation import RealScores, RealValidation
 from dnnlib.denoising.report import Report
 from dnnlib.denoising.training_graph import statistics_of
 from dnnlib.submission.run_context import RunContext
@@ -32,10 +32,10 @@ def test_the_results_are_those_of_denoising(name):
     network, configuration = fresh_network(name), Configuration.from_name(name)
     found, noisy = [], pictures()
     with tf.Graph().as_default():
-        graph = RealEvaluationGraph(configuration, Replicas())
+        graph = RealValidation(configuration, Replicas())
         with create_session() as session:
             initialize(session, network.variables)
-            scores = graph.validate(session, noisy, lambda _, denoised: found.append(denoised))
+            scores = graph.validate(session, noisy, on_picture=lambda _, denoised: found.append(denoised))
     levels = []
     with Denoiser(network, configuration) as denoiser:
         for i, denoised in enumerate(found):
@@ -44,6 +44,8 @@ def test_the_results_are_those_of_denoising(name):
             np.testing.assert_allclose(denoised.posterior_mean, expected, atol=1e-5)
             np.testing.assert_allclose(denoised.net_std, std, atol=1e-5)
             levels.append(denoiser.level(image, {}, 1.0, 0).parameter)
+    levels_shown = field_units(configuration.noise.family, np.transpose(levels))
+    assert scores.pictures == {**scores.pictures, **{name: pytest.approx(v, rel=1e-5) for name, v in levels_shown.items()}}
     assert scores.parameters == pytest.approx(field_units(configuration.noise.family, np.mean(levels, axis=0)), rel=1e-5)
 
 
@@ -56,7 +58,7 @@ def test_advice_is_for_a_network_as_it_was_trained(tmp_path, monkeypatch, capsys
     monkeypatch.setattr(RealScores, "advice", lambda _: "ADVICE")
     configuration = replace(Configuration.from_name(name), hole_size=used)
     with RunContext(tmp_path, "test", {}) as run, tf.Graph().as_default():
-        real_evaluation.evaluate(network, configuration, pictures(SIZES[:1]), run)
+        evaluation_loop.evaluate(network, configuration, pictures(SIZES[:1]), run)
     assert ("ADVICE" in capsys.readouterr().out) == said
 
 

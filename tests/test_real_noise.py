@@ -1,5 +1,6 @@
 """Learning from noisy pictures through the command lines: shard, training, resuming, devices, evaluation, denoising."""
 
+import csv
 import itertools
 import json
 import re
@@ -182,6 +183,12 @@ def test_evaluation(place, runs):
     assert len(list((run_dir(place / "e1" / "_eval") / "img").glob("*-c_cln.png"))) == held_out
     assert "RESULT" not in without.stdout and "10 images:" in without.stdout and "valid_psnr" not in without.stdout
     assert len(list((run_dir(place / "e2" / "_eval") / "img").iterdir())) == 40
+    texts = [(run_dir(place / folder / "_eval") / "pictures.csv").read_text() for folder in ("e1", "e2")]
+    tables = [list(csv.DictReader(text.splitlines())) for text in texts]
+    assert [len(table) for table in tables] == [held_out, 10] and tables[1][3]["picture"] == "3.png"
+    assert list(tables[1][0])[:5] == ["index", "picture", "nll", "a", "b"] and "psnr_pme" not in tables[1][0]
+    for name in ("nll", "psnr_pme", "ssim_mu"):
+        assert np.mean([float(row[name]) for row in tables[0]]) == pytest.approx(found[f"valid_{name}"], rel=1e-4)
 
 
 def test_denoising_and_exporting(place, runs):

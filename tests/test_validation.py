@@ -6,13 +6,14 @@ from material import write_picture
 from PIL import Image
 
 from config.validation_sets import VALIDATION_SETS
-from dnnlib.denoising import validation
+from dnnlib.denoising import evaluation_graph
 from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.evaluation_graph import Denoised
 from dnnlib.denoising.evaluation_noise import EvaluationNoise
 from dnnlib.denoising.images import read_image, to_float
 from dnnlib.denoising.metrics import psnr
 from dnnlib.denoising.posterior import Posterior
-from dnnlib.denoising.validation import Denoised, EvaluationGraph
+from dnnlib.denoising.validation import Validation
 from dnnlib.denoising.validation_set import open_validation_set
 from dnnlib.denoising.window import cut
 from dnnlib.tflib.replicas import Replicas
@@ -32,7 +33,7 @@ def half(configuration, noisy, parameter, window, dtype):
 @pytest.fixture
 def validate(tmp_path, monkeypatch):
     """Runs a configuration with that stand-in over two pictures -> the set, the scores, and what was handed out."""
-    monkeypatch.setattr(validation, "build_model", half)
+    monkeypatch.setattr(evaluation_graph, "build_model", half)
     for name, size in zip("ab", SIZES, strict=True):
         write_picture(tmp_path / f"{name}.png", *size, seed=size[0])
 
@@ -40,7 +41,7 @@ def validate(tmp_path, monkeypatch):
         validation_set = open_validation_set(str(tmp_path), None, VALIDATION_SETS)
         handed_out = []
         with tf.Graph().as_default():
-            graph = EvaluationGraph(Configuration.from_name(name), Replicas())
+            graph = Validation(Configuration.from_name(name), Replicas())
             with create_session() as session:
                 scores = graph.validate(session, validation_set, passes, lambda *found: handed_out.append(found))
                 again = graph.validate(session, validation_set, 1)

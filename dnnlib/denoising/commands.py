@@ -113,11 +113,9 @@ def evaluate(
 
     def work(run: RunContext, replicas) -> None:
         from dnnlib.denoising.evaluation_loop import evaluate as evaluation_loop
-        from dnnlib.denoising.real_evaluation import evaluate as real_evaluation
 
         print(f"Evaluating {path} ({configuration.name}) on {place.validation_name(configuration)}, in {run.run_dir}")
-        loop = real_evaluation if configuration.noise.real else evaluation_loop
-        loop(network, configuration, validation_set, run, replicas, computing)
+        evaluation_loop(network, configuration, validation_set, run, replicas, computing)
         print(f"Pictures written to {run.run_dir / 'img'}")
 
     result_dir = f"{place.result_dir}/_eval"

@@ -33,8 +33,16 @@ class NoisyPictures:
     references: Path | None = None
     source: Source | None = None
 
+    repeats = 1  # passes in an evaluation
+
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def labels(self) -> list[str]:
+        """The names, with the page where a file has several."""
+        several = {name for name, page in zip(self.names, self.pages, strict=True) if page}
+        return [f"{n} page {page + 1}" if n in several else n for n, page in zip(self.names, self.pages, strict=True)]
 
     def read(self, i: int) -> tuple[np.ndarray, np.ndarray | None]:
         """Picture i and its reference, if there is one: float32 [H,W,C], black being 0 and white 1; the middle of large

@@ -9,13 +9,14 @@ import numpy as np
 
 from dnnlib.denoising.architecture import NOISE_VARIABLE, hole_shift, initial_variables
 from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.evaluation_graph import Denoised
 from dnnlib.denoising.level_estimate import estimate_parameters
 from dnnlib.denoising.network_configuration import to_network
 from dnnlib.denoising.noise_estimate import PATCH, raw_noise_parameter
 from dnnlib.denoising.noise_style import field_units
 from dnnlib.denoising.noisy_pictures import NoisyPictures
 from dnnlib.denoising.options import TrainingOptions
-from dnnlib.denoising.real_validation import RealEvaluationGraph, RealScores
+from dnnlib.denoising.real_validation import RealScores, RealValidation
 from dnnlib.denoising.report import Report
 from dnnlib.denoising.run_name import network_file_name
 from dnnlib.denoising.schedule import RAMP_UP, learning_rate, loss_exponent
@@ -23,7 +24,7 @@ from dnnlib.denoising.shard import Shard
 from dnnlib.denoising.training_data import Batch, Crops, NoisyCrops, Prefetch, batches
 from dnnlib.denoising.training_graph import build_training_graph, statistics_of
 from dnnlib.denoising.training_state import TrainingState, remove_states, settled_sizes
-from dnnlib.denoising.validation import Denoised, EvaluationGraph, Scores
+from dnnlib.denoising.validation import Scores, Validation
 from dnnlib.denoising.validation_set import ValidationSet
 from dnnlib.errors import Terminated, UserError
 from dnnlib.progress import progress_bar, say
@@ -99,7 +100,7 @@ class _Training:
             configuration, o.minibatch_size, o.train_resolution, o.seed, replicas, microbatch_size, dtype_of(o.precision)
         )
         real = configuration.noise.real
-        self._evaluation = (RealEvaluationGraph if real else EvaluationGraph)(configuration, replicas, reuse=True)
+        self._evaluation = (RealValidation if real else Validation)(configuration, replicas, reuse=True)
         self._limits = shard.limits if real else ()
         self._crops = (NoisyCrops if real else Crops)(shard, o.train_resolution, configuration.channels, o.seed)
         self._last = o.num_iter // o.minibatch_size * o.minibatch_size  # the n of the last step

@@ -27,6 +27,10 @@ class ValidationSet:
     def __len__(self) -> int:
         return len(self.paths)
 
+    @property
+    def labels(self) -> list[str]:
+        return [path.name for path in self.paths]
+
     def read(self, i: int, channels: int) -> tuple[np.ndarray, int, int]:
         """Picture i padded by reflection: float32 [side, side, channels] in [0, 1], and its true height and width."""
         image = read_image(self.paths[i], channels)

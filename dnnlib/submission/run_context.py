@@ -1,13 +1,16 @@
 """Keeps a run directory's books: the log, when and how the run began and ended, its settings and statistics (SPEC 11)."""
 
 import contextlib
+import csv
 import datetime
+import io
 import json
 import os
 import platform
 import sys
 import threading
 import traceback
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from dnnlib.errors import UserError, one_line
@@ -92,6 +95,12 @@ class RunContext:
         line = json.dumps(jsonable(record), allow_nan=False)
         with self._stats_lock, LineFile(self.run_dir / "stats.jsonl") as file:
             file.append(line)
+
+    def write_table(self, name: str, columns: Sequence[str], rows: Iterable[Sequence]) -> None:
+        """Writes a CSV file (RFC 4180) with a line of column names."""
+        text = io.StringIO()
+        csv.writer(text).writerows([columns, *rows])
+        self._write(name, text.getvalue())
 
     def write_options(self, **facts) -> None:
         """Writes the options as JSON to `training_options.json`, and as text to `options.txt`.
