@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from dnnlib.denoising import Denoiser
 from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.learned_parameter import raw_from_parameter
 from dnnlib.denoising.network_configuration import to_network
-from dnnlib.denoising.noise_estimate import raw_noise_parameter
 from dnnlib.errors import UserError
 from dnnlib.tflib.network import save_network
 
@@ -232,7 +232,7 @@ def test_what_is_learned_of_real_noise(name, expected):
     """The parameters are sigma, or roots: of 1/lambda, a and b."""
     c = Configuration.from_name(f"{name}-blindspot-sigma_global-mono")
     roots = {"real_gauss": [0.02], "real_poisson": [0.02], "real_poissongauss": [0.02, 0.01]}[name]
-    raw = np.reshape([raw_noise_parameter(root) for root in roots], [1, 1, 1, -1]).astype(np.float32)
+    raw = np.reshape([raw_from_parameter(root) for root in roots], [1, 1, 1, -1]).astype(np.float32)
     network = to_network(c, random_variables(c.variable_shapes(), seed=5) | {"noise_data": raw})
     with Denoiser(network, c) as found:
         level = found.level(random_images(64, 64, 1), {}, 1.0, 0)

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from material import smooth_picture
 
-from dnnlib.denoising.noise_estimate import estimate_sigma, raw_noise_parameter
+from dnnlib.denoising.learned_parameter import parameter_from_raw, raw_from_parameter
+from dnnlib.denoising.noise_estimate import estimate_sigma
 
 
 def noisy(sigma: float, count: int = 8, side: int = 128, channels: int = 3) -> np.ndarray:
@@ -40,11 +41,13 @@ def test_a_picture_that_is_no_multiple_of_the_patch():
 @given(st.floats(0.0011, 10.0))
 def test_the_variable_stands_for_the_value(value):
     """SPEC 3.3: softplus(t - 4) + 1e-3."""
-    t = raw_noise_parameter(value)
+    t = raw_from_parameter(value)
+    assert parameter_from_raw(t) == pytest.approx(value, rel=1e-6)
+    assert parameter_from_raw(raw_from_parameter(value, True), True) == pytest.approx(value, rel=1e-6)
     assert math.log1p(math.exp(t - 4)) + 1e-3 == pytest.approx(value, rel=1e-6)
 
 
 @pytest.mark.parametrize("value", [0.0, 1e-4, 1e-3])
 def test_what_no_variable_can_stand_for_becomes_nearly_the_least(value):
-    t = raw_noise_parameter(value)
+    t = raw_from_parameter(value)
     assert math.isfinite(t) and math.log1p(math.exp(t - 4)) < 1e-5

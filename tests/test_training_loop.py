@@ -11,9 +11,9 @@ from config.validation_sets import VALIDATION_SETS
 from dnnlib.denoising import training_graph, training_loop
 from dnnlib.denoising.architecture import initial_variables
 from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.learned_parameter import raw_from_parameter
 from dnnlib.denoising.level_estimate import estimate_parameters
 from dnnlib.denoising.network_configuration import load_configured
-from dnnlib.denoising.noise_estimate import raw_noise_parameter
 from dnnlib.denoising.noisy_shard import NoisyShard
 from dnnlib.denoising.noisy_shard_writer import NoisyOptions, write_noisy_shard
 from dnnlib.denoising.options import TrainingOptions
@@ -136,4 +136,4 @@ def test_the_start_knows_where_a_shard_was_clipped(tmp_path):
     with tf.Graph().as_default(), create_session() as session:
         setting = (configuration, options, shard, None, None, Replicas(), {}, session, None, None)
         (raw,) = training_loop._Training(*setting)._estimated_noise()
-    assert raw == pytest.approx(raw_noise_parameter(0.05), abs=0.1)
+    assert raw == pytest.approx(raw_from_parameter(0.05), abs=0.1)

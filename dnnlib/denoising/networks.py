@@ -12,6 +12,7 @@ from dnnlib.denoising.layers import (
     upsampled_conv3x3,
     variables,
 )
+from dnnlib.denoising.learned_parameter import LEAST, SHIFT
 from dnnlib.denoising.tiling import reach
 from dnnlib.denoising.window import cut, decoder_windows, relative, seen, turned
 from dnnlib.tflib.runtime import tf
@@ -75,8 +76,8 @@ def noise_parameter(noisy, kind: str, parameters: int = 1, squared: bool = False
 
 
 def positive(raw, squared: bool = False):
-    """From the raw value, of the variable or the estimator, to the noise parameter: positive, and near zero at first."""
-    value = tf.nn.softplus(raw - 4.0) + 1e-3
+    """From the raw value, of the variable or the estimator, to the noise parameter: `parameter_from_raw` as a graph."""
+    value = tf.nn.softplus(raw - SHIFT) + LEAST
     return value * value if squared else value
 
 

@@ -3,8 +3,6 @@
 From near zero, where the published schedule starts, the learned sigma needs hundreds of thousands of images to arrive.
 """
 
-import math
-
 import numpy as np
 
 PATCH = 64  # pixels; large enough that the estimate in one patch is good to 2 %
@@ -24,8 +22,3 @@ def estimate_sigma(images: np.ndarray) -> float:
             diagonal = patch[:, ::2, ::2] - patch[:, ::2, 1::2] - patch[:, 1::2, ::2] + patch[:, 1::2, 1::2]
             estimates.append(np.median(np.abs(diagonal / 2), axis=(1, 2, 3)) / 0.6745)
     return float(np.quantile(np.concatenate(estimates), _QUANTILE))
-
-
-def raw_noise_parameter(value: float) -> float:
-    """The inverse of softplus(t - 4) + 1e-3 (SPEC 3.3): the variable's value t for a noise parameter > 1e-3."""
-    return math.log(math.expm1(max(value - 1e-3, 1e-6))) + 4.0

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.learned_parameter import parameter_from_raw
 from dnnlib.denoising.level_estimate import estimate_level
 from dnnlib.denoising.noise_style import field_units
 from dnnlib.errors import UserError
@@ -79,6 +80,5 @@ def known_level(
 def learned_level(configuration: Configuration, raw: np.ndarray) -> NoiseLevel:
     """For networks of sigma_global and sigma_per_image; raw: values of their variable or means of their estimator."""
     style = configuration.noise
-    parameter = np.logaddexp(0.0, np.ravel(raw).astype(np.float64) - 4.0) + 1e-3  # softplus(raw - 4) + 1e-3 (SPEC 3.3)
-    parameter = (parameter**2 if style.squared else parameter).tolist()
+    parameter = parameter_from_raw(np.ravel(raw), style.squared).tolist()
     return NoiseLevel(parameter, field_units(style.family, parameter), "learned")

@@ -10,9 +10,10 @@ import numpy as np
 from dnnlib.denoising.architecture import NOISE_VARIABLE, hole_shift, initial_variables
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.evaluation_graph import Denoised
+from dnnlib.denoising.learned_parameter import raw_from_parameter
 from dnnlib.denoising.level_estimate import estimate_parameters
 from dnnlib.denoising.network_configuration import to_network
-from dnnlib.denoising.noise_estimate import PATCH, raw_noise_parameter
+from dnnlib.denoising.noise_estimate import PATCH
 from dnnlib.denoising.noise_style import field_units
 from dnnlib.denoising.noisy_pictures import NoisyPictures
 from dnnlib.denoising.options import TrainingOptions
@@ -266,7 +267,7 @@ class _Training:
         for name, value in field_units(style.family, parameters).items():
             digits = ".2f" if name == "sigma" else ".3g"
             print(f"Estimated {name} to start from: {value:{digits}}")
-        return [raw_noise_parameter(value**0.5 if style.squared else value) for value in parameters]
+        return [raw_from_parameter(value, style.squared) for value in parameters]
 
 
 def _apart(crops: np.ndarray, hole_size: int) -> np.ndarray:
