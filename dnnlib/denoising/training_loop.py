@@ -38,7 +38,7 @@ from dnnlib.tflib.replicas import Replicas, broadcast, sum_over_workers
 from dnnlib.tflib.runtime import device_name, fetch_variables, initialize, out_of_memory
 from dnnlib.tflib.summaries import EventWriter
 
-ESTIMATE_FROM = 64  # crops
+ESTIMATE_FROM = 512  # crops; of 64, b of Poisson-Gauss noise came out with a std of 25 %, of these with 4 %
 
 
 def train(
@@ -260,10 +260,9 @@ class _Training:
         noisy = []
         for batch in batches(self._crops, self._graph.numbers.shape[0], 0, ESTIMATE_FROM - 1):
             feed = {self._graph.numbers: batch.numbers, self._graph.images: batch.images}
-            noisy.append(self._session.run(self._graph.noisy, feed))
+            noisy.append(_apart(self._session.run(self._graph.noisy, feed), self._configuration.hole_size))
         style = self._configuration.noise
-        crops = _apart(np.concatenate(noisy), self._configuration.hole_size)
-        parameters = estimate_parameters(style.family, crops, self._limits)
+        parameters = estimate_parameters(style.family, np.concatenate(noisy), self._limits)
         for name, value in field_units(style.family, parameters).items():
             digits = ".2f" if name == "sigma" else ".3g"
             print(f"Estimated {name} to start from: {value:{digits}}")
