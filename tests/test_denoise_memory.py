@@ -17,7 +17,7 @@ GIB = 1 << 20  # in KiB, as Linux counts ru_maxrss
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ru_maxrss is counted in other units elsewhere")
 @pytest.mark.parametrize(
     ("height", "width", "limit"),
-    [(1024, 4096, 4.5)],  # 100 megapixels would be (10000, 10000, 6), and an hour or more
+    [(1024, 4096, 4.5)],  # (10000, 10000, 6) holds, too, with 5.14 GiB, but takes an hour
 )
 def test_peak_memory(tmp_path, height, width, limit):
     write_network(tmp_path / "network.pickle", "gauss25-blindspot-sigma_known")
