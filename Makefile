@@ -26,8 +26,9 @@ test-slow: $(VENV_DONE) ## run the tests that take minutes
 lint: $(VENV_DONE) ## check the style alone
 	@$(VENV_PYTHON) -m ruff check .
 
-bench: $(VENV_DONE) ## measure the speed against a yardstick (a quarter of an hour)
-	@$(VENV_PYTHON) benchmarks/measure.py
+bench: $(VENV_DONE) ## measure the speed against a yardstick (half an hour); results/bench.json has all figures
+	@mkdir -p results
+	@$(VENV_PYTHON) benchmarks/measure.py --json results/bench.json
 
 bench-scale: $(VENV_DONE) ## measure how training scales over devices and processes of this machine (some minutes)
 	@$(VENV_PYTHON) benchmarks/scale.py

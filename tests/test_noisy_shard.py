@@ -152,6 +152,15 @@ def test_pages_of_one_file_stay_together(tmp_path):
     assert len(set(held_out.names)) == 1 and held_out.pages.tolist() == [0, 1, 2] and len(NoisyShard(path, 1, 1)) == 3
 
 
+def test_names_that_are_no_text(tmp_path):
+    odd = [os.fsdecode(name) for name in (b"a\xff.npy", b"b\xfe.npy")]
+    for name in odd:
+        os.makedirs(tmp_path / "in", exist_ok=True)
+        np.save(tmp_path / "in" / name, values16())
+    (name,) = NoisyShard(tool(tmp_path / "in"), 1, 3, HELD_OUT).names
+    assert name in odd
+
+
 def test_clipped_noise_is_warned_of(tmp_path, capsys):
     pixels = values16()
     pixels[:8] = 65535

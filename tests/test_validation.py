@@ -1,21 +1,26 @@
 """One pass and more over a validation set: which noise, what is measured, what is exported. The network is a stand-in."""
 
+import csv
+import os
+
 import numpy as np
 import pytest
 from material import write_picture
 from PIL import Image
 
 from config.validation_sets import VALIDATION_SETS
-from dnnlib.denoising import evaluation_graph
+from dnnlib.denoising import evaluation_graph, evaluation_loop
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.evaluation_graph import Denoised
 from dnnlib.denoising.evaluation_noise import EvaluationNoise
 from dnnlib.denoising.images import read_image, to_float
 from dnnlib.denoising.metrics import psnr
 from dnnlib.denoising.posterior import Posterior
+from dnnlib.denoising.real_validation import RealScores
 from dnnlib.denoising.validation import Validation
 from dnnlib.denoising.validation_set import open_validation_set
 from dnnlib.denoising.window import cut
+from dnnlib.submission.run_context import RunContext
 from dnnlib.tflib.replicas import Replicas
 from dnnlib.tflib.runtime import create_session, tf
 
@@ -73,6 +78,20 @@ def test_two_passes(validate, name):
         assert [part[index] for part in scores] == measured
     noise.close()
     assert len(scores.noisy) == 4 and len(set(scores.noisy)) == 4
+
+
+def test_the_table_of_pictures(tmp_path):
+    """One line each, also where a name would break it or is no text; an empty cell for what is not known."""
+    labels = ['a,"b".png', os.fsdecode(b"c\xff.png"), "d.png"]
+    columns = {"nll": np.array([1.25, -2.0, 0.0]), "corr_h1": np.array([np.nan, -0.5, np.inf])}
+    scores = RealScores(0.0, {}, None, 1, {}, columns)
+    with RunContext(tmp_path, "test", {}) as run:
+        evaluation_loop._write_table(labels, scores, run)
+    with open(tmp_path / "pictures.csv", newline="", encoding="utf-8") as file:
+        assert list(csv.reader(file)) == [
+            ["index", "picture", "nll", "corr_h1"],
+            ["0", 'a,"b".png', "1.25", ""], ["1", r"c\udcff.png", "-2", "-0.5"], ["2", "d.png", "0", "inf"],
+        ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("suffix", "channels"), [("png", 3), ("png", 1), ("jpg", 3)])

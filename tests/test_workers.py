@@ -126,8 +126,8 @@ def test_an_evaluation_on_several_devices(place, alone):
         subprocess.run([*program, *devices], cwd=place, check=True)
         (folder,) = (place / f"evaluated-{count}" / "_eval").iterdir()
         pictures = {path.name: path.read_bytes() for path in (folder / "img").iterdir()}
-        found.append(((folder / "stats.jsonl").read_text(), pictures))
-    assert len(found[0][1]) == 15
+        found.append([(folder / name).read_text() for name in ("stats.jsonl", "pictures.csv")] + [pictures])
+    assert len(found[0][-1]) == 15
     assert found[0] == found[1]
 
 

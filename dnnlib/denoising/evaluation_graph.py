@@ -61,6 +61,7 @@ class EvaluationGraph:
     """
 
     _results: Sequence[str] = ()
+    _columns: Sequence[str]
 
     def __init__(self, configuration: Configuration, replicas: Replicas, reuse: bool = False, dtype=tf.float32):
         self._configuration, self._replicas = configuration, replicas
@@ -109,4 +110,11 @@ class EvaluationGraph:
 
     def _inputs(self, pictures, total: int, mine: Callable[[int], bool]) -> Iterator[tuple[int, Input]]:
         """Index and picture, in order, for those of `range(total)` that are mine."""
+        raise NotImplementedError
+
+    def _row(self, denoised: Denoised, *results: np.ndarray) -> list[float]:
+        raise NotImplementedError
+
+    def _scores(self, pictures, rows: np.ndarray):
+        """rows [total, columns]: of all pictures in order, whoever had them."""
         raise NotImplementedError

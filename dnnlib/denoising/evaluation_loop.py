@@ -45,8 +45,8 @@ def evaluate(
 
         scores = evaluation.validate(session, pictures, passes, on_picture)
     run.append_stats({"images": count * passes, **scores.report()})
-    _write_table(pictures.labels * passes, scores, run)
     _print(count * passes, scores)
+    _write_table(pictures.labels * passes, scores, run)
     as_trained = configuration.hole_size == network.static_kwargs.get("hole_size", 1)
     if isinstance(scores, RealScores) and as_trained and (advice := scores.advice()):
         say(advice)  # with a smaller hole it may see what it was trained not to
@@ -56,7 +56,7 @@ def evaluate(
 
 
 def _write_table(labels: list[str], scores: Scores | RealScores, run: RunContext) -> None:
-    """A row for each picture and pass, its index that of `img/`; empty cells for what could not be told."""
+    """A row for each picture and pass, in the first with the index of `img/`; empty cells for what could not be told."""
     numbers = zip(*scores.pictures.values(), strict=True)
     cells = [["" if np.isnan(value) else f"{value:.6g}" for value in row] for row in numbers]
     rows = [[index, label, *row] for index, (label, row) in enumerate(zip(labels, cells, strict=True))]

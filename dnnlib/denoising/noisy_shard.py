@@ -40,7 +40,7 @@ class NoisyShard(Shard):
         self.channels = channels
         self.names: list[str] = []
         if part == HELD_OUT:
-            self.names = [name.decode() for name in self._file[part]["names"][()]]
+            self.names = [name.decode(errors="surrogateescape") for name in self._file[part]["names"][()]]
             self.pages = self._file[part]["pages"][()]
 
     def to_float(self, stored: np.ndarray) -> np.ndarray:

@@ -73,9 +73,9 @@ def write_noisy_shard(input_dir: str, out: str | os.PathLike, options: NoisyOpti
     contents. Pictures to train on are cut into pieces of at most LARGEST_PIECE pixels a side. It appears under its name
     when it is whole.
 
-    Raises UserError for floats without a white, where fewer than two pictures are left, where most are of another kind
-    (8 and 16 bits, grey and RGB) than the first, and where `out` cannot be written. Files that cannot be read or are of
-    another kind than the first are named and left out.
+    Raises UserError for floats without a white, where fewer than two pictures are left, where most, and more than ten,
+    are of another kind (8 and 16 bits, grey and RGB) than the first, and where `out` cannot be written. Files that cannot be
+    read or are of another kind than the first are named and left out.
     """
     with new_shard(out) as temporary:
         paths = shuffled(find_pictures(input_dir, SUFFIXES))
@@ -164,7 +164,8 @@ class _Parts:
 
     def add(self, pages: list[Page], held_out: bool) -> None:
         for page in pages:
-            self._checksum.update(f"{held_out} {page.name} {page.page} {page.pixels.dtype} {page.pixels.shape}\n".encode())
+            heading = f"{held_out} {page.name} {page.page} {page.pixels.dtype} {page.pixels.shape}\n"
+            self._checksum.update(heading.encode(errors="surrogateescape"))
             self._checksum.update(page.pixels)
             limits = 0, np.iinfo(page.pixels.dtype).max, self.white, *([self.black] if page.dtype.kind == "f" else [])
             self._clipped += sum(np.count_nonzero(page.pixels == limit) for limit in set(limits))
@@ -185,7 +186,8 @@ class _Parts:
         self._file.attrs.update({f"source_{k}": v for k, v in zip(Source._fields, self._source, strict=True)})
         self._file.attrs["checksum"] = self._checksum.hexdigest()
         group = self._file[HELD_OUT]
-        group.create_dataset("names", data=self._names, dtype=h5py.string_dtype())
+        names = [name.encode(errors="surrogateescape") for name in self._names]
+        group.create_dataset("names", data=names, dtype=h5py.string_dtype())
         group.create_dataset("pages", data=np.array(self._pages, np.int32))
 
     def lines(self) -> list[str]:

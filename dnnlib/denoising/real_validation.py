@@ -18,9 +18,10 @@ _QUALITY = [f"{what}_{of}" for what in ("psnr", "ssim") for of in ("noisy", "mu"
 
 
 class RealScores(NamedTuple):
-    """Averages over the pictures. nll: the negative log-likelihood of the noisy values, in nats a value; parameters: of the
-    noise, in the units of `field_units`; psnr: of the noisy pictures, the mean and the posterior mean, and ssim of those,
-    in the same order, by name; empty without references. pictures: the same of each picture, by name."""
+    """Averages over the pictures that can be judged. nll: the negative log-likelihood of the noisy values, in nats a value;
+    parameters: of the noise, averaged in the units of `posterior`, then in those of `field_units`; whiteness: of the
+    residuals; hole_size: of the network as it was used; quality: psnr and ssim of the noisy pictures, the mean and the
+    posterior mean, by name, empty without references. pictures: the same of each picture, by name, NaN where unknown."""
 
     nll: float
     parameters: dict[str, float]
@@ -80,6 +81,6 @@ class RealValidation(EvaluationGraph):
             {k: float(v) for k, v in field_units(noise.family, parameters.mean(axis=0)).items()},
             averaged([Whiteness(tuple(row[:lags]), tuple(row[lags:])) for row in white]),
             self._configuration.hole_size,
-            {f"valid_{name}": float(values.mean()) for name, values in quality.items()},
+            {f"valid_{name}": float(np.nanmean(x)) for name, x in quality.items() if not np.isnan(x).all()},
             {"nll": nll[:, 0], **field_units(noise.family, parameters.T), **white_table, **quality},
         )

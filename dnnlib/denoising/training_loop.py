@@ -39,6 +39,7 @@ from dnnlib.tflib.runtime import device_name, fetch_variables, initialize, out_o
 from dnnlib.tflib.summaries import EventWriter
 
 ESTIMATE_FROM = 512  # crops; of 64, b of Poisson-Gauss noise came out with a std of 25 %, of these with 4 %
+ESTIMATE_SIDE = 256  # pixels of each, for the memory's sake
 
 
 def train(
@@ -271,8 +272,8 @@ class _Training:
 
 def _apart(crops: np.ndarray, hole_size: int) -> np.ndarray:
     """Every so many pixels of crops [N,H,W,C] as the hole keeps neighbours apart, as far as the crops are large enough: the
-    estimates take what neighbours share for the picture's. In whole patches."""
+    estimates take what neighbours share for the picture's. In whole patches, ESTIMATE_SIDE at most; a copy."""
     step = min(hole_shift(hole_size), crops.shape[1] // PATCH)
     crops = crops[:, ::step, ::step]
-    side = crops.shape[1] // PATCH * PATCH
-    return crops[:, :side, :side]
+    side = min(crops.shape[1], ESTIMATE_SIDE) // PATCH * PATCH
+    return crops[:, :side, :side].copy()
