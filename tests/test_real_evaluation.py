@@ -62,6 +62,22 @@ def test_advice_is_for_a_network_as_it_was_trained(tmp_path, monkeypatch, capsys
     assert ("ADVICE" in capsys.readouterr().out) == said
 
 
+def test_what_is_not_known_of_a_picture_is_left_out_of_the_average():
+    """SSIM of a picture below 11 pixels, the correlations of one that cannot be judged."""
+    with tf.Graph().as_default():
+        graph = RealValidation(Configuration.from_name("real_gauss-blindspot-sigma_global-mono"), Replicas())
+    rows = np.full([2, len(graph._columns)], 0.5)
+    unknown = [name.startswith(("corr", "ssim")) for name in graph._columns]
+    rows[1, unknown] = np.nan
+    with_references = replace(pictures(), references="clean")
+    means = graph._scores(with_references, rows).means()
+    assert len(means) == 14 and set(means.values()) == {0.5}
+    rows[:, unknown] = np.nan
+    assert list(graph._scores(with_references, rows).means()) == [
+        "valid_nll", "valid_psnr_noisy", "valid_psnr_mu", "valid_psnr_pme"
+    ]
+
+
 def test_lambda_is_averaged_as_its_inverse(tmp_path, capsys):
     """Of 1/lambda 0.01 and 0.03 the mean is 0.02, lambda 50 and not 67: in the lines as in the evaluation."""
 
