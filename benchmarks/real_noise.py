@@ -39,7 +39,7 @@ from dnnlib.denoising.noisy_shard_writer import FLOAT_BLACK as BLACK  # noqa: E4
 from dnnlib.denoising.noisy_shard_writer import FLOAT_WHITE as WHITE  # noqa: E402
 from dnnlib.denoising.noisy_shard_writer import LARGEST_PIECE  # noqa: E402
 from dnnlib.denoising.validation_set import ANY_PICTURE  # noqa: E402
-from dnnlib.denoising.whiteness import THRESHOLD  # noqa: E402
+from dnnlib.denoising.whiteness import Whiteness  # noqa: E402
 from dnnlib.errors import UserError, run_script  # noqa: E402
 from dnnlib.files import atomic_write, write_text  # noqa: E402
 from dnnlib.tflib.network import save_network  # noqa: E402
@@ -233,7 +233,7 @@ def table(rows: list[dict]) -> str:
     """Markdown, a line for each network and hole that it was used with."""
     lines = [
         "| noise | trained on | hole, trained / used | learned | truth | noisy, dB | mean, dB | posterior mean, dB | SSIM "
-        f"| farthest correlation | beyond {THRESHOLD} |",
+        "| correlations at 1, 2, 3 pixels | said |",
         "| " + " | ".join(["---"] * 11) + " |",
     ]
     for row in rows:
@@ -242,12 +242,19 @@ def table(rows: list[dict]) -> str:
             cells = [row["kind"], row["source"], f"{row['hole']} / {used}"]
             cells += [", ".join(f"{name} {values[name]:.3g}" for name in truth) for values in (found, truth)]
             cells += [f"{found[f'valid_psnr_{of}']:.2f}" for of in ("noisy", "mu", "pme")]
-            correlation = found.get("valid_corr")  # left out where it cannot be told
             cells.append(f"{found['valid_ssim_pme']:.3f}")
-            beyond = None if correlation is None else abs(correlation) > THRESHOLD
-            cells += ["", ""] if beyond is None else [f"{correlation:.2f}", "yes" if beyond else "no"]
+            white = Whiteness.of(found)
+            farthest = [max(pair, key=abs) for pair in zip(*white, strict=True)]  # of the two directions
+            cells.append(", ".join(f"{value:.2f}" for value in farthest) if white.judged else "")
+            cells.append(said(white, used) if used == row["hole"] else "")
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def said(white: Whiteness, hole: int) -> str:
+    """Of the line that the program prints: the remedy."""
+    advice = white.advice(hole)
+    return "" if advice is None else advice.rpartition(": ")[2]
 
 
 if __name__ == "__main__":
