@@ -45,9 +45,9 @@ def atomic_write(path: str | os.PathLike) -> Iterator[BinaryIO]:
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Writes a whole text file (UTF-8) atomically."""
+    """Writes a whole text file atomically, in UTF-8. What that cannot carry (lone surrogates) becomes `\\udc80` and such."""
     with atomic_write(path) as file:
-        file.write(text.encode("utf-8"))
+        file.write(text.encode("utf-8", "backslashreplace"))
 
 
 def remove_abandoned(path: str | os.PathLike) -> None:

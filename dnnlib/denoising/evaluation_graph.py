@@ -1,5 +1,6 @@
 """The network over whole pictures, one by one, shared among devices and workers. What is measured of them: in subclasses."""
 
+import abc
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -52,7 +53,7 @@ class Denoised(NamedTuple):
         return np.concatenate([np.broadcast_to(picture, shape) for picture in self.pictures().values()], axis=1)
 
 
-class EvaluationGraph:
+class EvaluationGraph(abc.ABC):
     """The network on one picture a replica. Build it under `replicas.scope()`, after the training graph with reuse=True
     to share its variables.
 
@@ -108,13 +109,14 @@ class EvaluationGraph:
         with out_of_memory("the pictures are too large for this device; crop them"):
             return [[x[0] for x in results] for results in session.run(self._fetches[: len(given)], feed)]
 
+    @abc.abstractmethod
     def _inputs(self, pictures, total: int, mine: Callable[[int], bool]) -> Iterator[tuple[int, Input]]:
         """Index and picture, in order, for those of `range(total)` that are mine."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _row(self, denoised: Denoised, *results: np.ndarray) -> list[float]:
-        raise NotImplementedError
+        """What is measured of one picture. results: those of `_results`."""
 
+    @abc.abstractmethod
     def _scores(self, pictures, rows: np.ndarray):
         """rows [total, columns]: of all pictures in order, whoever had them."""
-        raise NotImplementedError

@@ -10,7 +10,7 @@ import numpy as np
 
 from dnnlib.denoising.noisy_shard import HELD_OUT, NoisyShard, Source, kind_of
 from dnnlib.denoising.picture_file import page_count, read_picture
-from dnnlib.denoising.picture_inputs import SUFFIXES
+from dnnlib.denoising.picture_inputs import SUFFIXES, pictures_in
 from dnnlib.denoising.picture_scale import COLOURS, float_from, white_of
 from dnnlib.errors import UserError
 
@@ -100,12 +100,10 @@ def open_noisy_pictures(
         return held_out_pictures(NoisyShard(given, 1, channels, HELD_OUT, "--validation-set"), reference_dir)
     if not os.path.isdir(given):
         raise UserError(f"--validation-set {given}: is neither a folder of noisy pictures nor a shard of dataset_tool_h5.py")
-    names = sorted(n for n in os.listdir(given) if n.lower().endswith(SUFFIXES) and not n.startswith("."))
-    names = [name for name in names if os.path.isfile(os.path.join(given, name))]
-    if not names:
+    paths = [path for path in pictures_in(given, "--validation-set") if os.path.isfile(path)]
+    if not paths:
         raise UserError(f"--validation-set {given}: no picture in it ({', '.join(SUFFIXES)})")
 
-    paths = [os.path.join(given, name) for name in names]
     numbers = [(i, page) for i, path in enumerate(paths) for page in range(page_count(path))]
     read = functools.lru_cache(maxsize=1)(read_picture)  # the pages of a file come one after the other
 
@@ -125,7 +123,7 @@ def open_noisy_pictures(
             raise UserError(f"{paths[i]}: has values that are NaN or infinite: replace them first")
         return pixels
 
-    names, pages = [names[i] for i, _ in numbers], [page for _, page in numbers]
+    names, pages = [os.path.basename(paths[i]) for i, _ in numbers], [page for _, page in numbers]
     return NoisyPictures(names, pages, stored, black, white, _folder(reference_dir))
 
 

@@ -33,7 +33,8 @@ def find_inputs(inputs: list[str]) -> list[str]:
             matches = sorted(glob.glob(given, recursive=True))
         else:
             raise UserError(f"--denoise {given}: there is no such file or folder")
-        found = [path for match in matches for path in (_in_folder(match) if os.path.isdir(match) else [match])]
+        folders = [pictures_in(match, "--denoise") if os.path.isdir(match) else [match] for match in matches]
+        found = [path for folder in folders for path in folder]
         if not found:
             reason = "no picture in it" if os.path.isdir(given) else "nothing matches"
             raise UserError(f"--denoise {given}: {reason} ({', '.join(SUFFIXES)})")
@@ -78,10 +79,11 @@ def make_folder(out: str) -> None:
         raise UserError(f"--out {out}: cannot write there ({error.strerror}); name another folder") from error
 
 
-def _in_folder(folder: str) -> list[str]:
+def pictures_in(folder: str, option: str) -> list[str]:
+    """Paths of the pictures directly in a folder, sorted, without hidden files. Raises UserError naming the option."""
     try:
         names = sorted(os.listdir(folder))
     except OSError as error:
-        raise UserError(f"--denoise {folder}: cannot read the folder ({error.strerror})") from error
+        raise UserError(f"{option} {folder}: cannot read the folder ({error.strerror})") from error
     paths = [os.path.join(folder, name) for name in names if name.lower().endswith(SUFFIXES) and not name.startswith(".")]
     return [path for path in paths if not os.path.isdir(path)]

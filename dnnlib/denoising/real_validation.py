@@ -12,7 +12,7 @@ from dnnlib.denoising.images import pad_to_multiple
 from dnnlib.denoising.metrics import psnr, ssim
 from dnnlib.denoising.noise_style import field_units
 from dnnlib.denoising.noisy_pictures import NoisyPictures
-from dnnlib.denoising.whiteness import LAGS, Whiteness, averaged, whiteness
+from dnnlib.denoising.whiteness import NAMES, Whiteness, averaged, whiteness
 
 _QUALITY = [f"{what}_{of}" for what in ("psnr", "ssim") for of in ("noisy", "mu", "pme")]
 
@@ -52,7 +52,7 @@ class RealValidation(EvaluationGraph):
     @property
     def _columns(self) -> list[str]:
         parameters = [f"parameter{i}" for i in range(self._configuration.noise.parameters)]
-        return ["nll", *parameters, *Whiteness(LAGS, LAGS).values(), *_QUALITY]
+        return ["nll", *parameters, *NAMES, *_QUALITY]
 
     def _inputs(
         self, pictures: NoisyPictures, total: int, mine: Callable[[int], bool]
@@ -72,15 +72,15 @@ class RealValidation(EvaluationGraph):
         return [nll.mean(dtype=np.float64), *parameter.ravel(), *white.horizontal, *white.vertical, *quality]
 
     def _scores(self, pictures: NoisyPictures, rows: np.ndarray) -> RealScores:
-        noise, lags = self._configuration.noise, len(LAGS)
-        nll, parameters, white, quality = np.split(rows, np.cumsum([1, noise.parameters, 2 * lags]), axis=1)
+        noise = self._configuration.noise
+        nll, parameters, white, quality = np.split(rows, np.cumsum([1, noise.parameters, len(NAMES)]), axis=1)
         quality = dict(zip(_QUALITY, quality.T, strict=True)) if pictures.references is not None else {}
-        white_table = dict(zip(Whiteness(LAGS, LAGS).values(), white.T, strict=True))
+        correlations = dict(zip(NAMES, white.T, strict=True))
         return RealScores(
             float(nll.mean()),
             {k: float(v) for k, v in field_units(noise.family, parameters.mean(axis=0)).items()},
-            averaged([Whiteness(tuple(row[:lags]), tuple(row[lags:])) for row in white]),
+            averaged([Whiteness.of(dict(zip(NAMES, row, strict=True))) for row in white]),
             self._configuration.hole_size,
             {f"valid_{name}": float(np.nanmean(x)) for name, x in quality.items() if not np.isnan(x).all()},
-            {"nll": nll[:, 0], **field_units(noise.family, parameters.T), **white_table, **quality},
+            {"nll": nll[:, 0], **field_units(noise.family, parameters.T), **correlations, **quality},
         )

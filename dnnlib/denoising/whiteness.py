@@ -18,6 +18,7 @@ from dnnlib.denoising.architecture import hole_shift
 from dnnlib.denoising.configuration import HOLE_SIZES
 
 LAGS = (1, 2, 3)  # pixels
+NAMES = tuple(f"corr_{way}{lag}" for way in "hv" for lag in LAGS)
 SMOOTH = 0.25  # share of a picture's pixels, those that the network is surest of: elsewhere it errs by more than noise
 DOMINATED = 0.7  # of them those count where the network's std is below so much of the noise's: else it is the picture's
 ENOUGH = 0.02  # share of a picture's pixels; of fewer nothing is said
@@ -45,7 +46,8 @@ class Whiteness(NamedTuple):
     @classmethod
     def of(cls, values: Mapping[str, float]) -> "Whiteness":
         """From what `values` gave."""
-        return cls(*(tuple(values.get(f"corr_{way}{lag}", math.nan) for lag in LAGS) for way in "hv"))
+        found = tuple(values.get(name, math.nan) for name in NAMES)
+        return cls(found[: len(LAGS)], found[len(LAGS) :])
 
     @property
     def judged(self) -> bool:
@@ -54,8 +56,7 @@ class Whiteness(NamedTuple):
 
     def values(self) -> dict[str, float]:
         """By name: corr_h1, ..., corr_v3; nothing unless judged."""
-        pairs = {"h": self.horizontal, "v": self.vertical} if self.judged else {}
-        return {f"corr_{way}{lag}": value for way, row in pairs.items() for lag, value in zip(LAGS, row, strict=True)}
+        return dict(zip(NAMES, (*self.horizontal, *self.vertical), strict=True)) if self.judged else {}
 
     def largest(self, hole_size: int) -> tuple[float, int, str] | None:
         """The correlation farthest from 0 that a network with such a blind spot must not show, its lag and its direction.
@@ -63,12 +64,14 @@ class Whiteness(NamedTuple):
         At smaller lags than the blind spot reaches correlation is no matter: the network cannot see it. None where no lag
         is left, or there was too little to judge by.
         """
-        return max(self._counted(hole_size), key=lambda one: abs(one[0]), default=None)
+        counted = self._counted(hole_size)
+        return max(((value, *place) for place, value in counted.items()), key=lambda one: abs(one[0]), default=None)
 
-    def _counted(self, hole_size: int) -> list[tuple[float, int, str]]:
+    def _counted(self, hole_size: int) -> dict[tuple[int, str], float]:
+        """By lag and direction, what a network with such a blind spot must not show."""
         rows = {"horizontally": self.horizontal, "vertically": self.vertical} if self.judged else {}
-        found = [(value, lag, way) for way, row in rows.items() for lag, value in zip(LAGS, row, strict=True)]
-        return [one for one in found if one[1] >= hole_shift(hole_size)]
+        found = {(lag, way): value for way, row in rows.items() for lag, value in zip(LAGS, row, strict=True)}
+        return {place: value for place, value in found.items() if place[0] >= hole_shift(hole_size)}
 
     def advice(self, hole_size: int) -> str | None:
         """A line that says what is wrong and what helps; None where the residual is white, or that cannot be told.
@@ -79,12 +82,13 @@ class Whiteness(NamedTuple):
         nearest = hole_shift(hole_size)
         limit = {lag: THRESHOLD if lag == nearest else FARTHER for lag in LAGS}
         counted = self._counted(hole_size)
-        beyond = [one for one in counted if abs(one[0]) > limit[one[1]]]
+        beyond = [place for place, value in counted.items() if abs(value) > limit[place[0]]]
         if not beyond:
             return None
-        value, lag, way = max(beyond, key=lambda one: abs(one[0]))
+        lag, way = max(beyond, key=lambda place: abs(counted[place]))
+        value = counted[lag, way]
         found = f"{value:.2f} at {lag} pixel{'s' if lag > 1 else ''} {way}; of white noise it stayed within {limit[lag]}"
-        if 0 < value <= next(near for near, *where in counted if where == [nearest, way]):
+        if 0 < value <= counted[nearest, way]:
             return f"The residual still holds a part of the picture ({found}): train on before you judge the noise by it"
         larger = min(size for size in HOLE_SIZES if size > hole_size)  # there is one: with the largest no lag is left
         return (

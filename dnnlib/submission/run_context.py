@@ -97,10 +97,10 @@ class RunContext:
             file.append(line)
 
     def write_table(self, name: str, columns: Sequence[str], rows: Iterable[Sequence]) -> None:
-        """Writes a CSV file (RFC 4180) with a line of column names; what is no text is escaped, as in the log."""
+        """Writes a CSV file (RFC 4180) with a line of column names."""
         text = io.StringIO()
         csv.writer(text).writerows([columns, *rows])
-        self._write(name, text.getvalue().encode("utf-8", "backslashreplace").decode())
+        self._write(name, text.getvalue())
 
     def write_options(self, **facts) -> None:
         """Writes the options as JSON to `training_options.json`, and as text to `options.txt`.
