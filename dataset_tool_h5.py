@@ -47,11 +47,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     # Late: --help shall not wait for h5py.
     if is_noisy:
-        from dnnlib.denoising.noisy_shard_writer import NoisyOptions, write_noisy_shard
+        from dnnlib.denoising.data.noisy_shard_writer import NoisyOptions, write_noisy_shard
 
         write_noisy_shard(input_dir, out, NoisyOptions(**given))
     else:
-        from dnnlib.denoising.shard_writer import write_shard
+        from dnnlib.denoising.data.shard_writer import write_shard
 
         write_shard(input_dir, out, **given)
 

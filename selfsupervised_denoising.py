@@ -10,7 +10,7 @@ from config.configurations import CONFIGURATIONS, REAL_CONFIGURATIONS
 from config.validation_sets import VALIDATION_SETS
 from dnnlib.command_line import CommandLine
 from dnnlib.denoising.configuration import Configuration, check_hole_size
-from dnnlib.denoising.denoising_options import DenoisingOptions
+from dnnlib.denoising.inference.options import DenoisingOptions
 from dnnlib.denoising.options import NEWEST, TrainingOptions
 from dnnlib.errors import UserError, run_script
 from dnnlib.tflib.layout import Layout, layout_from
@@ -165,7 +165,7 @@ def main() -> None:
         denoise(args)
         return
     if action == "export":
-        from dnnlib.denoising.export import export  # late: it imports NumPy
+        from dnnlib.denoising.inference.export import export  # late: it imports NumPy
 
         export(args.network, args.export, args.hole_size)
         return
@@ -220,9 +220,9 @@ def denoise(args: argparse.Namespace) -> None:
         std=bool(args.std), compare=bool(args.compare), hole_size=args.hole_size,
     )  # fmt: skip
     options.check()
-    from dnnlib.denoising import denoise_command  # late: it imports NumPy and Pillow
+    from dnnlib.denoising.inference import denoise_files  # late: it imports NumPy and Pillow
 
-    denoise_command.denoise(args.denoise, options)
+    denoise_files.denoise(args.denoise, options)
 
 
 def training_options(args: argparse.Namespace) -> tuple[Configuration, TrainingOptions]:

@@ -55,8 +55,8 @@ def run_one(what: str) -> dict:
     """In turn: yardstick, program, yardstick, program, ... -> seconds of each (medians), memory."""
     import numpy as np
 
-    from dnnlib.denoising.architecture import initial_variables
     from dnnlib.denoising.configuration import Configuration
+    from dnnlib.denoising.network.architecture import initial_variables, shapes_of
     from dnnlib.tflib.runtime import create_session, initialize, tf
 
     kind, _, rest = what.partition("-")
@@ -64,7 +64,7 @@ def run_one(what: str) -> dict:
         step, names = {"train": training, "head": head, "eval": evaluation}[kind](rest)
         yard_feed, yard = yardstick()
         with create_session() as session:
-            shapes = Configuration.from_name(NAME).variable_shapes()
+            shapes = shapes_of(Configuration.from_name(NAME))
             initialize(session, {} if kind == "head" else initial_variables(shapes, 1))
             for _ in range(2):
                 session.run(step, names)
@@ -98,9 +98,9 @@ def training(rest: str):
     """A step as `--train` takes it on a CPU; bf16: in bfloat16; plain: with the plain network, all images in one batch."""
     import numpy as np
 
-    from dnnlib.denoising import model
     from dnnlib.denoising.configuration import Configuration
-    from dnnlib.denoising.training_graph import build_training_graph
+    from dnnlib.denoising.network import model
+    from dnnlib.denoising.training.graph import build_training_graph
     from dnnlib.tflib.replicas import Replicas
     from dnnlib.tflib.runtime import tf
 
@@ -122,8 +122,8 @@ def evaluation(rest: str):
     """One picture of 768x512, padded to a square as the protocol wants it."""
     import numpy as np
 
-    from dnnlib.denoising import model
     from dnnlib.denoising.configuration import Configuration
+    from dnnlib.denoising.network import model
     from dnnlib.tflib.runtime import tf
 
     if rest == "plain":
@@ -142,7 +142,7 @@ def head(rest: str):
     """The Bayesian head of a training step alone, forward and backward."""
     import numpy as np
 
-    from dnnlib.denoising.posterior import posterior
+    from dnnlib.denoising.network.posterior import posterior
     from dnnlib.tflib.runtime import tf
 
     crop, random = int(rest), np.random.default_rng(1)
@@ -158,8 +158,8 @@ def dataset_tool(workers: int | None) -> dict:
     """Pictures a second into a shard, of 800 PNG of 481x321 made of the samples."""
     import numpy as np
 
-    from dnnlib.denoising.images import list_images, read_image, write_image
-    from dnnlib.denoising.shard_writer import write_shard
+    from dnnlib.denoising.data.shard_writer import write_shard
+    from dnnlib.denoising.pictures.images import list_images, read_image, write_image
     from dnnlib.parallel import cores
 
     with tempfile.TemporaryDirectory() as folder:
@@ -195,8 +195,8 @@ def feed(gigabytes: int) -> list[dict]:
 
 
 def read_crops(path: Path, cached: bool) -> dict:
-    from dnnlib.denoising.shard import Shard
-    from dnnlib.denoising.training_data import Crops
+    from dnnlib.denoising.data.crops import Crops
+    from dnnlib.denoising.data.shard import Shard
 
     crops = Crops(Shard(path, 256), 256, 3, 1)
     before, seconds = resident_memory(), 0.0

@@ -4,8 +4,8 @@ Convolutions are padded, done with SAME and cropped; a map is upsampled before i
 same function as ours.
 """
 
-from dnnlib.denoising.architecture import POOLINGS, unet_layers
-from dnnlib.denoising.layers import leaky_relu, rotate, variables
+from dnnlib.denoising.network.architecture import POOLINGS, unet_layers
+from dnnlib.denoising.network.layers import leaky_relu, rotate, variables
 from dnnlib.tflib.runtime import tf
 
 

@@ -30,16 +30,16 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from dnnlib.denoising import png  # noqa: E402
 from dnnlib.denoising.configuration import Configuration  # noqa: E402
-from dnnlib.denoising.images import list_images, read_image, to_float, write_image  # noqa: E402
-from dnnlib.denoising.network_configuration import load_configured, to_network  # noqa: E402
-from dnnlib.denoising.noisy_shard import HELD_OUT, NoisyShard  # noqa: E402
-from dnnlib.denoising.noisy_shard_writer import FLOAT_BLACK as BLACK  # noqa: E402
-from dnnlib.denoising.noisy_shard_writer import FLOAT_WHITE as WHITE  # noqa: E402
-from dnnlib.denoising.noisy_shard_writer import LARGEST_PIECE  # noqa: E402
-from dnnlib.denoising.validation_set import ANY_PICTURE  # noqa: E402
-from dnnlib.denoising.whiteness import Whiteness  # noqa: E402
+from dnnlib.denoising.data.noisy_shard import HELD_OUT, NoisyShard  # noqa: E402
+from dnnlib.denoising.data.noisy_shard_writer import FLOAT_BLACK as BLACK  # noqa: E402
+from dnnlib.denoising.data.noisy_shard_writer import FLOAT_WHITE as WHITE  # noqa: E402
+from dnnlib.denoising.data.noisy_shard_writer import LARGEST_PIECE  # noqa: E402
+from dnnlib.denoising.data.validation_set import ANY_PICTURE  # noqa: E402
+from dnnlib.denoising.evaluation.whiteness import Whiteness  # noqa: E402
+from dnnlib.denoising.network.network_file import load_configured, to_network  # noqa: E402
+from dnnlib.denoising.pictures import png  # noqa: E402
+from dnnlib.denoising.pictures.images import list_images, read_image, to_float, write_image  # noqa: E402
 from dnnlib.errors import UserError, run_script  # noqa: E402
 from dnnlib.files import atomic_write, write_text  # noqa: E402
 from dnnlib.tflib.network import save_network  # noqa: E402

@@ -116,8 +116,9 @@ def parameters() -> int:
     import numpy as np
 
     from dnnlib.denoising.configuration import Configuration
+    from dnnlib.denoising.network.architecture import shapes_of
 
-    return sum(int(np.prod(shape)) for shape in Configuration.from_name(NAME).variable_shapes().values())
+    return sum(int(np.prod(shape)) for shape in shapes_of(Configuration.from_name(NAME)).values())
 
 
 def report(rows: list[dict], size: int) -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dnnlib.denoising.images import list_images, read_image, write_image
-from dnnlib.denoising.run_name import network_file_name
+from dnnlib.denoising.network.network_file import network_file_name
+from dnnlib.denoising.pictures.images import list_images, read_image, write_image
 from dnnlib.errors import UserError, run_script
 
 ROOT = Path(__file__).resolve().parent.parent

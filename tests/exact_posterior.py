@@ -92,7 +92,7 @@ def noise_variances(family, mu, t, learned):
 
 
 def posterior(outputs, noisy, family, parameter, learned=False, diagonal=False):
-    """-> posterior mean (C floats), loss, net std, noise std, as floats; parameter as in dnnlib.denoising.posterior."""
+    """-> posterior mean (C floats), loss, net std, noise std, as floats; parameter as in `network.posterior`."""
     y, outputs = exactly(noisy), exactly(outputs)
     t = exactly(parameter) if family == "poissongauss" else Fraction(float(parameter))
     channels = len(y)

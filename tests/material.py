@@ -7,9 +7,9 @@ import h5py
 import numpy as np
 from PIL import Image
 
-from dnnlib.denoising.architecture import initial_variables
 from dnnlib.denoising.configuration import Configuration
-from dnnlib.denoising.network_configuration import to_network
+from dnnlib.denoising.network.architecture import initial_variables, shapes_of
+from dnnlib.denoising.network.network_file import to_network
 from dnnlib.tflib.network import Network, save_network
 
 
@@ -53,7 +53,7 @@ def write_bare_shard(path: Path, images: Iterable[np.ndarray], shapes=None, dtyp
 def fresh_network(name: str, seed: int = 1) -> Network:
     """The untrained network of a configuration."""
     configuration = Configuration.from_name(name)
-    return to_network(configuration, initial_variables(configuration.variable_shapes(), seed))
+    return to_network(configuration, initial_variables(shapes_of(configuration), seed))
 
 
 def write_network(path: Path, name: str) -> Path:

@@ -7,8 +7,8 @@ import numpy as np
 from material import write_picture
 from programs import FOLDER
 
-from dnnlib.denoising.noisy_shard import HELD_OUT, NoisyShard
-from dnnlib.denoising.shard import Shard
+from dnnlib.denoising.data.noisy_shard import HELD_OUT, NoisyShard
+from dnnlib.denoising.data.shard import Shard
 
 
 def test_stored_fresh_and_repeated_noise_are_of_the_same_pictures(tmp_path):

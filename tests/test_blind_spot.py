@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from graphs import compute, fresh_graph, random_images, random_variables
 
-from dnnlib.denoising.architecture import output_channels, variable_shapes
-from dnnlib.denoising.networks import blind_spot_unet
+from dnnlib.denoising.network.architecture import output_channels, variable_shapes
+from dnnlib.denoising.network.unet import blind_spot_unet
 from dnnlib.tflib.runtime import create_session, initialize, tf
 
 HOLES = pytest.mark.parametrize("hole", [1, 3, 5, 7])

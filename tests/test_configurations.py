@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from material import fresh_network
 
 from config.configurations import COLUMNS, CONFIGURATIONS, REAL_CONFIGURATIONS, _parse
-from dnnlib.denoising.architecture import initial_variables
 from dnnlib.denoising.configuration import PIPELINES, Configuration
-from dnnlib.denoising.network_configuration import load_configured, to_network
-from dnnlib.denoising.noise_style import parse_noise_style
+from dnnlib.denoising.network.architecture import initial_variables, shapes_of
+from dnnlib.denoising.network.network_file import load_configured, to_network
+from dnnlib.denoising.noise.families import parse_noise_style
 from dnnlib.errors import UserError
 from dnnlib.tflib.network import Network, save_network
 
@@ -61,7 +61,7 @@ def test_the_table_of_real_noise():
     for name in names:
         configuration = Configuration.from_name(name)
         assert configuration.name == name and configuration.noise.real
-        shapes = configuration.variable_shapes()
+        shapes = shapes_of(configuration)
         count = 2 if "poissongauss" in name else 1
         if configuration.noise_params == "global":
             assert shapes["noise_data"] == (1, 1, 1, count)
@@ -296,7 +296,7 @@ def test_the_variables_are_those_of_another_configuration(tmp_path):
 def test_the_hole_is_kept_in_the_file(tmp_path, hole):
     """A hole of 1 leaves the file as it was before there were others."""
     configuration = dataclasses.replace(Configuration.from_name("real_gauss-blindspot-sigma_global"), hole_size=hole)
-    network = to_network(configuration, initial_variables(configuration.variable_shapes(), 1))
+    network = to_network(configuration, initial_variables(shapes_of(configuration), 1))
     assert ("hole_size" in network.static_kwargs) == (hole > 1)
     save_network(network, tmp_path / "a.pickle")
     assert load_configured(tmp_path / "a.pickle")[1] == configuration

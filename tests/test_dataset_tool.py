@@ -18,9 +18,10 @@ from programs import listening_to_ctrl_c, run_on_terminal
 
 import dataset_tool_h5
 from dnnlib.command_line import CommandLine
-from dnnlib.denoising import picture_search, shard_writer
-from dnnlib.denoising.picture_search import find_pictures
-from dnnlib.denoising.shard_writer import write_shard
+from dnnlib.denoising.data import shard_writer
+from dnnlib.denoising.data.shard_writer import write_shard
+from dnnlib.denoising.pictures import search as picture_search
+from dnnlib.denoising.pictures.search import find_pictures
 from dnnlib.errors import UserError
 
 TOOL = Path(__file__).parent.parent / "dataset_tool_h5.py"
@@ -416,7 +417,7 @@ def test_progress_on_a_terminal(tmp_path, out):
 def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path, out):
     many_pictures(tmp_path / "in", 150)
     script = (
-        "import resource, sys; from dnnlib.denoising.shard_writer import write_shard\n"
+        "import resource, sys; from dnnlib.denoising.data.shard_writer import write_shard\n"
         "write_shard(*sys.argv[1:3], max_files=20); before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "write_shard(*sys.argv[1:3]); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
     )

@@ -13,13 +13,15 @@ from PIL import Image
 from programs import FOLDER, run_on_terminal
 
 import selfsupervised_denoising
-from dnnlib.denoising import Denoiser, png
-from dnnlib.denoising.comparison import comparison
+from dnnlib.denoising import Denoiser
 from dnnlib.denoising.configuration import Configuration
-from dnnlib.denoising.denoise_command import denoise
-from dnnlib.denoising.denoising_options import DenoisingOptions
-from dnnlib.denoising.network_configuration import to_network
-from dnnlib.denoising.std_file import to_std16
+from dnnlib.denoising.inference.comparison import comparison
+from dnnlib.denoising.inference.denoise_files import denoise
+from dnnlib.denoising.inference.options import DenoisingOptions
+from dnnlib.denoising.inference.std_file import to_std16
+from dnnlib.denoising.network.architecture import shapes_of
+from dnnlib.denoising.network.network_file import to_network
+from dnnlib.denoising.pictures import png
 from dnnlib.errors import UserError
 from dnnlib.tflib.network import save_network
 
@@ -43,7 +45,7 @@ def networks(tmp_path_factory):
     folder = tmp_path_factory.mktemp("networks")
     for file, name in NETWORKS.items():
         configuration = Configuration.from_name(name)
-        save_network(to_network(configuration, random_variables(configuration.variable_shapes(), 2)), folder / file)
+        save_network(to_network(configuration, random_variables(shapes_of(configuration), 2)), folder / file)
     write_network(folder / "fresh.pickle", NETWORKS[KNOWN])
     return folder
 
@@ -152,7 +154,7 @@ def test_small_pictures_need_a_level(place, monkeypatch, capsys):
 
 
 def test_a_full_disk_stops_neither(place, monkeypatch, capsys):
-    from dnnlib.denoising.picture import Picture
+    from dnnlib.denoising.pictures.picture import Picture
 
     write = Picture.write
 
@@ -226,7 +228,8 @@ def test_wrong_use(place, monkeypatch, capfd, case):
     (place / "links").mkdir()
     (place / "links" / "a.png").symlink_to(place / "other" / "a.png")
     before = sorted(place.rglob("*"))
-    monkeypatch.setattr("dnnlib.denoising.denoiser.Denoiser.__init__", lambda *_: pytest.fail("the work has begun"))
+    denoiser = "dnnlib.denoising.inference.denoiser.Denoiser"
+    monkeypatch.setattr(f"{denoiser}.__init__", lambda *_: pytest.fail("the work has begun"))
     with pytest.raises(UserError) as caught:
         call(case[0], monkeypatch)
     for part in case[1:]:

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from dnnlib.denoising import Denoiser
 from dnnlib.denoising.configuration import Configuration
-from dnnlib.denoising.learned_parameter import raw_from_parameter
-from dnnlib.denoising.network_configuration import to_network
+from dnnlib.denoising.network.architecture import shapes_of
+from dnnlib.denoising.network.network_file import to_network
+from dnnlib.denoising.noise.learned_parameter import raw_from_parameter
 from dnnlib.errors import UserError
 from dnnlib.tflib.network import save_network
 
@@ -27,7 +28,7 @@ POISSON, IMPULSE = "poisson30-blindspot-sigma_known", "impulse50-blindspot-sigma
 @cache
 def denoiser(name):
     c = Configuration.from_name(name)
-    variables = random_variables(c.variable_shapes(), seed=5)
+    variables = random_variables(shapes_of(c), seed=5)
     return Denoiser(to_network(c, variables | {n: 0.1 * v for n, v in variables.items() if n.startswith("nin_c")}), c)
 
 
@@ -125,7 +126,7 @@ def test_an_estimate_is_used_where_none_is_given():
 
 def test_learned_levels():
     image = random_images(64, 40, 3)
-    raw = float(random_variables(Configuration.from_name(GLOBAL).variable_shapes(), seed=5)["noise_data"].item())
+    raw = float(random_variables(shapes_of(Configuration.from_name(GLOBAL)), seed=5)["noise_data"].item())
     level = denoiser(GLOBAL).level(image, {}, 1.0, 0)
     assert list(level.values) == ["lambda"] and level.origin == "learned"
     assert level.values["lambda"] == pytest.approx(1 / (np.log1p(np.exp(raw - 4)) + 1e-3))
@@ -211,7 +212,7 @@ def test_black():
 
 def test_a_smaller_hole_at_inference(tmp_path):
     c = replace(Configuration.from_name("real_gauss-blindspot-sigma_global-mono"), hole_size=5)
-    save_network(to_network(c, random_variables(c.variable_shapes(), seed=5)), tmp_path / "a.pickle")
+    save_network(to_network(c, random_variables(shapes_of(c), seed=5)), tmp_path / "a.pickle")
     image = random_images(64, 64)
 
     def denoised(hole_size):
@@ -233,7 +234,7 @@ def test_what_is_learned_of_real_noise(name, expected):
     c = Configuration.from_name(f"{name}-blindspot-sigma_global-mono")
     roots = {"real_gauss": [0.02], "real_poisson": [0.02], "real_poissongauss": [0.02, 0.01]}[name]
     raw = np.reshape([raw_from_parameter(root) for root in roots], [1, 1, 1, -1]).astype(np.float32)
-    network = to_network(c, random_variables(c.variable_shapes(), seed=5) | {"noise_data": raw})
+    network = to_network(c, random_variables(shapes_of(c), seed=5) | {"noise_data": raw})
     with Denoiser(network, c) as found:
         level = found.level(random_images(64, 64, 1), {}, 1.0, 0)
         assert level.values == pytest.approx(expected, rel=1e-5) and level.origin == "learned"
@@ -244,7 +245,7 @@ def test_what_is_learned_of_real_noise(name, expected):
 def test_per_image_of_two_parameters_tiled_or_not():
     c = Configuration.from_name("real_poissongauss-blindspot-sigma_per_image-mono")
     image = random_images(150, 40)
-    with Denoiser(to_network(c, random_variables(c.variable_shapes(), seed=5)), c) as found:
+    with Denoiser(to_network(c, random_variables(shapes_of(c), seed=5)), c) as found:
         whole, tiled = (found(image, tile=tile) for tile in (0, 64))
         level = found.level(image[..., None], {}, 1.0, 0)
     assert list(level.values) == ["a", "b"] and level.values["a"] != level.values["b"]

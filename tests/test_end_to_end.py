@@ -18,9 +18,9 @@ from material import write_picture
 from PIL import Image
 from programs import Program, listening_to_ctrl_c, run
 
-from dnnlib.denoising.images import pad_to_square, read_image, to_float
-from dnnlib.denoising.metrics import psnr
-from dnnlib.denoising.network_configuration import load_configured
+from dnnlib.denoising.evaluation.metrics import psnr
+from dnnlib.denoising.network.network_file import load_configured
+from dnnlib.denoising.pictures.images import pad_to_square, read_image, to_float
 from dnnlib.tflib.runtime import tf
 
 SCRIPT = "selfsupervised_denoising.py"

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from graphs import GOLDEN, fresh_graph
 
-from dnnlib.denoising.evaluation_noise import EvaluationNoise, repeatable_noise
-from dnnlib.denoising.noise_style import NoiseStyle, parse_noise_style
+from dnnlib.denoising.noise.evaluation_noise import EvaluationNoise, repeatable_noise
+from dnnlib.denoising.noise.families import NoiseStyle, parse_noise_style
 from dnnlib.tflib.runtime import create_session, tf
 
 STYLES = ("gauss25", "gauss5_50", "poisson30", "poisson5_50", "impulse50", "impulse0_100")

@@ -14,8 +14,9 @@ from material import write_network
 import selfsupervised_denoising
 from dnnlib.denoising import Denoiser
 from dnnlib.denoising.configuration import Configuration
-from dnnlib.denoising.export import export
-from dnnlib.denoising.network_configuration import to_network
+from dnnlib.denoising.inference.export import export
+from dnnlib.denoising.network.architecture import shapes_of
+from dnnlib.denoising.network.network_file import to_network
 from dnnlib.errors import UserError
 from dnnlib.tflib.network import save_network
 
@@ -56,7 +57,7 @@ def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     for name, levels in CASES.items():
         configuration = replace(Configuration.from_name(name), hole_size=HOLES.get(name, 1))
-        variables = random_variables(configuration.variable_shapes(), seed=4)
+        variables = random_variables(shapes_of(configuration), seed=4)
         variables |= {key: 0.1 * value for key, value in variables.items() if key.startswith("nin_c")}  # not too wild
         save_network(to_network(configuration, variables), folder / f"{name}.pickle")
         export(str(folder / f"{name}.pickle"), str(folder / name))

@@ -10,11 +10,11 @@ import pytest
 from graphs import GOLDEN, compute, fresh_graph, nchw, nhwc
 
 from config.validation_sets import VALIDATION_SETS
-from dnnlib.denoising.evaluation_noise import EvaluationNoise
-from dnnlib.denoising.model import build_model
-from dnnlib.denoising.network_configuration import load_configured
-from dnnlib.denoising.validation import Validation
-from dnnlib.denoising.validation_set import open_validation_set
+from dnnlib.denoising.data.validation_set import open_validation_set
+from dnnlib.denoising.evaluation.added_noise import Validation
+from dnnlib.denoising.network.model import build_model
+from dnnlib.denoising.network.network_file import load_configured
+from dnnlib.denoising.noise.evaluation_noise import EvaluationNoise
 from dnnlib.tflib.replicas import Replicas
 from dnnlib.tflib.runtime import create_session, initialize
 

@@ -15,7 +15,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from dnnlib.denoising.images import image_header, list_images, pad_to_square, read_image, to_float, to_uint8, write_image
+from dnnlib.denoising.pictures.images import (
+    image_header,
+    list_images,
+    pad_to_square,
+    read_image,
+    to_float,
+    to_uint8,
+    write_image,
+)
 from dnnlib.errors import UserError
 
 ROOT = Path(__file__).parent.parent
@@ -71,7 +79,7 @@ def test_pillow_is_silent_in_a_script(tmp_path):
     (tmp_path / "b.jpg").write_bytes(with_bad_exif.getvalue())
     script = (
         "from PIL import Image; Image.MAX_IMAGE_PIXELS = 30\n"  # 35 pixels are then large enough for a warning
-        "from dnnlib.denoising.images import read_image\n"
+        "from dnnlib.denoising.pictures.images import read_image\n"
         f"print([read_image(path).shape for path in {[str(tmp_path / 'a.png'), str(tmp_path / 'b.jpg')]}])"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)

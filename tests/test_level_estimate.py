@@ -6,8 +6,8 @@ from graphs import GOLDEN
 from material import smooth_picture
 from PIL import Image
 
-from dnnlib.denoising.level_estimate import estimate_level, estimate_parameters
-from dnnlib.denoising.picture_scale import float_from
+from dnnlib.denoising.noise.estimation import estimate_level, estimate_parameters
+from dnnlib.denoising.pictures.scale import float_from
 from dnnlib.errors import UserError
 
 CLEAN = smooth_picture(256, 320) / 255 * 0.8 + 0.1

@@ -10,11 +10,11 @@ from graphs import GOLDEN, compute, random_images, random_variables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dnnlib.denoising import layers
-from dnnlib.denoising.architecture import initial_variables, unet_layers, variable_shapes
 from dnnlib.denoising.configuration import Configuration
-from dnnlib.denoising.model import build_model
-from dnnlib.denoising.networks import blind_spot_unet, noise_parameter, plain_unet
+from dnnlib.denoising.network import layers
+from dnnlib.denoising.network.architecture import initial_variables, shapes_of, unet_layers, variable_shapes
+from dnnlib.denoising.network.model import build_model
+from dnnlib.denoising.network.unet import blind_spot_unet, noise_parameter, plain_unet
 from dnnlib.tflib.runtime import create_session, initialize, tf
 
 BLIND = pytest.mark.parametrize("blind", [False, True], ids=["plain", "blind"])
@@ -171,7 +171,7 @@ TOTALS = {  # of golden/README.md
 
 @pytest.mark.parametrize("name", TOTALS)
 def test_variables_are_those_of_2019(name):
-    shapes = Configuration.from_name(name).variable_shapes()
+    shapes = shapes_of(Configuration.from_name(name))
     assert list(shapes.items()) == list(expected_variables()[name].items())
     assert sum(int(np.prod(shape)) for shape in shapes.values()) == TOTALS[name]
 
@@ -186,8 +186,8 @@ def test_the_graph_makes_those_variables(name):
         return tf.constant(0)
 
     made = {}
-    compute(names_and_shapes, random_images(1, 32, 32, c.channels), variables=random_variables(c.variable_shapes()))
-    assert made == c.variable_shapes()
+    compute(names_and_shapes, random_images(1, 32, 32, c.channels), variables=random_variables(shapes_of(c)))
+    assert made == shapes_of(c)
 
 
 def test_diagonal_mono_has_as_many_outputs_as_full_mono():

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from dnnlib.denoising.noise import add_training_noise
-from dnnlib.denoising.noise_style import NoiseStyle, parse_noise_style
+from dnnlib.denoising.noise.families import NoiseStyle, parse_noise_style
+from dnnlib.denoising.noise.training_noise import add_training_noise
 from dnnlib.tflib.runtime import create_session, tf
 
 STYLES = ("gauss25", "gauss5_50", "poisson30", "poisson5_50", "impulse50", "impulse0_100")

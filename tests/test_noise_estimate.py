@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from material import smooth_picture
 
-from dnnlib.denoising.learned_parameter import parameter_from_raw, raw_from_parameter
-from dnnlib.denoising.noise_estimate import estimate_sigma
+from dnnlib.denoising.noise.estimation import estimate_sigma
+from dnnlib.denoising.noise.learned_parameter import parameter_from_raw, raw_from_parameter
 
 
 def noisy(sigma: float, count: int = 8, side: int = 128, channels: int = 3) -> np.ndarray:

@@ -11,11 +11,12 @@ from material import random_images, smooth_picture, write_bare_shard, write_pict
 from PIL import Image
 
 import dataset_tool_h5
-from dnnlib.denoising import noisy_shard_writer, png
-from dnnlib.denoising.noisy_pictures import held_out_pictures, open_noisy_pictures
-from dnnlib.denoising.noisy_shard import HELD_OUT, NoisyShard
-from dnnlib.denoising.shard import Shard
-from dnnlib.denoising.training_data import NoisyCrops
+from dnnlib.denoising.data import noisy_shard_writer
+from dnnlib.denoising.data.crops import NoisyCrops
+from dnnlib.denoising.data.noisy_pictures import held_out_pictures, open_noisy_pictures
+from dnnlib.denoising.data.noisy_shard import HELD_OUT, NoisyShard
+from dnnlib.denoising.data.shard import Shard
+from dnnlib.denoising.pictures import png
 from dnnlib.errors import UserError
 
 RNG = np.random.default_rng(4)

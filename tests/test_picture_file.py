@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from dnnlib.denoising import png
-from dnnlib.denoising.picture_file import read_picture
+from dnnlib.denoising.pictures import png
+from dnnlib.denoising.pictures.files import read_picture
 from dnnlib.errors import UserError
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")

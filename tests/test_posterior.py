@@ -6,7 +6,7 @@ import pytest
 from graphs import compute
 from scipy import integrate, stats
 
-from dnnlib.denoising.posterior import posterior
+from dnnlib.denoising.network.posterior import posterior
 from dnnlib.tflib.runtime import tf
 
 # family, known parameter, learned parameter; two pictures a batch, each with a parameter of its own

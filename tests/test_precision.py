@@ -10,8 +10,8 @@ from material import random_images as random_pictures
 from material import write_bare_shard, write_picture
 from programs import Program, run
 
-from dnnlib.denoising.architecture import initial_variables, variable_shapes
-from dnnlib.denoising.networks import blind_spot_unet, plain_unet
+from dnnlib.denoising.network.architecture import initial_variables, variable_shapes
+from dnnlib.denoising.network.unet import blind_spot_unet, plain_unet
 from dnnlib.denoising.options import TrainingOptions
 from dnnlib.errors import UserError
 from dnnlib.tflib import precision

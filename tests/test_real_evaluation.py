@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from material import fresh_network, smooth_picture
 
-from dnnlib.denoising import evaluation_loop
 from dnnlib.denoising.configuration import Configuration
-from dnnlib.denoising.denoiser import Denoiser
-from dnnlib.denoising.noise_style import field_units
-from dnnlib.denoising.noisy_pictures import NoisyPictures
-from dnnlib.denoising.real_validation import RealScores, RealValidation
-from dnnlib.denoising.report import Report
-from dnnlib.denoising.training_graph import statistics_of
+from dnnlib.denoising.data.noisy_pictures import NoisyPictures
+from dnnlib.denoising.evaluation import loop as evaluation_loop
+from dnnlib.denoising.evaluation.real_noise import RealScores, RealValidation
+from dnnlib.denoising.inference.denoiser import Denoiser
+from dnnlib.denoising.noise.families import field_units
+from dnnlib.denoising.training.graph import statistics_of
+from dnnlib.denoising.training.report import Report
 from dnnlib.submission.run_context import RunContext
 from dnnlib.tflib.replicas import Replicas
 from dnnlib.tflib.runtime import create_session, initialize, tf

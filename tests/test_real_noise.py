@@ -17,13 +17,13 @@ from programs import Program, run
 from test_resume import scalars
 
 import selfsupervised_denoising
-from dnnlib.denoising import png
-from dnnlib.denoising.level_estimate import estimate_parameters
-from dnnlib.denoising.network_configuration import load_configured
-from dnnlib.denoising.noise_level import learned_level
-from dnnlib.denoising.noisy_shard import HELD_OUT, NoisyShard
-from dnnlib.denoising.posterior import posterior
-from dnnlib.denoising.whiteness import Whiteness
+from dnnlib.denoising.data.noisy_shard import HELD_OUT, NoisyShard
+from dnnlib.denoising.evaluation.whiteness import Whiteness
+from dnnlib.denoising.inference.noise_level import learned_level
+from dnnlib.denoising.network.network_file import load_configured
+from dnnlib.denoising.network.posterior import posterior
+from dnnlib.denoising.noise.estimation import estimate_parameters
+from dnnlib.denoising.pictures import png
 from dnnlib.errors import UserError
 
 SCRIPT = "selfsupervised_denoising.py"

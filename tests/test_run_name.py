@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from dnnlib.denoising.run_name import configuration_name_in, describe_evaluation, describe_training, network_file_name
+from dnnlib.denoising.network.network_file import configuration_name_in, network_file_name
+from dnnlib.denoising.run_name import describe_evaluation, describe_training
 
 
 def settings(**changes):

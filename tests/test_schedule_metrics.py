@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from dnnlib.denoising.metrics import psnr
+from dnnlib.denoising.evaluation.metrics import psnr
 from dnnlib.denoising.options import TrainingOptions
-from dnnlib.denoising.schedule import learning_rate, loss_exponent
+from dnnlib.denoising.training.schedule import learning_rate, loss_exponent
 from dnnlib.errors import UserError
 
 # ---- The schedule
@@ -118,7 +118,7 @@ def test_psnr_of_known_errors():
 
 def test_psnr_in_the_graph_is_the_same():
     """Averaged over images, each with its own error."""
-    from dnnlib.denoising.training_graph import _mean_psnr
+    from dnnlib.denoising.training.graph import _mean_psnr
     from dnnlib.tflib.runtime import create_session, tf
 
     random = np.random.default_rng(0)

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from material import random_images, write_bare_shard, write_picture
 
-from dnnlib.denoising import shard as shard_module
-from dnnlib.denoising.images import read_image
-from dnnlib.denoising.shard import Shard
-from dnnlib.denoising.shard_writer import write_shard
+from dnnlib.denoising.data import shard as shard_module
+from dnnlib.denoising.data.shard import Shard
+from dnnlib.denoising.data.shard_writer import write_shard
+from dnnlib.denoising.pictures.images import read_image
 from dnnlib.errors import UserError
 
 CROP = 32
@@ -91,7 +91,7 @@ def test_shapes_may_be_any_integers(tmp_path, integers):
 def test_images_are_not_kept_in_memory(tmp_path):
     path = write_bare_shard(tmp_path / "shard.h5", itertools.repeat(np.zeros((3, 512, 512), np.uint8), 100))
     script = (
-        "import resource, sys; from dnnlib.denoising.shard import Shard\n"
+        "import resource, sys; from dnnlib.denoising.data.shard import Shard\n"
         "shard = Shard(sys.argv[1], 512); kept = [shard.read(i) for i in range(10)]; del kept\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "shard.check(); [shard.read(i).sum() for i in range(len(shard))]\n"

@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from dnnlib.denoising import symmetric3 as s3
+from dnnlib.denoising.network import symmetric3 as s3
 from dnnlib.tflib.runtime import tf
 
 EPS = np.finfo(np.float64).eps

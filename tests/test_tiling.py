@@ -9,13 +9,14 @@ from graphs import compute, fresh_graph, random_images, random_variables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dnnlib.denoising.architecture import output_channels, unet_layers, variable_shapes
 from dnnlib.denoising.configuration import Configuration
-from dnnlib.denoising.layers import shift_down
-from dnnlib.denoising.model import interpret
-from dnnlib.denoising.networks import blind_spot_unet, plain_unet, trunk
-from dnnlib.denoising.tiled_network import TiledNetwork, fitting_tile
-from dnnlib.denoising.tiling import PaddedPicture, Reach, Region, cores, reach, sight, surroundings
+from dnnlib.denoising.inference.tiled_network import TiledNetwork, fitting_tile
+from dnnlib.denoising.inference.tiling import PaddedPicture, Region, cores, surroundings
+from dnnlib.denoising.network.architecture import output_channels, shapes_of, unet_layers, variable_shapes
+from dnnlib.denoising.network.layers import shift_down
+from dnnlib.denoising.network.model import interpret
+from dnnlib.denoising.network.receptive_field import Reach, reach, sight
+from dnnlib.denoising.network.unet import blind_spot_unet, plain_unet, trunk
 from dnnlib.tflib.runtime import create_session, initialize, tf
 
 MULTIPLES = st.integers(1, 12).map(lambda n: 32 * n)
@@ -129,7 +130,7 @@ def network(name, hole=1):
 
 
 def variables_of(name):
-    return random_variables(Configuration.from_name(name).variable_shapes(), seed=3)
+    return random_variables(shapes_of(Configuration.from_name(name)), seed=3)
 
 
 def denoised(name, pixels, side, hole=1):

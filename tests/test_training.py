@@ -8,11 +8,11 @@ from graphs import compute
 from material import smooth_picture
 
 from config.configurations import CONFIGURATIONS
-from dnnlib.denoising import training_graph
-from dnnlib.denoising.architecture import initial_variables
 from dnnlib.denoising.configuration import Configuration
-from dnnlib.denoising.metrics import psnr
-from dnnlib.denoising.training_graph import STATISTICS, build_training_graph
+from dnnlib.denoising.evaluation.metrics import psnr
+from dnnlib.denoising.network.architecture import initial_variables, shapes_of
+from dnnlib.denoising.training import graph as training_graph
+from dnnlib.denoising.training.graph import STATISTICS, build_training_graph
 from dnnlib.tflib.optimizer import adam_step
 from dnnlib.tflib.replicas import Replicas
 from dnnlib.tflib.runtime import create_session, fetch_variables, initialize, tf
@@ -32,7 +32,7 @@ class Trainer:
             self.session = create_session(graph)
             trainable = {v.op.name for v in tf.trainable_variables()}
             self._others = [v for v in tf.global_variables() if v.op.name not in trainable]
-        self.initial = initial_variables(configuration.variable_shapes(), weights)
+        self.initial = initial_variables(shapes_of(configuration), weights)
         assert trainable == set(self.initial)
         self.reset()
 
@@ -248,7 +248,7 @@ def test_the_noise_depends_on_seed_and_picture():
 
 def test_initial_weights():
     """SPEC 3.1 and 3.3: He-normal kernels, zero biases, and a noise estimate that starts near zero."""
-    shapes = Configuration.from_name("gauss5_50-blindspot-sigma_per_image").variable_shapes()
+    shapes = shapes_of(Configuration.from_name("gauss5_50-blindspot-sigma_per_image"))
     values, again, other = initial_variables(shapes, 1), initial_variables(shapes, 1), initial_variables(shapes, 2)
     assert as_bytes(values.values()) == as_bytes(again.values())
     for name, value in values.items():

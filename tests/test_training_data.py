@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dnnlib.denoising.training_data import Batch, Crops, Prefetch, batches
+from dnnlib.denoising.data.crops import Batch, Crops, Prefetch, batches
 
 
 class Memory:

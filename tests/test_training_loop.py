@@ -8,18 +8,19 @@ import pytest
 from material import smooth_picture, write_bare_shard, write_picture
 
 from config.validation_sets import VALIDATION_SETS
-from dnnlib.denoising import training_graph, training_loop
-from dnnlib.denoising.architecture import initial_variables
 from dnnlib.denoising.configuration import Configuration
-from dnnlib.denoising.learned_parameter import raw_from_parameter
-from dnnlib.denoising.level_estimate import estimate_parameters
-from dnnlib.denoising.network_configuration import load_configured
-from dnnlib.denoising.noisy_shard import NoisyShard
-from dnnlib.denoising.noisy_shard_writer import NoisyOptions, write_noisy_shard
+from dnnlib.denoising.data.noisy_shard import NoisyShard
+from dnnlib.denoising.data.noisy_shard_writer import NoisyOptions, write_noisy_shard
+from dnnlib.denoising.data.shard import Shard
+from dnnlib.denoising.data.validation_set import open_validation_set
+from dnnlib.denoising.network.architecture import initial_variables, shapes_of
+from dnnlib.denoising.network.network_file import load_configured
+from dnnlib.denoising.noise.estimation import estimate_parameters
+from dnnlib.denoising.noise.learned_parameter import raw_from_parameter
 from dnnlib.denoising.options import TrainingOptions
-from dnnlib.denoising.report import Report
-from dnnlib.denoising.shard import Shard
-from dnnlib.denoising.validation_set import open_validation_set
+from dnnlib.denoising.training import graph as training_graph
+from dnnlib.denoising.training import loop as training_loop
+from dnnlib.denoising.training.report import Report
 from dnnlib.submission.run_context import RunContext
 from dnnlib.tflib.replicas import Replicas
 from dnnlib.tflib.runtime import create_session, tf
@@ -72,7 +73,7 @@ def test_the_loop(tmp_path, monkeypatch, capsys):
     assert networks == ["network-00000004-impulse50-n2n.pickle", "network-final-impulse50-n2n.pickle"]
     assert path == folder / networks[1]
     assert not list(folder.glob("*.state"))
-    expected = initial_variables(configuration.variable_shapes(), 5)
+    expected = initial_variables(shapes_of(configuration), 5)
     for name, value in load_configured(path)[0].variables.items():
         np.testing.assert_array_equal(value, expected[name], name)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from dnnlib.denoising.options import AUTO, FREE_ON_RESUME, NEWEST, TrainingOptions
-from dnnlib.denoising.resume import find_run, load_resumable
-from dnnlib.denoising.training_state import TrainingState, load_newest_state, settled_sizes
+from dnnlib.denoising.training.resume import find_run, load_resumable
+from dnnlib.denoising.training.state import TrainingState, load_newest_state, settled_sizes
 from dnnlib.errors import UserError
 
 OPTIONS = TrainingOptions(num_iter=100).determining("gauss25-n2c", "f00d", "kodak")

@@ -9,17 +9,18 @@ from material import write_picture
 from PIL import Image
 
 from config.validation_sets import VALIDATION_SETS
-from dnnlib.denoising import evaluation_graph, evaluation_loop
 from dnnlib.denoising.configuration import Configuration
-from dnnlib.denoising.evaluation_graph import Denoised
-from dnnlib.denoising.evaluation_noise import EvaluationNoise
-from dnnlib.denoising.images import read_image, to_float
-from dnnlib.denoising.metrics import psnr
-from dnnlib.denoising.posterior import Posterior
-from dnnlib.denoising.real_validation import RealScores
-from dnnlib.denoising.validation import Validation
-from dnnlib.denoising.validation_set import open_validation_set
-from dnnlib.denoising.window import cut
+from dnnlib.denoising.data.validation_set import open_validation_set
+from dnnlib.denoising.evaluation import graph as evaluation_graph
+from dnnlib.denoising.evaluation import loop as evaluation_loop
+from dnnlib.denoising.evaluation.added_noise import Validation
+from dnnlib.denoising.evaluation.graph import Denoised
+from dnnlib.denoising.evaluation.metrics import psnr
+from dnnlib.denoising.evaluation.real_noise import RealScores
+from dnnlib.denoising.network.posterior import Posterior
+from dnnlib.denoising.network.window import cut
+from dnnlib.denoising.noise.evaluation_noise import EvaluationNoise
+from dnnlib.denoising.pictures.images import read_image, to_float
 from dnnlib.submission.run_context import RunContext
 from dnnlib.tflib.replicas import Replicas
 from dnnlib.tflib.runtime import create_session, tf

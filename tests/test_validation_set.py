@@ -8,8 +8,8 @@ from material import smooth_picture, write_picture
 from PIL import Image
 
 from config.validation_sets import VALIDATION_SETS
-from dnnlib.denoising.images import pad_to_square, read_image, to_float
-from dnnlib.denoising.validation_set import LARGEST_SIDE, open_validation_set
+from dnnlib.denoising.data.validation_set import LARGEST_SIDE, open_validation_set
+from dnnlib.denoising.pictures.images import pad_to_square, read_image, to_float
 from dnnlib.errors import UserError
 
 

@@ -5,8 +5,8 @@ import pytest
 from material import smooth_picture
 from scipy.ndimage import convolve
 
-from dnnlib.denoising.real_validation import RealScores
-from dnnlib.denoising.whiteness import FARTHER, LAGS, THRESHOLD, Whiteness, averaged, whiteness
+from dnnlib.denoising.evaluation.real_noise import RealScores
+from dnnlib.denoising.evaluation.whiteness import FARTHER, LAGS, THRESHOLD, Whiteness, averaged, whiteness
 
 RNG = np.random.default_rng(7)
 SIZE = 128

@@ -9,14 +9,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from dnnlib.denoising.configuration import Configuration
-from dnnlib.denoising.denoising_options import check_white
-from dnnlib.denoising.noisy_pictures import held_out_pictures, open_noisy_pictures
-from dnnlib.denoising.noisy_shard import HELD_OUT, NoisyShard
+from dnnlib.denoising.data.noisy_pictures import held_out_pictures, open_noisy_pictures
+from dnnlib.denoising.data.noisy_shard import HELD_OUT, NoisyShard
+from dnnlib.denoising.data.shard import Shard
+from dnnlib.denoising.data.validation_set import open_validation_set
 from dnnlib.denoising.options import TrainingOptions
-from dnnlib.denoising.resume import find_run, load_resumable
+from dnnlib.denoising.pictures.scale import check_white
 from dnnlib.denoising.run_name import describe_evaluation, describe_training
-from dnnlib.denoising.shard import Shard
-from dnnlib.denoising.validation_set import open_validation_set
+from dnnlib.denoising.training.resume import find_run, load_resumable
 from dnnlib.errors import UserError
 from dnnlib.submission.run_context import RunContext
 from dnnlib.submission.run_dir import check_result_dir, create_run_dir
@@ -71,7 +71,7 @@ def train(
     resolved = {"train": configuration.name, "train_h5": train_h5, **paths, **asdict(options), **asdict(layout)}
 
     def work(run: RunContext | None, replicas) -> None:
-        from dnnlib.denoising.training_loop import train as training_loop
+        from dnnlib.denoising.training.loop import train as training_loop
         from dnnlib.tflib.workers import Watch
 
         with Watch(layout.workers, layout.task, layout.worker_timeout) as watch:
@@ -98,7 +98,7 @@ def evaluate(
     """Evaluates a network file. schedules: length of the training by configuration, for the run's name; hole_size: of the
     blind spot, None as trained; scale: 'black' and 'white' of noisy pictures, where given; computing: one of PRECISIONS,
     AUTO and None mean FLOAT32 here. Raises UserError."""
-    from dnnlib.denoising.network_configuration import load_configured
+    from dnnlib.denoising.network.network_file import load_configured
 
     computing = precision.FLOAT32 if computing in (None, precision.AUTO) else computing
     precision.check_precision(computing)
@@ -112,7 +112,7 @@ def evaluate(
     resolved |= scale or {}
 
     def work(run: RunContext, replicas) -> None:
-        from dnnlib.denoising.evaluation_loop import evaluate as evaluation_loop
+        from dnnlib.denoising.evaluation.loop import evaluate as evaluation_loop
 
         print(f"Evaluating {path} ({configuration.name}) on {place.validation_name(configuration)}, in {run.run_dir}")
         evaluation_loop(network, configuration, validation_set, run, replicas, computing)

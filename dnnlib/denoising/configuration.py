@@ -3,8 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from dnnlib.denoising.architecture import variable_shapes
-from dnnlib.denoising.noise_style import NoiseStyle, parse_noise_style
+from dnnlib.denoising.noise.families import NoiseStyle, parse_noise_style
 from dnnlib.errors import UserError
 
 HOLE_SIZES = (1, 3, 5, 7)  # sides of the blind spot in pixels
@@ -59,13 +58,6 @@ class Configuration:
     @property
     def blind_spot(self) -> bool:
         return self.pipeline.startswith("blindspot")
-
-    def variable_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Name -> shape of every trainable variable, in file order."""
-        return variable_shapes(
-            pipeline=self.pipeline, channels=self.channels, diagonal=self.diagonal, noise_params=self.noise_params,
-            parameters=self.noise.parameters,
-        )
 
 
 def check_hole_size(configuration: Configuration, hole_size: int) -> None:

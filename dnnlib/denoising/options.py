@@ -3,8 +3,8 @@
 import math
 from dataclasses import asdict, dataclass
 
-from dnnlib.denoising.architecture import STRIDE
-from dnnlib.denoising.noise_estimate import PATCH
+from dnnlib.denoising.network.architecture import STRIDE
+from dnnlib.denoising.noise.estimation import PATCH
 from dnnlib.errors import UserError
 from dnnlib.tflib import precision
 

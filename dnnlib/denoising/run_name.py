@@ -1,4 +1,4 @@
-"""The names of run directories and network files (SPEC 1.1 and 11). Pure functions of text and numbers."""
+"""The names of run directories (SPEC 11). Pure functions of text and numbers."""
 
 import os
 import re
@@ -7,7 +7,6 @@ from pathlib import PurePath
 from dnnlib.denoising.options import TrainingOptions
 
 _LONGEST_SET_NAME = 100  # leaves room for the rest in a file name of 255 bytes
-_NETWORK_FILE = re.compile(r"network-(?:[0-9]+|final)-(.+)\.pickle")
 
 
 def describe_training(
@@ -51,20 +50,6 @@ def describe_evaluation(*, configuration: str, **settings) -> str:
     settings: as for `describe_training`, with the same defaults.
     """
     return "eval" + describe_training(**settings).removeprefix("train") + f"-EVAL_{_clean(configuration)}"
-
-
-def network_file_name(n: int | None, configuration: str) -> str:
-    """`network-<8-digit n>-<configuration>.pickle`, n images into the training, or `network-final-...` for None."""
-    return f"network-{'final' if n is None else format(n, '08d')}-{configuration}.pickle"
-
-
-def configuration_name_in(file_name: str | os.PathLike) -> str | None:
-    """The configuration that a network file's name carries, or None where the name is not of that form.
-
-    file_name: with or without folders. Whether there is a configuration of that name is not looked at.
-    """
-    match = _NETWORK_FILE.fullmatch(os.path.basename(os.fspath(file_name)))
-    return match[1] if match else None
 
 
 def _short(count: int) -> str:

@@ -1,0 +1,122 @@
+"""What a training step is fed with: random crops in a fresh order each epoch, made ahead by one background thread.
+
+Image number m (0, 1, 2, ... over the whole run) is a function of (seed, m) alone: which image, which crop. So a stream
+can start anywhere, and does not depend on the minibatch or on what was drawn before.
+"""
+
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from dnnlib.denoising.data.shard import Shard
+
+_ORDER, _CROP = 0, 1  # streams of random numbers
+
+
+class Batch(NamedTuple):
+    """n: of the step; numbers int64 [B]: of the images in the run; images [B, crop, crop, C]: uint8, noisy ones float32."""
+
+    n: int
+    numbers: np.ndarray
+    images: np.ndarray
+
+
+class Crops:
+    """Crop number m of a run over `shard`: uint8 [crop, crop, channels]; mono is the rounded mean over the channels."""
+
+    def __init__(self, shard: Shard, crop: int, channels: int, seed: int):
+        self._shard, self._crop, self._channels, self._seed = shard, crop, channels, seed
+        self._epoch, self._order = -1, np.empty(0, np.int64)
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        epoch, position = divmod(number, len(self._shard))
+        if epoch != self._epoch:
+            self._order = _random(self._seed, _ORDER, epoch).permutation(len(self._shard))
+            self._epoch = epoch
+        image = self._shard.read(int(self._order[position]))
+        random = _random(self._seed, _CROP, number)
+        y, x = (int(random.integers(0, size - self._crop, endpoint=True)) for size in image.shape[1:])
+        crop = image[:, y : y + self._crop, x : x + self._crop]
+        return self._finished(crop).transpose(1, 2, 0)
+
+    def _finished(self, crop: np.ndarray) -> np.ndarray:
+        return np.rint(crop.mean(axis=0, keepdims=True)).astype(np.uint8) if self._channels == 1 else crop
+
+
+class NoisyCrops(Crops):
+    """Of a NoisyShard, as it has them: float32 [crop, crop, channels], 0 for black and 1 for white, not clipped."""
+
+    def _finished(self, crop: np.ndarray) -> np.ndarray:
+        return self._shard.to_float(crop)
+
+
+def _random(seed: int, stream: int, index: int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(key=[seed, stream], counter=[0, 0, 0, index]))
+
+
+def batches(
+    crops: Crops, minibatch_size: int, first: int, last: int, worker: int = 0, workers: int = 1
+) -> Iterator[Batch]:
+    """The minibatches of the steps n = first, first + minibatch_size, ... up to and including `last` (SPEC 6.1).
+
+    Of several workers each gets its share, the worker-th of `workers` equal parts.
+    """
+    share = minibatch_size // workers
+    for n in range(first, last + 1, minibatch_size):
+        numbers = np.arange(n + worker * share, n + (worker + 1) * share)
+        yield Batch(n, numbers, np.stack([crops[int(m)] for m in numbers]))
+
+
+class Prefetch:
+    """Runs an iterable in one background thread, some items ahead; an error there is raised here, in its turn.
+
+    Use it in a `with`: leaving ends the thread.
+    """
+
+    _END = object()
+
+    def __init__(self, items: Iterable, depth: int = 8):
+        self._items, self._queue, self._stop = items, queue.Queue(depth), threading.Event()
+        self._thread = threading.Thread(target=self._work, name="prefetch", daemon=True)
+
+    def __enter__(self) -> "Prefetch":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def __iter__(self) -> Iterator:
+        while True:
+            item = self._queue.get()
+            if item is self._END:
+                return
+            if isinstance(item, _Failure):
+                raise item.error
+            yield item
+
+    def _work(self) -> None:
+        try:
+            for item in self._items:
+                if not self._put(item):
+                    return
+            self._put(self._END)
+        except BaseException as error:  # noqa: B902 - whatever it is, the main thread shall see it
+            self._put(_Failure(error))
+
+    def _put(self, item) -> bool:
+        while not self._stop.is_set():
+            try:
+                self._queue.put(item, timeout=0.1)
+                return True
+            except queue.Full:
+                pass
+        return False
+
+
+class _Failure(NamedTuple):
+    error: BaseException

@@ -1,0 +1,142 @@
+"""Noisy pictures to validate on, as a shard's held-out part or a folder has them, with clean references or without."""
+
+import functools
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dnnlib.denoising.data.noisy_shard import HELD_OUT, NoisyShard, Source, kind_of
+from dnnlib.denoising.pictures.files import page_count, read_picture
+from dnnlib.denoising.pictures.scale import COLOURS, float_from, white_of
+from dnnlib.denoising.pictures.search import ALL_SUFFIXES, pictures_in
+from dnnlib.errors import UserError
+
+LARGEST_SIDE = 1024  # pixels; of larger pictures the middle is what is measured
+
+
+@dataclass(frozen=True)
+class NoisyPictures:
+    """names, pages: of the files and the page in each; black, white: the values that stand for 0 and 1.
+
+    stored(i): picture i as it was stored, [H,W,C]; references: the folder of clean pictures of the same names, or None;
+    source: of a shard: the type of its files, and their black and white.
+    """
+
+    names: Sequence[str]
+    pages: Sequence[int]
+    stored: Callable[[int], np.ndarray]
+    black: float
+    white: float | None  # None: the type's largest
+    references: Path | None = None
+    source: Source | None = None
+
+    repeats = 1  # passes in an evaluation
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def labels(self) -> list[str]:
+        """The names, with the page where a file has several."""
+        several = {name for name, page in zip(self.names, self.pages, strict=True) if page}
+        return [f"{n} page {page + 1}" if n in several else n for n, page in zip(self.names, self.pages, strict=True)]
+
+    def read(self, i: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Picture i and its reference, if there is one: float32 [H,W,C], black being 0 and white 1; the middle of large
+        ones. Raises UserError where the reference is missing, or of another size or number of channels."""
+        stored = self.stored(i)
+        noisy = float_from(stored, self.black, white_of(stored.dtype, self.white))
+        reference = None if self.references is None else self._reference(i, stored)
+        return _middle(noisy), None if reference is None else _middle(reference)
+
+    def check(self) -> None:
+        """Reads everything once. Raises UserError for what is wrong, before hours of work are spent."""
+        if self.references is not None:
+            missing = [name for name in self.names if not (self.references / name).is_file()]
+            if missing:
+                raise UserError(
+                    f"--reference-dir {self.references}: has no {missing[0]}, the reference of a noisy picture of that name "
+                    f"({len(missing)} of {len(self)} are missing)"
+                )
+        for i in range(len(self)):
+            self.read(i)
+
+    def _reference(self, i: int, stored: np.ndarray) -> np.ndarray:
+        """On the scale of the noisy picture if of the same type, as one of the same camera, or else on its type's own."""
+        path = self.references / self.names[i]
+        picture = read_picture(path)
+        if self.pages[i] >= len(picture.pages):
+            raise UserError(f"--reference-dir: {path} has {len(picture.pages)} pages, the noisy file more")
+        pixels = picture.pages[self.pages[i]][:, :, : picture.colours]
+        if pixels.shape != stored.shape:
+            raise UserError(
+                f"--reference-dir: {path} is {_size(pixels)}, but the noisy picture is {_size(stored)}: both must be alike"
+            )
+        source = self.source or Source(kind_of(stored.dtype), self.black, self.white)
+        same = kind_of(pixels.dtype) == source.dtype
+        return float_from(pixels, source.black if same else 0.0, white_of(pixels.dtype, source.white if same else None))
+
+
+def held_out_pictures(shard: NoisyShard, reference_dir: str | None) -> NoisyPictures:
+    """The held-out part of an open shard. Raises UserError."""
+
+    def stored(i: int) -> np.ndarray:
+        return shard.read(i).transpose(1, 2, 0)
+
+    return NoisyPictures(shard.names, shard.pages, stored, shard.black, shard.white, _folder(reference_dir), shard.source)
+
+
+def open_noisy_pictures(
+    given: str, channels: int, black: float, white: float | None, reference_dir: str | None
+) -> NoisyPictures:
+    """What --validation-set names for a network of a real_ configuration: a folder, or a shard with a held-out part.
+
+    black, white: of a folder's pictures; a shard knows its own. Raises UserError.
+    """
+    if os.path.isfile(given):
+        return held_out_pictures(NoisyShard(given, 1, channels, HELD_OUT, "--validation-set"), reference_dir)
+    if not os.path.isdir(given):
+        raise UserError(f"--validation-set {given}: is neither a folder of noisy pictures nor a shard of dataset_tool_h5.py")
+    paths = [path for path in pictures_in(given, "--validation-set") if os.path.isfile(path)]
+    if not paths:
+        raise UserError(f"--validation-set {given}: no picture in it ({', '.join(ALL_SUFFIXES)})")
+
+    numbers = [(i, page) for i, path in enumerate(paths) for page in range(page_count(path))]
+    read = functools.lru_cache(maxsize=1)(read_picture)  # the pages of a file come one after the other
+
+    def stored(n: int) -> np.ndarray:
+        i, page = numbers[n]
+        picture = read(paths[i])
+        if picture.colours != channels:
+            kind, wanted = COLOURS[picture.colours], COLOURS[channels]
+            raise UserError(f"{paths[i]}: is {kind}, and the network is for {wanted} pictures")
+        pixels = picture.pages[page][:, :, :channels]
+        if black >= (highest := white_of(pixels.dtype, white)):
+            raise UserError(
+                f"{paths[i]}: --black {black:g}: must be below white, which is {highest:g} for {pixels.dtype} unless it is "
+                "told; give --white too, or a lower --black"
+            )
+        if not np.isfinite(pixels).all():
+            raise UserError(f"{paths[i]}: has values that are NaN or infinite: replace them first")
+        return pixels
+
+    names, pages = [os.path.basename(paths[i]) for i, _ in numbers], [page for _, page in numbers]
+    return NoisyPictures(names, pages, stored, black, white, _folder(reference_dir))
+
+
+def _folder(reference_dir: str | None) -> Path | None:
+    if reference_dir is not None and not os.path.isdir(reference_dir):
+        raise UserError(f"--reference-dir {reference_dir}: no such folder")
+    return None if reference_dir is None else Path(reference_dir)
+
+
+def _middle(pixels: np.ndarray) -> np.ndarray:
+    top, left = (max(size - LARGEST_SIDE, 0) // 2 for size in pixels.shape[:2])
+    return pixels[top : top + LARGEST_SIDE, left : left + LARGEST_SIDE]
+
+
+def _size(pixels: np.ndarray) -> str:
+    return f"{pixels.shape[1]} x {pixels.shape[0]} {'grey' if pixels.shape[2] == 1 else 'RGB'}"

@@ -1,0 +1,94 @@
+"""A shard of noisy pictures (`dataset_tool_h5.py --noisy`): those to train on, and those held out to validate on."""
+
+import hashlib
+import os
+from typing import NamedTuple
+
+import numpy as np
+
+from dnnlib.denoising.data.shard import Shard
+from dnnlib.denoising.pictures.scale import COLOURS, float_from
+
+HELD_OUT = "held_out"  # the group of the pictures to validate on
+
+
+class Source(NamedTuple):
+    """What the pictures were before they were stored: dtype ('uint8', 'uint16' or 'float', of any size), and the values that
+    stood for 0 and 1."""
+
+    dtype: str
+    black: float
+    white: float
+
+
+def kind_of(dtype: np.dtype) -> str:
+    """As `Source` names it."""
+    return "float" if dtype.kind == "f" else dtype.name
+
+
+class NoisyShard(Shard):
+    """The pictures to train on, or, with part=HELD_OUT, the others. channels: 1 or 3; black, white: the stored values that
+    stand for 0 and 1; source: what they were before; names, pages: of the files and the page in each, for held-out pictures.
+
+    Raises UserError as `Shard`, naming `option`, and for clean shards, for pictures that are not of `channels` channels,
+    and where black and white or the source are not told. Values outside black..white are kept: noise is not clipped.
+    """
+
+    def __init__(self, path: str | os.PathLike, crop: int, channels: int, part: str = "/", option: str = "--train-h5"):
+        self._option, self._part, self._channels = option, part, channels
+        super().__init__(path, crop)
+        self.channels = channels
+        self.names: list[str] = []
+        if part == HELD_OUT:
+            self.names = [name.decode(errors="surrogateescape") for name in self._file[part]["names"][()]]
+            self.pages = self._file[part]["pages"][()]
+
+    def to_float(self, stored: np.ndarray) -> np.ndarray:
+        """float32 of the same shape, black becomes 0 and white 1."""
+        return float_from(stored, self.black, self.white)
+
+    @property
+    def limits(self) -> np.ndarray:
+        """What `to_float` makes of the values at which noise may have been clipped, bit for bit: of 0, white and the type's
+        largest; of floats, which are stored with room below, of black instead of 0."""
+        dtype = np.uint8 if self.source.dtype == "uint8" else np.uint16
+        stored = [self.black if self.source.dtype == "float" else 0, self.white, np.iinfo(dtype).max]
+        return self.to_float(np.array(stored, np.float64))
+
+    def fingerprint(self) -> str:
+        """Of all names and contents, as they were when the shard was made, and of the scale."""
+        text = f"{self._checksum} {self.black} {self.white}"
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def _check_kind(self) -> None:
+        attributes = self._file.attrs
+        if not attributes.get("noisy"):
+            raise self._error(
+                "holds clean pictures (it was made without --noisy), and a real_ configuration adds no noise to them; "
+                "make a shard of noisy ones with dataset_tool_h5.py --noisy"
+            )
+        if "black" not in attributes or "white" not in attributes:
+            raise self._error("does not say which values are black and white; make it anew with dataset_tool_h5.py --noisy")
+        self.black, self.white = float(attributes["black"]), float(attributes["white"])
+        if not np.isfinite([self.black, self.white]).all() or self.black >= self.white:
+            raise self._error(f"its black {self.black:g} is not below its white {self.white:g}; make it anew")
+        if missing := {"source_dtype", "source_black", "source_white", "checksum"} - set(attributes):
+            raise self._error(f"does not say its {min(missing)}: it is of an older version; make it anew with --noisy")
+        self.source = Source(*(attributes[f"source_{name}"] for name in Source._fields))
+        self._checksum = attributes["checksum"]
+        if self._part not in self._file or (self._part == HELD_OUT and not len(self._file[self._part].get("images", ()))):
+            raise self._error("has no held-out pictures to validate on; make it anew with e.g. --holdout 0.05")
+
+    def _check_shapes(self, crop: int) -> None:
+        super()._check_shapes(crop)
+        found = int(self.shapes[0, 0])
+        if found != self._channels:
+            suffix = "with" if found == 1 else "without"
+            wanted = COLOURS[self._channels]
+            raise self._error(
+                f"its pictures are {COLOURS.get(found, found)}, and the configuration is for {wanted} ones; "
+                f"take the one {suffix} -mono"
+            )
+
+    def _is_stored_right(self, shape: tuple[int, ...], dtype: np.dtype) -> bool:
+        return shape[0] == self._channels and dtype in (np.uint8, np.uint16)

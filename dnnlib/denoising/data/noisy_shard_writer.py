@@ -1,0 +1,258 @@
+"""Writes a shard of pictures that are noisy already, to learn from real noise, and sets some apart to validate on."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+
+from dnnlib.denoising.data.noisy_shard import HELD_OUT, Source, kind_of
+from dnnlib.denoising.data.shard_rows import ShardFile, ShardRows
+from dnnlib.denoising.data.shard_writer import MIN_SIDE, check_counts, check_sides, new_shard, shuffled
+from dnnlib.denoising.pictures.files import read_picture
+from dnnlib.denoising.pictures.scale import COLOURS, check_white
+from dnnlib.denoising.pictures.search import ALL_SUFFIXES, find_pictures
+from dnnlib.errors import UserError
+from dnnlib.parallel import cores, ordered_map
+from dnnlib.progress import progress_bar, say
+
+# Floats are stored as 16 bits from -1 to 2 of white: noise must not be clipped, and a step of 1/21845 hides none.
+FLOAT_BLACK, FLOAT_WHITE = 21845, 43690
+LARGEST_PIECE = 1024  # pixels; a crop costs the reading of its whole piece
+CLIPPED = 0.005  # a share of the values that is worth a warning
+_MOST_DIFFERENT = 10  # files of another kind that may be odd ones; if they also outnumber the others, the first is
+
+
+@dataclass(frozen=True)
+class NoisyOptions:
+    """min_size, max_size: of width and height in pixels; holdout: share of the pictures to validate on; black, white: the
+    values that stand for 0 and 1, None: 0 and the type's largest. Raises UserError for what cannot be."""
+
+    min_size: int = MIN_SIDE
+    max_size: int = 2**31 - 1
+    holdout: float = 0.05
+    black: float | None = None
+    white: float | None = None
+    max_files: int | None = None
+    workers: int | None = None
+
+    def __post_init__(self):
+        check_counts(self.max_files, self.workers)
+        if self.max_files == 1:
+            raise UserError("--max-files must be at least 2: one picture is held out")
+        check_sides(self.min_size, self.max_size)
+        check_white(self.white, self.black or 0.0)
+        if not 0 < self.holdout < 1:
+            raise UserError(f"--holdout {self.holdout:g}: must be a share of the pictures, above 0 and below 1, e.g. 0.05")
+
+
+class Page(NamedTuple):
+    """name: of the file, from the input folder on; page: its number there; pixels [C,H,W], as stored in the shard."""
+
+    path: str
+    name: str
+    page: int
+    pixels: np.ndarray
+    dtype: np.dtype  # of the file
+
+
+def write_noisy_shard(input_dir: str, out: str | os.PathLike, options: NoisyOptions) -> None:
+    """Writes all pictures under `input_dir` (a folder or a glob pattern) of the right size to `out`, in a shuffled order
+    that is always the same. Which are held out is decided by their names, so that one more changes nothing for the others:
+    about a share of `options.holdout`, at least one, and not all.
+
+    The file: `images`, vlen uint8 or uint16 (n,), each channels first, flattened; `shapes`, int32 (n, 3); the same and
+    `names`, `pages` in the group `held_out`; attributes `noisy`, `black`, `white`, `complete`, `source_dtype`,
+    `source_black` and `source_white` (of the files, before floats became integers), and `checksum` of all names and
+    contents. Pictures to train on are cut into pieces of at most LARGEST_PIECE pixels a side. It appears under its name
+    when it is whole.
+
+    Raises UserError for floats without a white, where fewer than two pictures are left, where most, and more than ten,
+    are of another kind (8 and 16 bits, grey and RGB) than the first, and where `out` cannot be written. Files that cannot be
+    read or are of another kind than the first are named and left out.
+    """
+    with new_shard(out) as temporary:
+        paths = shuffled(find_pictures(input_dir, ALL_SUFFIXES))
+        with ShardFile(temporary) as shard:
+            root = input_dir if os.path.isdir(input_dir) else os.path.commonpath([os.path.dirname(path) for path in paths])
+            lines = _fill(shard, paths, root, options)
+    for line in lines:
+        say(line)
+
+
+def _fill(shard: ShardFile, paths: list[str], root: str, o: NoisyOptions) -> list[str]:
+    """Writes everything; -> the statistics to print at the end."""
+    most = min(len(paths), o.max_files or len(paths))
+    parts: _Parts | None = None
+    ends: list[tuple[float, list[Page]]] = []  # the pictures of lowest and highest rank: one is held out, one is not
+    taken, skipped, different = 0, 0, 0
+    with progress_bar(len(paths), "file") as bar:
+        for pages in ordered_map(lambda path: _read(path, root, o), paths, o.workers or cores(), ahead=1):
+            bar.update()
+            if isinstance(pages, UserError):
+                skipped += 1
+                say(f"skipped: {pages}")
+                continue
+            parts = parts or _Parts(shard, pages[0], o)
+            if reason := parts.difference(pages):
+                different += 1
+                if different > max(taken, _MOST_DIFFERENT):
+                    raise UserError(f"--input-dir: {reason}, as most are: put each kind into a folder of its own")
+                say(f"skipped: {reason}")
+                continue
+            taken += 1
+            say(f"{taken}/{most}: {pages[0].path}")
+            ends = sorted([*ends, (_rank(pages[0].name), pages)], key=lambda end: end[0])
+            if len(ends) > 2:
+                rank, pages = ends.pop(1)
+                parts.add(pages, held_out=rank < o.holdout)
+            if taken == most:
+                break
+    left_out = [f"  files skipped: {skipped + different}"]
+    if different:
+        left_out.append(f"  of them of another kind than the first ({parts.kind}): {different}")
+    if len(ends) < 2:
+        reason = f"{skipped + different} were skipped, see above" if skipped + different else "add more"
+        raise UserError(
+            f"--input-dir: {taken or 'none'} of the {len(paths)} files looked at can be used, and two are needed, one to "
+            f"train on and one to validate on: {reason}"
+        )
+    for (_, pages), held_out in zip(ends, (True, False), strict=True):
+        parts.add(pages, held_out)
+    parts.close()
+    return ["Statistics:", *left_out, *parts.lines()]
+
+
+def _rank(name: str) -> float:
+    """From 0 to 1, as if drawn by lot; always the same of a name."""
+    return int.from_bytes(hashlib.sha256(name.encode(errors="surrogateescape")).digest()[:7], "big") / 2**56
+
+
+class _Parts:
+    """Both parts of a shard while it is written."""
+
+    def __init__(self, shard: ShardFile, first: Page, o: NoisyOptions):
+        """first: the page that the others must be like."""
+        self._first, self._file = first, shard.file
+        self.black, self.white = _levels(first.dtype, o)
+        is_float = first.dtype.kind == "f"
+        self._source = kind_of(first.dtype), o.black or 0.0, o.white if is_float else self.white
+        self._checksum = hashlib.sha256()
+        self.training = ShardRows(shard, shard.file, first.pixels.dtype)
+        self.held_out = ShardRows(shard, shard.file.create_group(HELD_OUT), first.pixels.dtype)
+        self._names: list[str] = []
+        self._pages: list[int] = []
+        self._pictures, self._clipped, self._values = 0, 0, 0
+
+    @property
+    def kind(self) -> str:
+        return " ".join(_kind(self._first))
+
+    def difference(self, pages: list[Page]) -> str | None:
+        """What is wrong with pages that are of another kind than the first; None where they are alike."""
+        for page in pages:
+            for one, other in zip(_kind(self._first), _kind(page), strict=True):
+                if one != other:
+                    return f"{page.path} is {other}, and {self._first.path} is {one}"
+        return None
+
+    def add(self, pages: list[Page], held_out: bool) -> None:
+        for page in pages:
+            heading = f"{held_out} {page.name} {page.page} {page.pixels.dtype} {page.pixels.shape}\n"
+            self._checksum.update(heading.encode(errors="surrogateescape"))
+            self._checksum.update(page.pixels)
+            limits = 0, np.iinfo(page.pixels.dtype).max, self.white, *([self.black] if page.dtype.kind == "f" else [])
+            self._clipped += sum(np.count_nonzero(page.pixels == limit) for limit in set(limits))
+            self._values += page.pixels.size
+            if held_out:
+                self.held_out.append(page.pixels)
+                self._names.append(page.name)
+                self._pages.append(page.page)
+            else:
+                self._pictures += 1
+                for piece in pieces(page.pixels):
+                    self.training.append(piece)
+
+    def close(self) -> None:
+        self.training.close()
+        self.held_out.close()
+        self._file.attrs.update({"noisy": True, "black": self.black, "white": self.white})
+        self._file.attrs.update({f"source_{k}": v for k, v in zip(Source._fields, self._source, strict=True)})
+        self._file.attrs["checksum"] = self._checksum.hexdigest()
+        group = self._file[HELD_OUT]
+        names = [name.encode(errors="surrogateescape") for name in self._names]
+        group.create_dataset("names", data=names, dtype=h5py.string_dtype())
+        group.create_dataset("pages", data=np.array(self._pages, np.int32))
+
+    def lines(self) -> list[str]:
+        """The block printed at the end."""
+        kind, side = _kind(self._first)[0], LARGEST_PIECE
+        limits = "black or white" if self._first.dtype.kind == "f" else "0, white or the type's largest"
+        lines = [
+            f"  pictures to train on: {self._pictures}, in {len(self.training)} pieces of at most {side} x {side} pixels",
+            f"  pictures held out: {len(self.held_out)}",
+            f"  {kind}, {self._first.pixels.dtype}, black {self.black:g}, white {self.white:g}",
+            f"  values at {limits}: {100 * self._clipped / self._values:.2f} %",
+        ]
+        if self._clipped > CLIPPED * self._values:
+            lines.append("Warning: noise that was clipped looks weaker than it is; see docs/real-noise.md")
+        return lines
+
+
+def _read(path: str, root: str, o: NoisyOptions) -> list[Page] | UserError:
+    """The pages of a file; or what is wrong with it."""
+    try:
+        picture = read_picture(path)
+    except UserError as error:
+        return error
+    name = os.path.relpath(path, root or None)
+    pages = []
+    for number, page in enumerate(picture.pages):
+        height, width = page.shape[:2]
+        if min(height, width) < o.min_size or max(height, width) > o.max_size:
+            limit = f"--min-size {o.min_size}" if min(height, width) < o.min_size else f"--max-size {o.max_size}"
+            return UserError(f"{path}: {width} x {height} pixels, outside {limit}")
+        if page.dtype.kind == "f" and o.white is None:
+            return UserError(f"{path}: holds floats: give --white (and --black), the values that stand for 1 (and 0)")
+        try:
+            pixels = _stored(page[:, :, : picture.colours], o)
+        except UserError as error:
+            return UserError(f"{path}: {error}")
+        pages.append(Page(path, Path(name).as_posix(), number, np.ascontiguousarray(pixels.transpose(2, 0, 1)), page.dtype))
+    return pages
+
+
+def _stored(pixels: np.ndarray, o: NoisyOptions) -> np.ndarray:
+    """Integers as they are, floats as uint16."""
+    if pixels.dtype.kind != "f":
+        return pixels.astype(pixels.dtype.newbyteorder("="))
+    if not np.isfinite(pixels).all():
+        raise UserError("has values that are NaN or infinite: replace them first")
+    black = o.black or 0.0
+    parts = (pixels.astype(np.float64) - black) / (o.white - black)
+    return np.clip(np.rint(parts * (FLOAT_WHITE - FLOAT_BLACK) + FLOAT_BLACK), 0, 65535).astype(np.uint16)
+
+
+def _levels(dtype: np.dtype, o: NoisyOptions) -> tuple[float, float]:
+    """The stored values of black and white."""
+    if dtype.kind == "f":
+        return float(FLOAT_BLACK), float(FLOAT_WHITE)
+    white = float(np.iinfo(dtype).max) if o.white is None else o.white
+    check_white(white, o.black or 0.0)
+    return o.black or 0.0, white
+
+
+def _kind(page: Page) -> tuple[str, str]:
+    """What must be the same of all."""
+    return COLOURS[page.pixels.shape[0]], kind_of(page.dtype)
+
+
+def pieces(pixels: np.ndarray) -> Iterator[np.ndarray]:
+    """[C,H,W] cut evenly into as few parts as are no larger than LARGEST_PIECE."""
+    for rows in np.array_split(np.arange(pixels.shape[1]), -(-pixels.shape[1] // LARGEST_PIECE)):
+        for columns in np.array_split(np.arange(pixels.shape[2]), -(-pixels.shape[2] // LARGEST_PIECE)):
+            yield pixels[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]

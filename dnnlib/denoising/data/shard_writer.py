@@ -1,0 +1,204 @@
+"""Writes a training shard: one HDF5 file of all pictures of a folder that have the right size (SPEC 8)."""
+
+import contextlib
+import itertools
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from dnnlib.denoising.data.shard_rows import ShardFile, ShardRows
+from dnnlib.denoising.pictures.images import image_header, read_image
+from dnnlib.denoising.pictures.search import find_pictures
+from dnnlib.errors import UserError, one_line
+from dnnlib.files import atomic_path, remove_abandoned
+from dnnlib.parallel import cores, ordered_map
+from dnnlib.progress import progress_bar, say
+
+MIN_SIDE, MAX_SIDE = 256, 512  # of width and of height, in pixels, both inclusive
+SHUFFLE_SEED = 0xBADF00D
+MOST_WORKERS = 256
+
+
+class Candidate(NamedTuple):
+    """A picture of the right size, by its header."""
+
+    path: str
+    mode: str  # Pillow's name: RGB, L, ...
+
+
+@dataclass
+class Statistics:
+    """What `write_shard` did, counted in files."""
+
+    looked_at: int = 0
+    wrong_size: int = 0
+    unreadable: int = 0
+    written: int = 0
+    pixels: int = 0  # height * width, summed over the images written
+    modes: Counter[str] = field(default_factory=Counter)  # of the images written, as they were in their files
+    sides: tuple[int, int] = (MIN_SIDE, MAX_SIDE)  # allowed
+
+    def lines(self) -> list[str]:
+        """The block printed at the end."""
+        return [
+            "Statistics:",
+            f"  files looked at: {self.looked_at}",
+            f"  skipped, width or height outside {self.sides[0]}..{self.sides[1]}: {self.wrong_size}",
+            f"  skipped, unreadable: {self.unreadable}",
+            f"  images written: {self.written}",
+            f"  total pixels: {self.pixels}",
+            "  image modes:",
+            *(f"    {mode}: {count} images" for mode, count in self.modes.most_common()),
+            "  image sizes:",
+            f"    >= {self.sides[0]}x{self.sides[0]}: {self.written} images",
+        ]
+
+
+def write_shard(
+    input_dir: str, out: str | os.PathLike, max_files: int | None = None, workers: int | None = None,
+    min_size: int | None = None, max_size: int | None = None,
+) -> Statistics:  # fmt: skip
+    """Writes all pictures under `input_dir` (a folder or a glob pattern) whose width and height lie in
+    min_size..max_size pixels, None for 256 and 512, to `out`.
+
+    The order is that of the sorted paths, shuffled with a fixed seed; with `max_files` the first so many are kept.
+    The file: `images`, vlen uint8 (n,), each RGB, channels first, flattened; `shapes`, int32 (n, 3): 3, height, width;
+    attribute `complete`. It appears under its name when it is whole; a file that was there is replaced then.
+    Progress and statistics are printed. Files that cannot be read are named, counted and left out.
+    workers: threads that read and decode, None for one a core; the file is the same, byte for byte, whatever their number.
+
+    Raises UserError for wrong arguments, where no picture is left, and where `out` cannot be written.
+    """
+    check_counts(max_files, workers)
+    sides = check_sides(MIN_SIDE if min_size is None else min_size, MAX_SIDE if max_size is None else max_size)
+    with new_shard(out) as temporary:  # first of all, so that an unwritable folder is known at once
+        paths = shuffled(find_pictures(input_dir))
+        statistics = Statistics(sides=sides)
+        _write(temporary, paths, max_files, statistics, workers or cores())
+    for line in statistics.lines():
+        say(line)
+    return statistics
+
+
+def check_counts(max_files: int | None, workers: int | None) -> None:
+    """Raises UserError for what cannot be."""
+    if max_files is not None and max_files < 1:
+        raise UserError(f"--max-files must be at least 1, not {max_files}")
+    if workers is not None and not 1 <= workers <= MOST_WORKERS:
+        raise UserError(f"--workers must be from 1 to {MOST_WORKERS}, not {workers}")
+
+
+def check_sides(min_size: int, max_size: int) -> tuple[int, int]:
+    """Raises UserError for what cannot be."""
+    if min_size < 1:
+        raise UserError(f"--min-size must be at least 1, not {min_size}")
+    if max_size < min_size:
+        raise UserError(f"--max-size {max_size} is below --min-size {min_size}: no picture can be of such a size")
+    return min_size, max_size
+
+
+@contextlib.contextmanager
+def new_shard(out: str | os.PathLike) -> Iterator[Path]:
+    """Yields the temporary name of a file that is to become `out` when it is whole. Raises UserError where it cannot."""
+    out = Path(out)
+    try:
+        if out.exists() and not out.is_file():
+            raise UserError(f"--out: {out} is not a file; give the name of a file to write")
+        remove_abandoned(out)
+        with atomic_path(out) as temporary:
+            yield temporary
+    except BrokenPipeError:  # nobody reads what is printed: not the file's fault
+        raise
+    except OSError as error:
+        raise UserError(f"--out: cannot write {out}: {error.strerror or one_line(error)}") from error
+
+
+def shuffled(paths: list[str]) -> list[str]:
+    """In the order that the same paths always get."""
+    paths = list(paths)
+    np.random.RandomState(SHUFFLE_SEED).shuffle(paths)
+    return paths
+
+
+def right_size(paths: Sequence[str], statistics: Statistics, workers: int) -> Iterator[Candidate]:
+    """Looks at the headers and yields the pictures of the right size, in the order of the paths."""
+    with progress_bar(len(paths), "file") as bar:
+        for path, header in ordered_map(_header, paths, workers):
+            bar.update()
+            statistics.looked_at += 1
+            if statistics.looked_at % 100 == 0:
+                say(f"looked at {statistics.looked_at} of {len(paths)} files")
+            if isinstance(header, UserError):
+                statistics.unreadable += 1
+                say(f"skipped: {header}")
+                continue
+            width, height, mode = header
+            if min(width, height) >= statistics.sides[0] and max(width, height) <= statistics.sides[1]:
+                yield Candidate(path, mode)
+            else:
+                statistics.wrong_size += 1
+
+
+def _header(path: str) -> tuple[str, tuple[int, int, str] | UserError]:
+    try:
+        return path, image_header(path)
+    except UserError as error:
+        return path, error
+
+
+def _decode(candidate: Candidate) -> tuple[Candidate, np.ndarray | UserError]:
+    """RGB, uint8 [3, H, W]; or what is wrong with the file."""
+    try:
+        return candidate, np.ascontiguousarray(read_image(candidate.path).transpose(2, 0, 1))
+    except UserError as error:
+        return candidate, error
+
+
+def _write(file_name: Path, paths: Sequence[str], max_files: int | None, statistics: Statistics, workers: int) -> None:
+    """Fills the HDF5 file; a few pictures a worker are in memory."""
+    candidates = right_size(paths, statistics, workers)
+    with contextlib.closing(candidates):
+        selected = list(itertools.islice(candidates, max_files))
+        if not selected:
+            raise _nothing_kept(statistics)
+        # Where a selected picture turns out to be damaged, the next one of the right size takes its place.
+        pictures = itertools.chain(ordered_map(_decode, selected, workers), map(_decode, candidates))
+        with ShardFile(file_name) as shard, progress_bar(len(selected), "image") as bar:
+            rows = ShardRows(shard, shard.file, np.dtype(np.uint8), len(selected))
+            _write_rows(rows, pictures, len(selected), statistics, bar)
+
+
+def _write_rows(
+    rows: ShardRows, pictures: Iterator[tuple[Candidate, np.ndarray | UserError]],
+    most: int, statistics: Statistics, bar: tqdm,
+) -> None:  # fmt: skip
+    """Adds at most `most` pictures, in order."""
+    for candidate, pixels in pictures:
+        if isinstance(pixels, UserError):
+            statistics.unreadable += 1
+            say(f"skipped: {pixels}")
+            continue
+        rows.append(pixels)
+        statistics.written += 1
+        statistics.pixels += pixels.shape[1] * pixels.shape[2]
+        statistics.modes[candidate.mode] += 1
+        say(f"{statistics.written}/{most}: {candidate.path}")
+        bar.update()
+        if statistics.written == most:
+            break
+    if not len(rows):
+        raise _nothing_kept(statistics)
+    rows.close()
+
+
+def _nothing_kept(found: Statistics) -> UserError:
+    return UserError(
+        f"--input-dir: none of the {found.looked_at} pictures looked at can be used: {found.wrong_size} are not within "
+        f"{found.sides[0]}..{found.sides[1]} pixels in width and height, {found.unreadable} cannot be read"
+    )

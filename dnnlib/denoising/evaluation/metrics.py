@@ -1,0 +1,27 @@
+"""PSNR as the published results measure it (SPEC 6.3): on images rounded to 8 bits, averaged over images; and SSIM."""
+
+import numpy as np
+
+from dnnlib.denoising.pictures.images import to_uint8
+
+
+def psnr(image: np.ndarray, reference: np.ndarray) -> float:
+    """dB between two images of one shape, float with [0, 1] for black to white; infinite when they are equal."""
+    difference = to_uint8(image).astype(np.float64) - to_uint8(reference)
+    error = np.mean(difference**2)
+    return float(10.0 * np.log10(255.0**2 / error)) if error > 0 else float("inf")
+
+
+def ssim(image: np.ndarray, reference: np.ndarray) -> float:
+    """Structural similarity of two images [H,W,C], float with [0, 1] for black to white, rounded to 8 bits as for `psnr`:
+    at most 1. With the Gaussian window of Wang, Bovik, Sheikh, Simoncelli (2004), sigma 1.5, averaged over the channels.
+
+    NaN where a side is below the window's 11 pixels.
+    """
+    from skimage.metrics import structural_similarity  # late: few need it, and it takes a while to import
+
+    if min(image.shape[:2]) < 11:
+        return float("nan")
+    options = {"data_range": 255.0, "gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    a, b = (to_uint8(x).astype(np.float64) for x in (image, reference))
+    return float(structural_similarity(a, b, channel_axis=2, **options))

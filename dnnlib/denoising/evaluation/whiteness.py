@@ -1,0 +1,134 @@
+"""Whether noise is independent from pixel to pixel, as the method supposes: the autocorrelation of what is left over.
+
+The residual is noisy minus the network's mean, and not minus the denoised picture, because the mean at a pixel is the one
+result that has not seen the pixel: so what they differ by holds all of the pixel's own noise, however much of it the
+posterior would take away. If the noise is white, nothing of it can be told from the neighbours, and where the picture is
+smooth the residual is white, too. If it is not, the network tells a part of the noise from the neighbours, and what is
+left over is that of an interpolation: of the best one its neighbours differ in sign (its spectrum is the inverse of the
+noise's; Kolmogorov 1941), of one that is half learned at least pixels some way apart are not independent.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from dnnlib.denoising.configuration import HOLE_SIZES
+from dnnlib.denoising.network.architecture import hole_shift
+
+LAGS = (1, 2, 3)  # pixels
+NAMES = tuple(f"corr_{way}{lag}" for way in "hv" for lag in LAGS)
+SMOOTH = 0.25  # share of a picture's pixels, those that the network is surest of: elsewhere it errs by more than noise
+DOMINATED = 0.7  # of them those count where the network's std is below so much of the noise's: else it is the picture's
+ENOUGH = 0.02  # share of a picture's pixels; of fewer nothing is said
+# Measured (average over the pictures that can be judged of 8 of Kodak, the middle 256 x 256 pixels, grey; farthest of the
+# correlations at the lags that count; least-squares predictors that choose by local contrast among twenty sets of 11 x 11
+# weights, trained on 24 pictures of the Berkeley data sets, and told the noise's std):
+# white noise of sigma 2 / 3 / 5 / 10 / 25: -0.15, -0.13, -0.12, -0.09, -0.07; 0.5 and 1: no picture can be judged. Without
+# DOMINATED: 0.5: -0.48, 1: -0.38, 2: -0.27, 3: -0.20, 5: -0.15. Holes of 3: -0.08, -0.14, -0.09, -0.07, -0.06; without it
+# 0.5: -0.36, 1: -0.34, 2: -0.25, 3: -0.22, 5: -0.14.
+# Noise blurred by (1, 2, 1) or three equal weights in both directions, sigma 2 to 25: -0.51 to -0.60, with holes of 3
+# -0.25 to -0.48; by (1, 2, 1) in one direction: -0.72 to -0.76.
+# White noise of sigma 25, three networks after 5,000 images of gauss25: -0.10; one after 600: +0.03. Networks after 3,000
+# images, all of Kodak, lags 1, 2, 3: sigma 25: -0.07, -0.02, -0.02; Poisson-Gauss: -0.05, -0.02, -0.02; sigma 25 blurred by
+# (1, 2, 1): 0.09, -0.19, 0.19.
+THRESHOLD = 0.2  # at the nearest lag that counts, where the picture is left over first
+FARTHER = 0.15  # at the others
+
+
+class Whiteness(NamedTuple):
+    """horizontal, vertical: correlations at LAGS, of one picture or averaged over several."""
+
+    horizontal: tuple[float, ...]
+    vertical: tuple[float, ...]
+
+    @classmethod
+    def of(cls, values: Mapping[str, float]) -> "Whiteness":
+        """From what `values` gave."""
+        found = tuple(values.get(name, math.nan) for name in NAMES)
+        return cls(found[: len(LAGS)], found[len(LAGS) :])
+
+    @property
+    def judged(self) -> bool:
+        """Whether there was enough to judge by; if not, all is NaN."""
+        return all(map(math.isfinite, (*self.horizontal, *self.vertical)))
+
+    def values(self) -> dict[str, float]:
+        """By name: corr_h1, ..., corr_v3; nothing unless judged."""
+        return dict(zip(NAMES, (*self.horizontal, *self.vertical), strict=True)) if self.judged else {}
+
+    def largest(self, hole_size: int) -> tuple[float, int, str] | None:
+        """The correlation farthest from 0 that a network with such a blind spot must not show, its lag and its direction.
+
+        At smaller lags than the blind spot reaches correlation is no matter: the network cannot see it. None where no lag
+        is left, or there was too little to judge by.
+        """
+        counted = self._counted(hole_size)
+        return max(((value, *place) for place, value in counted.items()), key=lambda one: abs(one[0]), default=None)
+
+    def _counted(self, hole_size: int) -> dict[tuple[int, str], float]:
+        """By lag and direction, what a network with such a blind spot must not show."""
+        rows = {"horizontally": self.horizontal, "vertically": self.vertical} if self.judged else {}
+        found = {(lag, way): value for way, row in rows.items() for lag, value in zip(LAGS, row, strict=True)}
+        return {place: value for place, value in found.items() if place[0] >= hole_shift(hole_size)}
+
+    def advice(self, hole_size: int) -> str | None:
+        """A line that says what is wrong and what helps; None where the residual is white, or that cannot be told.
+
+        Pixels that are alike, and the more the nearer they are, are what a network leaves of the picture that has not
+        learned it yet; anything else is what an interpolation leaves of correlated noise.
+        """
+        nearest = hole_shift(hole_size)
+        limit = {lag: THRESHOLD if lag == nearest else FARTHER for lag in LAGS}
+        counted = self._counted(hole_size)
+        beyond = [place for place, value in counted.items() if abs(value) > limit[place[0]]]
+        if not beyond:
+            return None
+        lag, way = max(beyond, key=lambda place: abs(counted[place]))
+        value = counted[lag, way]
+        found = f"{value:.2f} at {lag} pixel{'s' if lag > 1 else ''} {way}; of white noise it stayed within {limit[lag]}"
+        if 0 < value <= counted[nearest, way]:
+            return f"The residual still holds a part of the picture ({found}): train on before you judge the noise by it"
+        larger = min(size for size in HOLE_SIZES if size > hole_size)  # there is one: with the largest no lag is left
+        return (
+            f"The noise is correlated between neighbours ({found}), and what the network can tell of it stays in the "
+            f"picture: train with --hole-size {larger}"
+        )
+
+
+def whiteness(residual: np.ndarray, net_std: np.ndarray, noise_std: np.ndarray) -> Whiteness:
+    """Of one picture: residual [H,W,C] noisy - mean; net_std, noise_std [H,W], the network's of the pixel and the noise's.
+
+    All on one scale. The residual is divided by the std that the network expects, so that bright parts count as dark ones
+    do; only pairs are taken of which the network is sure of both, and surer than the noise is weak: what the network misses
+    of the picture is correlated, too. All NaN where less than ENOUGH of the picture is left.
+    """
+    expected = np.sqrt(net_std.astype(np.float64) ** 2 + noise_std.astype(np.float64) ** 2)
+    z = residual / np.maximum(expected, 1e-6)[:, :, np.newaxis]
+    sure = (net_std <= np.quantile(net_std, SMOOTH)) & (net_std < DOMINATED * noise_std)
+    if sure.mean() < ENOUGH:
+        return _UNKNOWN
+    return Whiteness(*(tuple(_correlation(z, sure, axis, lag) for lag in LAGS) for axis in (1, 0)))
+
+
+_UNKNOWN = Whiteness((math.nan,) * len(LAGS), (math.nan,) * len(LAGS))
+
+
+def _correlation(z: np.ndarray, sure: np.ndarray, axis: int, lag: int) -> float:
+    """Of the pixels that lie `lag` apart, averaged over the channels; 0 where there are none."""
+    near, far = ([slice(None)] * 2 for _ in range(2))
+    near[axis], far[axis] = slice(None, -lag), slice(lag, None)
+    both = sure[tuple(near)] & sure[tuple(far)]
+    a, b = z[tuple(near)][both], z[tuple(far)][both]  # [n,C]
+    if len(a) < 2:
+        return 0.0
+    a, b = a - a.mean(axis=0), b - b.mean(axis=0)
+    norm = np.sqrt((a * a).sum(axis=0) * (b * b).sum(axis=0))
+    return float(np.mean((a * b).sum(axis=0) / np.maximum(norm, 1e-12)))
+
+
+def averaged(several: list[Whiteness]) -> Whiteness:
+    """Over the pictures that could be judged."""
+    several = [one for one in several if one.judged] or [_UNKNOWN]
+    return Whiteness(*(tuple(map(float, np.mean(rows, axis=0))) for rows in zip(*several, strict=True)))

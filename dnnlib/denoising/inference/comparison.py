@@ -1,0 +1,62 @@
+"""Noisy, denoised and std side by side, with a detail enlarged below: a picture to look at."""
+
+import numpy as np
+from PIL import Image
+
+from dnnlib.denoising.inference.std_file import STD_WHITE
+from dnnlib.denoising.pictures.images import STD_SHOWN, to_uint8
+from dnnlib.denoising.pictures.scale import float_from
+
+_LARGEST = 1024  # pixels; larger pictures are shown smaller
+_ZOOM = 4
+_CANDIDATES = 12  # places along each side where the detail may be
+
+
+def comparison(
+    noisy: np.ndarray, denoised: np.ndarray, std: np.ndarray | None, colours: int, white: float, black: float = 0.0
+) -> np.ndarray:
+    """uint8 RGB [2h, 2w or 3w, 3], h and w those of the picture, or less for large ones.
+
+    noisy, denoised: [H,W,C], of which `colours` channels are shown, black as 0 and white as 255; std: uint16 [H,W] of
+    `to_std16` or None, shown 10/255 of white as 255.
+    """
+    height, width = noisy.shape[:2]
+    shrink = max(1, -(-max(height, width) // _LARGEST))
+    height, width = max(height // shrink, 1), max(width // shrink, 1)
+    detail = _most_detailed(denoised[:, :, :colours], max(height // _ZOOM, 1), max(width // _ZOOM, 1))
+
+    def shown(pixels: np.ndarray) -> np.ndarray:
+        return np.broadcast_to(to_uint8(float_from(pixels, black, white)), (*pixels.shape[:2], 3))
+
+    def shown_std(pixels: np.ndarray) -> np.ndarray:
+        return np.broadcast_to(to_uint8(pixels * np.float32(STD_WHITE / 65535 / STD_SHOWN)), (*pixels.shape[:2], 3))
+
+    panels = [(noisy[:, :, :colours], shown), (denoised[:, :, :colours], shown)]
+    if std is not None:
+        panels.append((std[:, :, np.newaxis], shown_std))
+    columns = []
+    for pixels, show in panels:
+        zoom = Image.fromarray(np.ascontiguousarray(show(pixels[detail])))
+        enlarged = np.asarray(zoom.resize((width, height), Image.Resampling.NEAREST))
+        columns.append(np.concatenate([show(_shrunk(pixels, height, width, shrink)), enlarged]))
+    return np.concatenate(columns, axis=1)
+
+
+def _shrunk(pixels: np.ndarray, height: int, width: int, factor: int) -> np.ndarray:
+    """Means over factor x factor pixels, float32 [height,width,C]."""
+    total = np.zeros((height, width, pixels.shape[2]), np.float32)
+    for i in range(factor):
+        for j in range(factor):
+            total += pixels[i::factor, j::factor][:height, :width]
+    return total / factor**2
+
+
+def _most_detailed(pixels: np.ndarray, height: int, width: int) -> tuple[slice, slice]:
+    """Rows and columns of a rectangle height x width where neighbours differ most."""
+    best = (-1.0, 0, 0)
+    for top in np.linspace(0, pixels.shape[0] - height, _CANDIDATES).astype(int):
+        for left in np.linspace(0, pixels.shape[1] - width, _CANDIDATES).astype(int):
+            part = pixels[top : top + height, left : left + width].astype(np.float32)
+            best = max(best, (float(np.abs(np.diff(part, axis=0)).sum() + np.abs(np.diff(part, axis=1)).sum()), top, left))
+    _, top, left = best
+    return slice(top, top + height), slice(left, left + width)

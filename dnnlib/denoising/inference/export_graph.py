@@ -1,0 +1,42 @@
+"""The whole of a network as one graph for pictures of any size, for SavedModels."""
+
+from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.network.architecture import STRIDE
+from dnnlib.denoising.network.model import interpret, network_outputs
+from dnnlib.denoising.network.unet import noise_parameter
+from dnnlib.tflib.runtime import tf
+
+
+def serving_graph(configuration: Configuration, level: str) -> tuple[dict, dict]:
+    """Builds the graph in the default one -> its inputs and outputs by name.
+
+    In: `image` float32 [N,H,W,C] on the scale [0, 1], of any size; for networks of sigma_known also the noise level, named
+    `level` (sigma, lam or alpha): float32 [N] or [1], in the units of the command line.
+    Out: `denoised` [N,H,W,C], and `std` [N,H,W] where the network has one. The results are those of `Denoiser`.
+    """
+    c = configuration
+    image = tf.placeholder(tf.float32, [None, None, None, c.channels], name="image")
+    inputs = {"image": image}
+    height, width = tf.shape(image)[1], tf.shape(image)[2]
+    padded = tf.gather(tf.gather(image, _reflected(height), axis=1), _reflected(width), axis=2)
+    padded = tf.ensure_shape(padded, [None, None, None, c.channels])
+    window = tf.stack([0, 0, height, width])
+    outputs = network_outputs(c, padded, window)
+    parameter = tf.zeros([1, 1, 1, 1])
+    if c.noise_params == "known":
+        inputs[level] = tf.placeholder(tf.float32, [None], name=level)
+        value = {"sigma": inputs[level] / 255.0, "alpha": tf.maximum(inputs[level], 1e-6)}.get(level, inputs[level])
+        parameter = tf.reshape(value, [-1, 1, 1, 1])  # an alpha of zero would be 0 / 0 for some colours
+    elif c.noise_params is not None:
+        parameter = noise_parameter(padded, c.noise_params, c.noise.parameters, c.noise.squared, window=window)
+    result = interpret(c, outputs, image, parameter)
+    denoised = tf.identity(result.posterior_mean, name="denoised")
+    if c.pipeline != "blindspot":
+        return inputs, {"denoised": denoised}
+    return inputs, {"denoised": denoised, "std": tf.identity(result.net_std, name="std")}
+
+
+def _reflected(size):
+    """Indices 0..size-1 and on by reflection up to a multiple of the stride; one pixel alone is repeated."""
+    last = size - 1
+    return last - tf.abs(last - tf.range(-(-size // STRIDE) * STRIDE) % tf.maximum(2 * last, 1))

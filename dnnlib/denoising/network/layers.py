@@ -1,0 +1,94 @@
+"""The few layers that both U-Nets are made of, NHWC. `blind` layers look only upwards (paper section 3, SPEC 3.2)."""
+
+
+from dnnlib.denoising.network.architecture import LEAKY_SLOPE
+from dnnlib.tflib.runtime import tf
+
+
+def variables(name: str, size: int, inputs: int, outputs: int):
+    """Kernel `<name>/W` [size, size, inputs, outputs] and bias `<name>/b` [outputs]; values are loaded afterwards."""
+    w = tf.get_variable(f"{name}/W", [size, size, inputs, outputs], initializer=tf.zeros_initializer())
+    b = tf.get_variable(f"{name}/b", [outputs], initializer=tf.zeros_initializer())
+    return w, b
+
+
+def leaky_relu(x):
+    return tf.nn.leaky_relu(x, LEAKY_SLOPE)
+
+
+def conv_valid(x, w):
+    """Convolution of [N,H,W,C] without padding, in the precision of x."""
+    return tf.nn.conv2d(x, tf.cast(w, x.dtype), 1, "VALID")
+
+
+def biased(x, b):
+    return tf.nn.bias_add(x, tf.cast(b, x.dtype))
+
+
+def conv3x3(x, w, blind: bool):
+    """3x3 convolution to the same size [N,H,W,C]: rows r-1..r+1, or r-2..r when blind; zeros beyond the border."""
+    rows = [2, 0] if blind else [1, 1]
+    return conv_valid(tf.pad(x, [[0, 0], rows, [1, 1], [0, 0]]), w)
+
+
+def upsampled_conv3x3(x, w, blind: bool):
+    """`conv3x3(nearest-neighbour upsampling of x by 2, w)`, computed at the lower resolution: 4 products instead of 9.
+
+    Upsampling repeats pixels, so each of the four output phases (even/odd row x even/odd column) sees a 2x2
+    neighbourhood, under sums of the kernel's taps. x [N,H,W,C] -> [N,2H,2W,out]. Exact but for rounding.
+    """
+    top, middle, bottom = tf.unstack(w, 3)  # not w[0] and so on: the gradients of slices are slow
+    early = tf.stack([top + middle, bottom])  # taps at i-2, i-1, i with i even: two fall on the same source pixel
+    late = tf.stack([top, middle + bottom])
+    early, late = (tf.unstack(rows, 3, axis=1) for rows in (early, late))
+    even_rows, odd_rows = (early, late) if blind else (late, early)
+
+    def columns(rows, even):
+        left, middle, right = rows
+        return tf.stack([left, middle + right] if even else [left + middle, right], axis=1)
+
+    phases = []
+    for even in (True, False):
+        side = [1, 0] if even else [0, 1]  # even columns see j-1 and j, odd ones j and j+1
+        if blind:  # both row phases look at source rows i-1 and i, so one convolution serves them
+            kernel = tf.concat([columns(even_rows, even), columns(odd_rows, even)], axis=-1)
+            phases.append(conv_valid(tf.pad(x, [[0, 0], [1, 0], side, [0, 0]]), kernel))
+        else:
+            upper = conv_valid(tf.pad(x, [[0, 0], [1, 0], side, [0, 0]]), columns(even_rows, even))
+            lower = conv_valid(tf.pad(x, [[0, 0], [0, 1], side, [0, 0]]), columns(odd_rows, even))
+            phases.append(tf.concat([upper, lower], axis=-1))
+    return _interleave(phases, w.shape[-1])
+
+
+def _interleave(phases, channels):
+    """Two maps [N,H,W,2*C] (even, odd columns; row phases on the channel axis) -> [N,2H,2W,C]."""
+    n, h, w = tf.unstack(tf.shape(phases[0])[:3])
+    phases = [tf.reshape(p, [n, h, w, 2, channels]) for p in phases]
+    x = tf.transpose(tf.stack(phases, axis=4), [0, 1, 3, 2, 4, 5])
+    return tf.reshape(x, [n, 2 * h, 2 * w, channels])
+
+
+def shift_down(x, rows: int = 1):
+    """Moves the map down: zero rows enter at the top, as many fall off at the bottom. [N,H,W,C]"""
+    height = tf.shape(x)[1] if x.shape[1] is None else x.shape[1]
+    kept = tf.slice(x, [0, 0, 0, 0], [-1, height - rows, -1, -1])  # not x[:, :-rows]: its gradient runs on one core
+    return tf.pad(kept, [[0, 0], [rows, 0], [0, 0], [0, 0]])
+
+
+def pool(x, blind: bool):
+    """2x2 max pooling; a blind map is shifted down first, or the window would show a pixel the row below it."""
+    if blind:
+        x = tf.pad(x, [[0, 0], [1, 0], [0, 0], [0, 0]])  # the last row is left over
+    return tf.nn.max_pool2d(x, 2, 2, "VALID")
+
+
+def rotate(x, quarter_turns: int):
+    """Rotates [N,H,W,C] as numpy.rot90(k=quarter_turns) rotates the picture."""
+    k = quarter_turns % 4
+    if k == 1:
+        return tf.transpose(tf.reverse(x, [2]), [0, 2, 1, 3])
+    if k == 2:
+        return tf.reverse(x, [1, 2])
+    if k == 3:
+        return tf.transpose(tf.reverse(x, [1]), [0, 2, 1, 3])
+    return x

@@ -1,0 +1,86 @@
+"""Between a configuration and a network file: what is written into the file, and what a file says it is (SPEC 1.1, 10)."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from dnnlib.denoising.configuration import HOLE_SIZES, Configuration, check_hole_size
+from dnnlib.denoising.network.architecture import shapes_of
+from dnnlib.errors import UserError
+from dnnlib.tflib.network import Network, check_variables, load_network
+
+_NETWORK_FILE = re.compile(r"network-(?:[0-9]+|final)-(.+)\.pickle")
+
+
+def to_network(configuration: Configuration, variables: Mapping[str, np.ndarray]) -> Network:
+    """The 2019 program's settings, and the configuration's name beside them, so that the file may be renamed."""
+    settings = {"configuration": configuration.name, **_settings(configuration)}
+    if configuration.hole_size != 1:
+        settings["hole_size"] = configuration.hole_size
+    function = "blindspot_pipeline" if configuration.pipeline == "blindspot" else "simple_pipeline"
+    return Network("net", settings, function, dict(variables))
+
+
+def network_file_name(n: int | None, configuration: str) -> str:
+    """`network-<8-digit n>-<configuration>.pickle`, n images into the training, or `network-final-...` for None."""
+    return f"network-{'final' if n is None else format(n, '08d')}-{configuration}.pickle"
+
+
+def configuration_name_in(file_name: str | os.PathLike) -> str | None:
+    """The configuration that a network file's name carries, or None where the name is not of that form.
+
+    file_name: with or without folders. Whether there is a configuration of that name is not looked at.
+    """
+    match = _NETWORK_FILE.fullmatch(os.path.basename(os.fspath(file_name)))
+    return match[1] if match else None
+
+
+def load_configured(
+    path: str | os.PathLike, option: str = "--eval", hole_size: int | None = None
+) -> tuple[Network, Configuration]:
+    """Reads a network file and finds out its configuration: from inside, or else from the file's name.
+
+    hole_size: of the blind spot, None for that of the training. Raises UserError, naming the file, where there is no
+    configuration, where what is inside contradicts the name, where the variables are not those of the configuration, and
+    where the hole size cannot be. option: what the message calls the file.
+    """
+    network = load_network(path)
+    name = network.static_kwargs.get("configuration") or configuration_name_in(path)
+    if not isinstance(name, str):
+        raise UserError(
+            f"{option} {path}: neither the file nor its name says the configuration; "
+            "name it like network-final-gauss25-blindspot-sigma_known.pickle"
+        )
+    try:
+        configuration = Configuration.from_name(name)
+    except ValueError:
+        raise UserError(f"{option} {path}: {name!r} is no configuration; see --help for their names") from None
+    for key, value in _settings(configuration).items():
+        found = network.static_kwargs.get(key, value)  # older files lack some
+        if found != value:
+            raise UserError(f"{option} {path}: is named {name}, but was written with {key}={found}; give it its right name")
+    check_variables(network, shapes_of(configuration), path)
+    return network, replace(configuration, hole_size=_hole_size(network, configuration, f"{option} {path}", hole_size))
+
+
+def _hole_size(network: Network, configuration: Configuration, file: str, wanted: int | None) -> int:
+    """The trained one, which files that say nothing of it (those of 2019) have of 1, or a smaller one that is wanted."""
+    trained = network.static_kwargs.get("hole_size", 1)
+    if type(trained) is not int or trained not in HOLE_SIZES:
+        raise UserError(f"{file}: its hole_size is {str(trained)[:20]}; it must be one of {', '.join(map(str, HOLE_SIZES))}")
+    if wanted is None:
+        return trained
+    check_hole_size(configuration, wanted)
+    if wanted > trained:
+        raise UserError(f"--hole-size {wanted}: the network was trained with {trained}, and can have no larger one")
+    return wanted
+
+
+def _settings(c: Configuration) -> dict:
+    settings = {"input_shape": [None, c.channels, None, None], "noise_style": c.noise.family}
+    if c.pipeline == "blindspot":
+        return {**settings, "noise_params": c.noise_params, "diagonal_covariance": c.diagonal}
+    return {**settings, "blindspot": c.blind_spot, "noisy_targets": c.pipeline != "n2c"}

@@ -1,0 +1,4 @@
+"""Noise: its families, what is added in training and in evaluation, and how its level is learned or estimated.
+
+Imports nothing of `dnnlib.denoising` beside itself.
+"""

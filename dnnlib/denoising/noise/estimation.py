@@ -1,0 +1,165 @@
+"""Estimates the level of noise: of a picture, for networks that must be told it (sigma_known), or of many, to start from."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from dnnlib.errors import UserError
+
+PATCH = 64  # pixels; large enough that the estimate in one patch is good to 2 %
+_MOST_PATCHES = 2000  # spread over the picture; more tell nothing new
+_CLIPPED = (0.02, 0.2, 1.0)  # a patch where more values than this are black or white has lost noise: the first that leaves
+_ENOUGH = 0.05  # of the patches is taken
+_SMOOTH = 0.2  # texture only adds to variances: the low end of what the patches say tells
+_SMALL_PATCH = 32  # where a patch should be of one brightness, or untextured
+_DARK = 0.1  # of white; below, there are too few photons to tell
+_ALIKE = 24 / 255  # neighbours that differ by no more in any channel are likely to be untouched by impulse noise
+_NO_NOISE = 1e-6  # a variance that is as small as can be learned
+_SMOOTHEST = 0.9  # quantile of the share of such neighbours
+
+
+def estimate_level(family: str, pixels: np.ndarray, white: float, black: float = 0.0) -> float:
+    """The level of noise of a family ('gauss', 'poisson', 'impulse'): sigma of 1, lambda, or alpha.
+
+    pixels [H,W,C], of any real type; black, white: the values that stand for 0 and 1. Raises UserError for pictures with a
+    side below 64 pixels, and where the picture is black all over.
+    """
+    name, function = {
+        "gauss": ("sigma", estimate_gauss), "poisson": ("lambda", estimate_poisson), "impulse": ("alpha", estimate_impulse),
+    }[family]
+    remedy = f"give it with --{name} (in Python {'lam' if name == 'lambda' else name}=)"
+    if min(pixels.shape[:2]) < PATCH:
+        raise UserError(f"too small to estimate the noise level from (a side is below {PATCH} pixels); {remedy}")
+    value = function(pixels, white, black)
+    if value is None:
+        raise UserError(f"the noise level cannot be estimated from this picture; {remedy}")
+    return value
+
+
+def estimate_parameters(family: str, images: np.ndarray, limits: Sequence[float] = ()) -> list[float]:
+    """The learned parameters of noise in images float [N,H,W,C], H and W multiples of 64, white being 1: sigma for 'gauss',
+    a = 1/lambda for 'poisson', a and b for 'poissongauss'. limits: the values at which the noise may have been clipped."""
+    if family == "gauss" and not len(limits):
+        return [estimate_sigma(images)]
+    stacked = images.reshape(-1, *images.shape[2:])  # no patch lies in two of them
+    if family == "gauss":
+        return [estimate_gauss(stacked, 1.0, limits=limits)]
+    if family == "poissongauss":
+        return list(estimate_poisson_gauss(stacked, 1.0, limits=limits))
+    level = estimate_poisson(stacked, 1.0, limits=limits)
+    return [1 / level if level else _NO_NOISE]
+
+
+def estimate_sigma(images: np.ndarray) -> float:
+    """Standard deviation of Gaussian noise in images float [N,H,W,C], H, W >= 64, in the images' own scale.
+
+    Per patch the median of the finest diagonal Haar coefficients' absolute values, over 0.6745 (Donoho, Johnstone:
+    Ideal spatial adaptation by wavelet shrinkage, 1994), then a low quantile over the patches.
+    """
+    estimates = []
+    for y in range(0, images.shape[1] - PATCH + 1, PATCH):
+        for x in range(0, images.shape[2] - PATCH + 1, PATCH):
+            patch = images[:, y : y + PATCH, x : x + PATCH].astype(np.float64)
+            diagonal = patch[:, ::2, ::2] - patch[:, ::2, 1::2] - patch[:, 1::2, ::2] + patch[:, 1::2, 1::2]
+            estimates.append(np.median(np.abs(diagonal / 2), axis=(1, 2, 3)) / 0.6745)
+    return float(np.quantile(np.concatenate(estimates), _SMOOTH))
+
+
+def estimate_gauss(pixels: np.ndarray, white: float, black: float = 0.0, limits: Sequence[float] | None = None) -> float:
+    """sigma of 1. Error (rms over 12 Kodak pictures, 8 bit): 9 % at sigma 10, 3 % at 15, 2 % at 25, 8 % at 50.
+
+    Texture is taken for noise: what is weaker than sigma 10 comes out too strong, by 15 % on average and by 78 % at worst
+    at sigma 5. Strong noise that was clipped to black and white comes out too weak.
+    """
+    estimates, clipped = _of_patches(pixels, white, black, PATCH, lambda p: estimate_sigma(p[None]), limits)
+    return float(np.quantile(_trusted(estimates, clipped), _SMOOTH))
+
+
+def estimate_poisson(
+    pixels: np.ndarray, white: float, black: float = 0.0, limits: Sequence[float] | None = None
+) -> float | None:
+    """lambda, by variance = mean / lambda in each patch. Error (rms over 12 Kodak pictures, 8 bit): 5 %
+    at lambda 15, 3 % at 30, 4 % at 50, 8 % at 100.
+
+    The stronger the light, the more texture is taken for noise: 18 % at 300, mostly too low. With lambda 5, much is clipped
+    to white: too high, by 31 % on average.
+    """
+    values, clipped = _of_patches(pixels, white, black, _SMALL_PATCH, _mean_and_variance, limits)
+    means, variances = _trusted(values, clipped).T
+    bright = means >= min(_DARK, means.max() / 2)
+    ratio = np.quantile(variances[bright] / np.maximum(means[bright], 1e-6), _SMOOTH) if means.max() > 0 else 0.0
+    return float(1 / ratio) if ratio > 0 else None
+
+
+def estimate_poisson_gauss(
+    pixels: np.ndarray, white: float, black: float = 0.0, limits: Sequence[float] | None = None
+) -> tuple[float, float]:
+    """a and b of noise whose variance is a x + b at x of [0, 1], neither below 0: a line through what the patches say,
+    variance over mean.
+
+    Texture only adds to variances, so the line is not through their middle but has the share _SMOOTH of them below it:
+    quantile regression (Koenker, Bassett: Regression quantiles, 1978), each patch weighted by the inverse of its
+    variance, to which its scatter is proportional, as the line of the time before has it.
+    """
+    from scipy.optimize import linprog  # late: it costs what a wrong command line should not pay
+
+    values, clipped = _of_patches(pixels, white, black, _SMALL_PATCH, _mean_and_variance, limits)
+    means, variances = _trusted(values, clipped).T
+    means = np.maximum(means, 0.0)  # where noise hides that it is black
+    count, scale = len(means), max(float(variances.mean()), 1e-12)
+    # Minimise the sum of weight * (_SMOOTH * above + (1 - _SMOOTH) * below) with a m + b + above - below = v.
+    design = np.column_stack([means, np.ones(count), np.eye(count), -np.eye(count)])
+    weights = np.ones(count)
+    for _ in range(3):
+        cost = np.concatenate([[0.0, 0.0], _SMOOTH * weights, (1 - _SMOOTH) * weights])
+        a, b = linprog(cost, A_eq=design, b_eq=variances / scale).x[:2]  # all of them are 0 or more
+        weights = 1 / np.maximum(a * means + b, 1e-3)
+    return float(a * scale), float(b * scale)
+
+
+def estimate_impulse(pixels: np.ndarray, white: float, black: float = 0.0) -> float:
+    """alpha, by the share of neighbours that look alike: both are untouched with (1 - alpha)^2. Error (rms
+    over 12 Kodak pictures, 8 bit): 0.015 for alpha up to 0.8,
+    0.023 at 0.95.
+
+    For colour pictures: in grey ones replaced neighbours look alike more often than the estimate's correction can mend.
+    """
+
+    def alike(patch):
+        pairs = patch[:, 1:] - patch[:, :-1], patch[1:] - patch[:-1]
+        return np.mean([np.mean(np.all(np.abs(d) <= _ALIKE, axis=2)) for d in pairs])
+
+    shares, _ = _of_patches(pixels, white, black, _SMALL_PATCH, alike)
+    by_chance = (2 * _ALIKE - _ALIKE**2) ** pixels.shape[2]
+    share = (np.quantile(shares, _SMOOTHEST) - by_chance) / (1 - by_chance)
+    return float(1 - np.sqrt(np.clip(share, 0, 1)))
+
+
+def _mean_and_variance(patch: np.ndarray) -> tuple[float, float]:
+    """Of the brightness, and of the noise by the finest diagonal Haar coefficients."""
+    # Mean squares, and no median as for Gaussian noise: few photons make few different values.
+    diagonal = (patch[::2, ::2] - patch[::2, 1::2] - patch[1::2, ::2] + patch[1::2, 1::2]) / 2
+    return patch.mean(), np.mean(diagonal**2)
+
+
+def _of_patches(
+    pixels: np.ndarray, white: float, black: float, side: int, function: Callable, limits: Sequence[float] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """function(patch) of patches that are spread evenly, float64 [side,side,C] on the scale [0, 1], and the share of each
+    that is clipped. limits: the values in `pixels` that clipped ones have, None for 0 and white."""
+    limits = (0, white) if limits is None else limits
+    rows, columns = (np.arange(0, size - side + 1, side) for size in pixels.shape[:2])
+    count = len(rows) * len(columns)
+    values, clipped = [], []
+    for i in np.unique(np.linspace(0, count - 1, min(count, _MOST_PATCHES)).astype(int)):
+        y, x = rows[i // len(columns)], columns[i % len(columns)]
+        patch = pixels[y : y + side, x : x + side]
+        clipped.append(np.mean(np.isin(patch, np.asarray(limits).astype(patch.dtype))))
+        values.append(function((patch.astype(np.float64) - black) / (white - black)))
+    return np.array(values), np.array(clipped)
+
+
+def _trusted(values: np.ndarray, clipped: np.ndarray) -> np.ndarray:
+    """The values of the patches that are clipped the least."""
+    limit = next(limit for limit in _CLIPPED if np.mean(clipped <= limit) >= _ENOUGH)
+    return values[clipped <= limit]

@@ -1,0 +1,142 @@
+"""TIFF files: 8 and 16 bits and floats, one page or many, with the tags that say something of the picture."""
+
+import logging
+import os
+from typing import Any, BinaryIO
+
+import numpy as np
+import tifffile
+from PIL import Image
+
+from dnnlib.denoising.pictures.images import open_image
+from dnnlib.denoising.pictures.picture import Picture
+from dnnlib.denoising.pictures.pillow import colours_of, decoded
+from dnnlib.errors import UserError
+
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it has to say of odd tags nobody could act on
+
+_PLAIN = (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB)
+_NAMED = {2: "1-bit or palette", 3: "palette", 5: "CMYK", 6: "YCbCr", 8: "Lab"}
+# Tags that are kept: of type and value, but for these, tifffile sets all by itself.
+_ORIENTATION, _XMP = 274, 700
+_TEXTS = (271, 272, 305, 306, 315, 316, 33432)  # make, model, software, date, artist, computer, copyright
+_EXIF_AND_GPS = (34665, 34853)
+_ZLIB = (8, 32946)
+
+
+def read_tiff(path: str | os.PathLike) -> Picture:
+    """Raises UserError or whatever tifffile and Pillow do."""
+    notes: list[str] = []
+    with tifffile.TiffFile(path) as tiff:
+        chosen = _pictures(tiff)
+        if len(chosen) < len(tiff.pages):
+            notes.append("its thumbnails are left out")
+        if tiff.is_imagej and (tiff.imagej_metadata or {}).get("images", 1) > len(tiff.pages):
+            raise UserError("a stack in ImageJ's layout for large files: save it with a page for each picture")
+        for _, page in chosen:
+            _check(page, os.path.getsize(path))
+        decoded_pages = [_decode(path, i, page, notes) for i, page in chosen]
+        settings = [_settings(page, pixels, notes) for (_, page), pixels in zip(chosen, decoded_pages, strict=True)]
+        byteorder, bigtiff = tiff.byteorder, tiff.is_bigtiff
+    if not decoded_pages:
+        raise UserError("there is no picture in the file")
+    colours = {colours_of(pixels) for pixels in decoded_pages}
+    if len(colours) > 1:
+        raise UserError("grey and colour pages are mixed: split them into files of their own")
+
+    def encode(results: list[np.ndarray], file: BinaryIO) -> None:
+        large = sum(pixels.nbytes for pixels in results) > 4_000_000_000
+        with tifffile.TiffWriter(file, byteorder=byteorder, bigtiff=bigtiff or large) as writer:
+            for pixels, options in zip(results, settings, strict=True):
+                writer.write(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels, **options)
+
+    return Picture("TIFF", decoded_pages, colours.pop(), encode, list(dict.fromkeys(notes)))
+
+
+def tiff_page_count(path: str | os.PathLike) -> int:
+    """How many pages `read_tiff` finds. Raises whatever tifffile does."""
+    with tifffile.TiffFile(path) as tiff:
+        return len(_pictures(tiff)) or 1
+
+
+def _pictures(tiff: tifffile.TiffFile) -> list[tuple[int, tifffile.TiffPage]]:
+    """Number and page of all that are no thumbnails."""
+    pages = ((i, page.aspage()) for i, page in enumerate(tiff.pages))
+    return [(i, page) for i, page in pages if not (page.is_reduced or page.is_mask)]
+
+
+def _check(page: tifffile.TiffPage, file_size: int) -> None:
+    if page.imagewidth * page.imagelength == 0:
+        raise UserError("the picture has no pixels")
+    limit = 2 * (Image.MAX_IMAGE_PIXELS or 1 << 62)
+    if page.imagewidth * page.imagelength > limit:
+        raise UserError(f"the picture is too large ({page.imagewidth} x {page.imagelength} pixels, {limit} are allowed)")
+    if any(offset + count > file_size for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True)):
+        raise UserError("the file is truncated")
+
+
+def _decode(path: str | os.PathLike, index: int, page: tifffile.TiffPage, notes: list[str]) -> np.ndarray:
+    """[H,W,C] of one page, in its own type, or uint8 where Pillow must help."""
+    if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and page.bitspersample > 1:
+        raise UserError("black and white are stored the wrong way round (white is zero): convert it")
+    if page.photometric not in _PLAIN or page.bitspersample < 8:
+        notes.append(f"{_NAMED.get(int(page.photometric), 'its colours')} converted to 8-bit grey or RGB")
+        return _decode_with_pillow(path, index, page, notes)
+    if page.dtype is None or page.dtype.kind not in "fu" or page.dtype.itemsize > (8 if page.dtype.kind == "f" else 2):
+        raise UserError(f"pictures of {page.dtype or 'this type'} are not supported: convert it to 8 or 16 bits or float32")
+    if page.axes not in ("YX", "YXS", "SYX"):
+        raise UserError(f"a page with axes {page.axes} is no picture")
+    alpha = len(page.extrasamples)
+    if page.samplesperpixel - alpha not in (1, 3) or alpha > 1:
+        raise UserError(f"{page.samplesperpixel} channels: expected grey or RGB, with or without alpha")
+    try:
+        pixels = page.asarray()
+    except (KeyError, ValueError, ImportError) as error:
+        if "imagecodecs" not in str(error) and not isinstance(error, ImportError):
+            raise
+        return _decode_with_pillow(path, index, page, notes)
+    if page.axes == "SYX":
+        pixels = np.moveaxis(pixels, 0, -1)
+    return pixels.reshape(*pixels.shape[:2], -1)
+
+
+def _decode_with_pillow(path: str | os.PathLike, index: int, page: tifffile.TiffPage, notes: list[str]) -> np.ndarray:
+    """What tifffile needs the package imagecodecs for, as far as Pillow can: 8 bits. Pillow turns the picture upright."""
+    if page.bitspersample <= 8:
+        with open_image(path) as image:
+            image.seek(index)
+            pixels = decoded(image, [])
+        if _ORIENTATION in page.tags:
+            if page.tags[_ORIENTATION].value != 1:
+                notes.append("turned upright")
+            del page.tags[_ORIENTATION]
+        return pixels
+    kind = f"{page.bitspersample}-bit values compressed by {page.compression.name}"
+    raise UserError(f"{kind} cannot be read without the package imagecodecs: pip install imagecodecs")
+
+
+def _settings(page: tifffile.TiffPage, pixels: np.ndarray, notes: list[str]) -> dict[str, Any]:
+    """Arguments of TiffWriter.write for a page that is to be like `page`."""
+    tags = page.tags
+    extra: list[tuple] = []
+    for code in (_ORIENTATION, _XMP, *_TEXTS):
+        if code in tags:
+            tag = tags[code]
+            extra.append((code, tag.dtype, tag.count if code != _ORIENTATION else 1, tag.value, True))
+    if any(code in tags for code in _EXIF_AND_GPS):
+        notes.append("its EXIF block is left out, but for the orientation")
+    settings: dict[str, Any] = {
+        "photometric": "minisblack" if colours_of(pixels) == 1 else "rgb",
+        "compression": None if page.compression == tifffile.COMPRESSION.NONE else "zlib",
+        "iccprofile": page.iccprofile if page.photometric in _PLAIN else None,
+        "description": page.description.encode() or None,
+        "extratags": extra, "software": False, "metadata": None, "contiguous": False,
+    }  # fmt: skip
+    if page.compression in _ZLIB and page.predictor == tifffile.PREDICTOR.HORIZONTAL:
+        settings["predictor"] = True
+    if pixels.shape[2] in (2, 4):
+        settings["extrasamples"] = [page.extrasamples[0] if page.extrasamples else tifffile.EXTRASAMPLE.UNASSALPHA]
+    if {282, 283} <= set(tags.keys()):
+        settings["resolution"] = (tags[282].value, tags[283].value)
+        settings["resolutionunit"] = tags[296].value if 296 in tags else None
+    return settings
