@@ -1,0 +1,285 @@
+"""README and docs: their commands run, their links lead somewhere, and the options and files that they name exist.
+
+Each command in a ```sh block is run in a folder of small inputs under the names that the pages use: trainings and
+evaluations with `-n`, the others altogether. What cannot be run here is in NOT_RUN, with the reason.
+"""
+
+import dataclasses
+import importlib.util
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import tifffile
+from material import random_images, smooth_picture, write_bare_shard, write_network, write_picture
+
+import dataset_tool_h5
+import download_kodak
+import selfsupervised_denoising
+from dnnlib.denoising.options import TrainingOptions
+from dnnlib.errors import UserError
+
+PROGRAM = Path(__file__).resolve().parent.parent
+PAGES = [PROGRAM / "README.md", *sorted((PROGRAM / "docs").glob("*.md"))]
+RUN = ("--train", "--eval", "--denoise", "--export")
+TOOLS = ("dataset_tool_h5.py", "download_kodak.py", "tools/launch.py", "benchmarks/real_noise.py")
+NOT_RUN = {
+    "make": "installs, or takes minutes; but the target exists",
+    ". .venv/bin/activate": "of the shell that it is typed into",
+    "tensorboard": "serves until it is stopped",
+    "python -c": "of TensorFlow alone",
+}
+NETWORKS = ("gauss25-blindspot-sigma_known", "real_gauss-blindspot-sigma_global", "real_poissongauss-blindspot-sigma_global")
+IMAGES = ("final", "00100000")  # of the network files' names
+OTHERS_OPTIONS = {"--logdir"}  # of TensorBoard
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def name_of(page: Path) -> str:
+    return page.relative_to(PROGRAM).as_posix()
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return [text for found, text in FENCE.findall(page.read_text("utf-8")) if found == language]
+
+
+def commands() -> Iterator[tuple[str, str]]:
+    """Yields each command in a ```sh block, continued lines joined, and its page."""
+    for page in PAGES:
+        for block in blocks(page, "sh"):
+            lines = block.replace("\\\n", " ").splitlines()
+            yield from ((" ".join(line.split()), name_of(page)) for line in lines if shlex.split(line, comments=True))
+
+
+COMMANDS = dict(commands())  # each once, with one of its pages
+
+
+def of(*starts: str) -> pytest.MarkDecorator:
+    """The commands that begin with one of the words, as the parameter `command`."""
+    found = [command for command in COMMANDS if command.startswith(starts)]
+    assert found, starts
+    return pytest.mark.parametrize("command", found, ids=lambda command: f"{COMMANDS[command]}: {command}")
+
+
+def call(program: ModuleType, command: str, monkeypatch, *more: str) -> None:
+    """Calls a script's `main` with the arguments of a line `python SCRIPT ARGUMENTS`."""
+    _, *argv = shlex.split(command, comments=True)
+    monkeypatch.setattr(sys, "argv", [*argv, *more])
+    program.main()
+
+
+def module_at(path: str) -> ModuleType:
+    """A script that is in no package."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, PROGRAM / path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def write_12_bits(path: Path, side: int, seed: int = 0) -> None:
+    """Writes a picture as a camera of 12 bits has it: in 16 bits, black 256, white 4095."""
+    path.parent.mkdir(exist_ok=True)
+    tifffile.imwrite(path, 256 + 15 * smooth_picture(side, side, seed).astype(np.uint16), photometric="rgb")
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    """A folder with small inputs, under the names that the pages use."""
+    folder = tmp_path_factory.mktemp("docs")
+    for i in range(2):
+        write_picture(folder / "photos" / f"{i}.png", 256, 260, i)
+        write_picture(folder / "FOLDER_OF_400" / f"{i}.png", 256, 260, i)
+        write_12_bits(folder / "camera" / f"{i}.tif", 256, i)
+    dataset_tool_h5.main(["--noisy", f"--input-dir={folder / 'camera'}", f"--out={folder / 'camera.h5'}"])
+    for name in ("datasets/kodak/kodim01.png", "my_pictures/a.png", "noisy/a.png", "clean/a.png"):
+        write_picture(folder / name, 40, 60)
+    write_picture(folder / "photo.png", 64, 64)
+    write_picture(folder / "scans" / "a.jpg", 64, 64)
+    write_12_bits(folder / "raw" / "a.tif", 64)
+    for name in ("photos.h5", "bsds400.h5", "imagenet_val.h5", "shard.h5"):
+        write_bare_shard(folder / name, random_images([(256, 256)]))
+    for name in NETWORKS:
+        for images in IMAGES:
+            write_network(folder / f"network-{images}-{name}.pickle", name)
+    return folder
+
+
+@pytest.fixture
+def place(inputs, tmp_path, monkeypatch):
+    """The working directory: the inputs, linked to."""
+    for path in inputs.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+# --- commands
+
+
+def test_every_command_is_either_run_or_known_not_to_be():
+    run = (*(f"python selfsupervised_denoising.py {what}" for what in RUN), *(f"python {tool} " for tool in TOOLS))
+    assert [command for command in COMMANDS if not command.startswith((*run, *NOT_RUN))] == []
+    for start in NOT_RUN:
+        assert any(command.startswith(start) for command in COMMANDS), f"{start} is not in the docs any more"
+
+
+@of("python selfsupervised_denoising.py --train", "python selfsupervised_denoising.py --eval")
+def test_trainings_and_evaluations(place, command, monkeypatch, capsys):
+    if command.endswith("--resume"):  # all else is looked at before
+        with pytest.raises(UserError, match="--resume: no run of .* in results"):
+            call(selfsupervised_denoising, command, monkeypatch, "-n")
+        return
+    call(selfsupervised_denoising, command, monkeypatch, "-n")
+    assert "Would run in results/" in capsys.readouterr().out
+    assert not (place / "results").exists()
+
+
+@of("python dataset_tool_h5.py")
+def test_dataset_tool(place, command, monkeypatch):
+    out = place / re.search(r"--out (\S+)", command)[1]
+    out.unlink(missing_ok=True)  # the link
+    call(dataset_tool_h5, command, monkeypatch)
+    assert out.stat().st_size > 0 and not out.is_symlink()
+
+
+@of("python selfsupervised_denoising.py --denoise")
+def test_denoising(place, command, monkeypatch):
+    (place / "camera").unlink()
+    write_12_bits(place / "camera" / "a.tif", 64)  # smaller than for a shard
+    call(selfsupervised_denoising, command, monkeypatch)
+    assert list((place / "denoised").iterdir())
+
+
+@of("python selfsupervised_denoising.py --export")
+def test_export(place, command, monkeypatch):
+    call(selfsupervised_denoising, command, monkeypatch)
+    assert (place / "model" / "saved_model.pb").is_file()
+
+
+@of("python download_kodak.py")
+def test_download(place, command, monkeypatch):
+    asked = []
+    monkeypatch.setattr(download_kodak, "download_all", lambda folder, *_, **__: asked.append(folder))
+    call(download_kodak, command, monkeypatch)
+    assert asked == [Path("datasets/kodak")]
+
+
+@of("python tools/launch.py")
+def test_launcher_starts_what_runs(place, command, monkeypatch, capsys):
+    launch, started = module_at("tools/launch.py"), []
+    monkeypatch.setattr(launch.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(launch.Job, "run", lambda _, workers: started.extend(workers) or [0])
+    with pytest.raises(SystemExit) as ended:
+        call(launch, command, monkeypatch)
+    assert ended.value.code == 0 and started
+    for worker in started:
+        call(selfsupervised_denoising, shlex.join(worker), monkeypatch, "-n")
+        assert "Would run in" in capsys.readouterr().out
+
+
+@of("python benchmarks/real_noise.py")
+def test_benchmark_of_real_noise_is_understood(command):
+    module_at("benchmarks/real_noise.py").command_line().parse_args(shlex.split(command)[2:])
+
+
+@of("make")
+def test_make_has_the_target(command):
+    target = shlex.split(command, comments=True)[1]
+    assert re.search(rf"^{target}:.*##", (PROGRAM / "Makefile").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=name_of)
+def test_python(place, page):
+    for block in blocks(page, "python"):
+        names = {"noisy": smooth_picture(64, 64)}
+        exec(block, names)
+        assert names["clean"].shape == (64, 64, 3)
+
+
+# --- what they name
+
+
+def prose(page: Path) -> str:
+    """A page without its blocks."""
+    return FENCE.sub("", page.read_text("utf-8"))
+
+
+def anchors(page: Path) -> set[str]:
+    """Those that GitHub makes of the headings."""
+    headings = re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_link_leads_somewhere(page):
+    for target in re.findall(r"\]\(([^)]+)\)", prose(page)):
+        if target.startswith(("https://", "http://")):
+            continue
+        path, _, anchor = target.partition("#")
+        file = page.parent / path if path else page
+        assert file.is_file(), target
+        assert not anchor or anchor in anchors(file), target
+
+
+def known_options() -> set[str]:
+    """Of all our programs."""
+    known = set(selfsupervised_denoising.command_line()._option_string_actions)
+    for tool in TOOLS:
+        known |= set(re.findall(r'"(--[a-z0-9-]+)"', (PROGRAM / tool).read_text("utf-8")))
+    return known
+
+
+def named_options(pages: list[Path]) -> set[str]:
+    text = "\n".join(page.read_text("utf-8") for page in pages)
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", re.sub(r"\(\S*#\S*\)", "", text)))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_option_exists(page):
+    assert named_options([page]) - known_options() - OTHERS_OPTIONS == set()
+
+
+def test_every_option_of_the_program_is_explained():
+    options = set(selfsupervised_denoising.command_line()._option_string_actions)
+    pages = [page for page in PAGES if page.name != "SPEC.md"]
+    assert {option for option in options if option.startswith("--")} - named_options(pages) == set()
+
+
+def test_the_defaults_of_a_training_are_those_of_the_table():
+    rows = re.findall(r"^\| `--([a-z-]+)` \|.*\| ([^|]+) \|$", prose(PROGRAM / "docs" / "train.md"), re.MULTILINE)
+    told = {name.replace("-", "_"): default for name, default in rows}
+    for field in dataclasses.fields(TrainingOptions):
+        default = told[field.name].replace(",", "")
+        if isinstance(field.default, str):
+            assert default == field.default, field.name
+        elif field.default and default[0].isdigit():
+            assert float(default) == field.default, field.name
+        else:
+            assert field.name in ("num_iter", "microbatch_size", "snapshot_every"), field.name  # told in words
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "SPEC.md"], ids=name_of)
+def test_every_file_of_ours_exists(page):
+    paths = re.findall(r"`((?:dnnlib|config|tools|tests|benchmarks)(?:/[\w./]*)?)`", prose(page))
+    assert page.name != "code.md" or len(paths) > 20
+    for path in paths:
+        assert (PROGRAM / path).exists(), path
+
+
+def test_the_code_page_has_each_package_and_its_files():
+    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| (.*) \|$", prose(PROGRAM / "docs" / "code.md"), re.MULTILINE)
+    denoising = PROGRAM / "dnnlib" / "denoising"
+    assert {name for name, _ in rows} == {path.parent.name for path in denoising.glob("*/__init__.py")}
+    for package, files in rows:
+        for file in re.findall(r"`([^`]+)`", files):
+            assert (denoising / package / file).is_file(), (package, file)
+
+
+def test_nothing_was_left_to_fill_in():
+    for page in PAGES:
+        assert not re.search(r"@[A-Z_]+@|TODO|XXX", page.read_text("utf-8")), page
