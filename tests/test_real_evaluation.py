@@ -12,8 +12,8 @@ from dnnlib.denoising.evaluation import loop as evaluation_loop
 from dnnlib.denoising.evaluation.real_noise import RealScores, RealValidation
 from dnnlib.denoising.inference.denoiser import Denoiser
 from dnnlib.denoising.noise.families import field_units
-from dnnlib.denoising.training.graph import statistics_of
 from dnnlib.denoising.training.report import Report
+from dnnlib.denoising.training.statistics import statistic_names
 from dnnlib.submission.run_context import RunContext
 from dnnlib.tflib.replicas import Replicas
 from dnnlib.tflib.runtime import create_session, initialize, tf
@@ -86,11 +86,10 @@ def test_lambda_is_averaged_as_its_inverse(tmp_path, capsys):
             assert step == 0 and values["lambda"] == pytest.approx(50)
 
     configuration = Configuration.from_name("real_poisson-blindspot-sigma_global")
-    names = statistics_of(configuration)
     with RunContext(tmp_path, "test", {}) as run:
-        report = Report(run, Events(), names[:-2], configuration.noise)
+        report = Report(run, Events(), configuration)
         for t in (0.01, 0.03):
-            report.add(dict.fromkeys(names, 1.0) | {"lambda": t})
+            report.add(dict.fromkeys(statistic_names(configuration), 1.0) | {"lambda": t, "finite": 1.0})
         report.line(0, 0.0, None)
     assert "lambda= 50.0000" in capsys.readouterr().out
 

@@ -47,8 +47,8 @@ class Denoised(NamedTuple):
         }
         return {tag: to_uint8(picture) for tag, picture in pictures.items() if picture is not None}
 
-    def strip(self) -> np.ndarray:
-        """The five side by side: uint8 [H,5W,C], 4W without a clean picture."""
+    def side_by_side(self) -> np.ndarray:
+        """Returns the five as one picture: uint8 [H,5W,C], 4W without a clean picture."""
         shape = self.noisy.shape
         return np.concatenate([np.broadcast_to(picture, shape) for picture in self.pictures().values()], axis=1)
 
@@ -67,9 +67,9 @@ class EvaluationGraph(abc.ABC):
     def __init__(self, configuration: Configuration, replicas: Replicas, reuse: bool = False, dtype=tf.float32):
         self._configuration, self._replicas = configuration, replicas
         shape = [1, None, None, configuration.channels]
-        self._noisy = [tf.placeholder(tf.float32, shape) for _ in range(replicas.here)]
-        self._parameters = [tf.placeholder(tf.float32, [1, 1, 1, 1]) for _ in range(replicas.here)]
-        self._sizes = [tf.placeholder(tf.int32, [2]) for _ in range(replicas.here)]
+        self._noisy = [tf.placeholder(tf.float32, shape) for _ in range(replicas.local_count)]
+        self._parameters = [tf.placeholder(tf.float32, [1, 1, 1, 1]) for _ in range(replicas.local_count)]
+        self._sizes = [tf.placeholder(tf.int32, [2]) for _ in range(replicas.local_count)]
 
         def one_replica(noisy, parameter, size):
             with tf.variable_scope(tf.get_variable_scope(), reuse=reuse or None):
@@ -90,7 +90,7 @@ class EvaluationGraph(abc.ABC):
         total, replicas = passes * len(pictures), self._replicas
         rows = np.zeros([total, len(self._columns)])
         mine = self._inputs(pictures, total, lambda index: (total - 1 - index) % replicas.workers == replicas.task)
-        while together := list(itertools.islice(mine, replicas.here)):
+        while together := list(itertools.islice(mine, replicas.local_count)):
             outputs = self._denoise(session, [given for _, given in together])
             for (index, given), (mean, posterior_mean, net_std, *others) in zip(together, outputs, strict=True):
                 height, width = given.size
