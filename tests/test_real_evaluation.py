@@ -66,14 +66,16 @@ def test_what_is_not_known_of_a_picture_is_left_out_of_the_average():
     """SSIM of a picture below 11 pixels, the correlations of one that cannot be judged."""
     with tf.Graph().as_default():
         graph = RealValidation(Configuration.from_name("real_gauss-blindspot-sigma_global-mono"), Replicas())
-    rows = np.full([2, len(graph._columns)], 0.5)
-    unknown = [name.startswith(("corr", "ssim")) for name in graph._columns]
-    rows[1, unknown] = np.nan
+    measured = {name: np.full(2, 0.5) for name in graph.measures}
+    unknown = [values for name, values in measured.items() if name.startswith(("corr", "ssim"))]
+    for values in unknown:
+        values[1] = np.nan
     with_references = replace(pictures(), references="clean")
-    means = graph._scores(with_references, rows).means()
+    means = graph._scores(with_references, measured).means()
     assert len(means) == 14 and set(means.values()) == {0.5}
-    rows[:, unknown] = np.nan
-    assert list(graph._scores(with_references, rows).means()) == [
+    for values in unknown:
+        values[:] = np.nan
+    assert list(graph._scores(with_references, measured).means()) == [
         "valid_nll", "valid_psnr_noisy", "valid_psnr_mu", "valid_psnr_pme"
     ]
 

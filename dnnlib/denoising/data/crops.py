@@ -28,7 +28,9 @@ class Crops:
     """Cuts crop number m of a run out of `shard`: uint8 [crop, crop, channels]; mono: the rounded mean over the channels."""
 
     def __init__(self, shard: Shard, crop: int, channels: int, seed: int):
-        """shard: of images of at least crop x crop pixels.
+        """Cuts squares of a side out of a shard.
+
+        shard: of images of at least crop x crop pixels.
 
         crop: the side in pixels.
         channels: 3, or 1 for mono.

@@ -23,7 +23,7 @@ class Report:
     """Takes the statistics of each step, and puts out a line of their averages when asked to."""
 
     def __init__(self, run: RunContext | None, events: EventWriter | None, configuration: Configuration):
-        """run, events: None in a worker that writes nothing. configuration: says which statistics there are."""
+        """Begins. run, events: None in a worker that writes nothing; configuration: says what statistics there are."""
         self._run, self._events, self._configuration = run, events, configuration
         self._names = statistic_names(configuration)
         self._steps: list[dict[str, float]] = []  # since the last line
