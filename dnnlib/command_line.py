@@ -8,7 +8,7 @@ from dnnlib.errors import UserError
 
 
 class CommandLine(argparse.ArgumentParser):
-    """An ArgumentParser that raises UserError instead of printing its usage and exiting with status 2.
+    """Parses as ArgumentParser does, but raises UserError instead of printing its usage and exiting with status 2.
 
     Options cannot be abbreviated: a later option would silently change what an abbreviation means.
     """
@@ -18,10 +18,11 @@ class CommandLine(argparse.ArgumentParser):
         super().__init__(*args, **kwargs)
 
     def error(self, message: str) -> NoReturn:
+        """Raises UserError with the message, and a suggestion where there is one."""
         raise UserError(f"{message}{self._suggestion(message)} (see --help)")
 
     def _suggestion(self, message: str) -> str:
-        """`; did you mean --out?` where the message is about an option that looks like one we have."""
+        """Returns `; did you mean --out?` where the message is about an option that looks like one we have."""
         words = message.removeprefix("unrecognized arguments:").split() if message.startswith("unrecognized") else []
         options = [word.split("=")[0] for word in words if word.startswith("--")]
         close = difflib.get_close_matches(options[0], self._option_string_actions, n=1) if options else []

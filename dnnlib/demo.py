@@ -29,6 +29,7 @@ SHOWN = ("c_cln", "a_nsy", "b_out2", "b_std")  # clean, noisy, denoised, std
 
 
 def main() -> None:
+    """Makes the shard, trains, evaluates, and shows what came of it."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     shard = RESULTS / "samples.h5"
@@ -55,7 +56,7 @@ def call(script: str, *options: str, folder: Path | None = None) -> Path | None:
 
 
 def compare(exported: Path, path: Path) -> Path:
-    """One row for each picture of an evaluation, of the pictures named in SHOWN; narrower ones on white."""
+    """Writes one row for each picture of an evaluation, of the pictures named in SHOWN; narrower ones on white."""
     cleans = list_images(exported, ["*-c_cln.png"])
     rows = [[read_image(str(clean).replace("c_cln", tag)) for tag in SHOWN] for clean in cleans]
     width = max(row[0].shape[1] for row in rows)

@@ -14,7 +14,8 @@ from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.network import layers
 from dnnlib.denoising.network.architecture import initial_variables, shapes_of, unet_layers, variable_shapes
 from dnnlib.denoising.network.model import build_model
-from dnnlib.denoising.network.unet import blind_spot_unet, noise_parameter, plain_unet
+from dnnlib.denoising.network.noise_parameter import learned_noise_parameter
+from dnnlib.denoising.network.unet import blind_spot_unet, plain_unet
 from dnnlib.tflib.runtime import create_session, initialize, tf
 
 BLIND = pytest.mark.parametrize("blind", [False, True], ids=["plain", "blind"])
@@ -125,25 +126,27 @@ def whole_and_windowed(hole):
 
 @pytest.mark.parametrize("kind", ["global", "per_image"])
 def test_noise_parameter_starts_near_zero(kind):
-    shapes = variable_shapes(pipeline="blindspot", channels=3, noise_params=kind)
+    c = Configuration.from_name(f"gauss25-blindspot-sigma_{kind}")
+    shapes = shapes_of(c)
     x = random_images(2, 32, 32, 3)
-    t = compute(lambda x: noise_parameter(x, kind), x, variables=initial_variables(shapes, seed=1))
+    t = compute(lambda x: learned_noise_parameter(c, x), x, variables=initial_variables(shapes, seed=1))
     assert t.shape == ((1, 1, 1, 1) if kind == "global" else (2, 1, 1, 1))
     np.testing.assert_allclose(t, FRESH_SIGMA, rtol=1e-6)
 
 
 def test_noise_parameter_of_a_trained_network():
-    shapes = variable_shapes(pipeline="blindspot", channels=3, noise_params="per_image")
-    variables = random_variables(shapes)
+    c = Configuration.from_name("gauss25-blindspot-sigma_per_image")
+    variables = random_variables(shapes_of(c))
     x = random_images(2, 32, 32, 3) * np.float32([[[[1.0]]], [[[0.3]]]])
     scope = "param_estimation_net/"
     estimator = {name.removeprefix(scope): v for name, v in in_float64(variables).items() if name.startswith(scope)}
     raw = plain.plain_unet(x.astype(np.float64), estimator).mean(axis=(1, 2, 3))
-    t = compute(lambda x: noise_parameter(x, "per_image"), x, variables=variables).ravel()
+    t = compute(lambda x: learned_noise_parameter(c, x), x, variables=variables).ravel()
     assert abs(t[0] - t[1]) > 1e-3  # one per image
     np.testing.assert_allclose(t, np.log1p(np.exp(raw - 4)) + 1e-3, rtol=1e-5)
 
-    t = compute(lambda x: noise_parameter(x, "global"), x, variables={"noise_data": np.full([1, 1, 1, 1], 2.5, np.float32)})
+    c = Configuration.from_name("gauss25-blindspot-sigma_global")
+    t = compute(lambda x: learned_noise_parameter(c, x), x, variables={"noise_data": np.full([1, 1, 1, 1], 2.5, np.float32)})
     np.testing.assert_allclose(t, np.log1p(np.exp(-1.5)) + 1e-3, rtol=1e-6)
 
 
@@ -192,7 +195,7 @@ def test_the_graph_makes_those_variables(name):
 
 def test_diagonal_mono_has_as_many_outputs_as_full_mono():
     both = [unet_layers(1, 2, True), variable_shapes(pipeline="blindspot", channels=1, diagonal=True)]
-    assert both[0]["nin_c"][2] == both[1]["nin_c/W"][3] == 2
+    assert both[0]["nin_c"].outputs == both[1]["nin_c/W"][3] == 2
 
 
 SHAPES = variable_shapes(pipeline="blindspot", channels=3, noise_params="per_image") | {"noise_data": (1, 1, 1, 1)}

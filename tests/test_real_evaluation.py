@@ -12,8 +12,8 @@ from dnnlib.denoising.evaluation import loop as evaluation_loop
 from dnnlib.denoising.evaluation.real_noise import RealScores, RealValidation
 from dnnlib.denoising.inference.denoiser import Denoiser
 from dnnlib.denoising.noise.families import field_units
-from dnnlib.denoising.training.graph import statistics_of
 from dnnlib.denoising.training.report import Report
+from dnnlib.denoising.training.statistics import statistic_names
 from dnnlib.submission.run_context import RunContext
 from dnnlib.tflib.replicas import Replicas
 from dnnlib.tflib.runtime import create_session, initialize, tf
@@ -66,14 +66,16 @@ def test_what_is_not_known_of_a_picture_is_left_out_of_the_average():
     """SSIM of a picture below 11 pixels, the correlations of one that cannot be judged."""
     with tf.Graph().as_default():
         graph = RealValidation(Configuration.from_name("real_gauss-blindspot-sigma_global-mono"), Replicas())
-    rows = np.full([2, len(graph._columns)], 0.5)
-    unknown = [name.startswith(("corr", "ssim")) for name in graph._columns]
-    rows[1, unknown] = np.nan
+    measured = {name: np.full(2, 0.5) for name in graph.measures}
+    unknown = [values for name, values in measured.items() if name.startswith(("corr", "ssim"))]
+    for values in unknown:
+        values[1] = np.nan
     with_references = replace(pictures(), references="clean")
-    means = graph._scores(with_references, rows).means()
+    means = graph._scores(with_references, measured).means()
     assert len(means) == 14 and set(means.values()) == {0.5}
-    rows[:, unknown] = np.nan
-    assert list(graph._scores(with_references, rows).means()) == [
+    for values in unknown:
+        values[:] = np.nan
+    assert list(graph._scores(with_references, measured).means()) == [
         "valid_nll", "valid_psnr_noisy", "valid_psnr_mu", "valid_psnr_pme"
     ]
 
@@ -86,11 +88,10 @@ def test_lambda_is_averaged_as_its_inverse(tmp_path, capsys):
             assert step == 0 and values["lambda"] == pytest.approx(50)
 
     configuration = Configuration.from_name("real_poisson-blindspot-sigma_global")
-    names = statistics_of(configuration)
     with RunContext(tmp_path, "test", {}) as run:
-        report = Report(run, Events(), names[:-2], configuration.noise)
+        report = Report(run, Events(), configuration)
         for t in (0.01, 0.03):
-            report.add(dict.fromkeys(names, 1.0) | {"lambda": t})
+            report.add(dict.fromkeys(statistic_names(configuration), 1.0) | {"lambda": t, "finite": 1.0})
         report.line(0, 0.0, None)
     assert "lambda= 50.0000" in capsys.readouterr().out
 

@@ -14,8 +14,8 @@ from dnnlib.denoising.inference.tiled_network import TiledNetwork, fitting_tile
 from dnnlib.denoising.inference.tiling import PaddedPicture, Region, cores, surroundings
 from dnnlib.denoising.network.architecture import output_channels, shapes_of, unet_layers, variable_shapes
 from dnnlib.denoising.network.layers import shift_down
-from dnnlib.denoising.network.model import interpret
-from dnnlib.denoising.network.receptive_field import Reach, reach, sight
+from dnnlib.denoising.network.model import prediction_from
+from dnnlib.denoising.network.receptive_field import ReceptiveField, Rows, receptive_field, receptive_rows
 from dnnlib.denoising.network.unet import blind_spot_unet, plain_unet, trunk
 from dnnlib.tflib.runtime import create_session, initialize, tf
 
@@ -50,19 +50,19 @@ def extent_of_gradient(blind, axis, height, width, core, hole=1):
     return indices[0], indices[-1]
 
 
-def test_reach():
+def test_receptive_field():
     """The deepest maps are of 32 rows each: what a larger hole moves by is within them."""
-    assert {reach(blind=True, hole_size=hole) for hole in (3, 5, 7)} == {Reach(up=288, down=0, side=128)}
-    assert reach(blind=True, hole_size=65).up > 288
-    assert reach(blind=True) == Reach(up=288, down=0, side=128)
-    assert reach(blind=False) == Reach(up=128, down=128, side=128)
+    assert {receptive_field(blind=True, hole_size=hole) for hole in (3, 5, 7)} == {ReceptiveField(up=288, down=0, side=128)}
+    assert receptive_field(blind=True, hole_size=65).up > 288
+    assert receptive_field(blind=True) == ReceptiveField(up=288, down=0, side=128)
+    assert receptive_field(blind=False) == ReceptiveField(up=128, down=128, side=128)
 
 
 @pytest.mark.parametrize("hole", [1, 3, 7])
 def test_the_blind_trunk_sees_what_it_is_said_to_see(hole):
     """No row more, and nearly all of them, upwards and downwards."""
     first, last = extent_of_gradient(True, 0, 416, 32, (slice(352, 384), slice(0, 32)), hole)
-    lowest, highest = sight(352, 383, blind=True, hole_size=hole)
+    lowest, highest = receptive_rows(Rows(352, 383), blind=True, hole_size=hole)
     assert lowest <= first <= lowest + 4
     assert last == highest == 383 - (hole + 1) // 2  # never its own row
 
@@ -70,7 +70,7 @@ def test_the_blind_trunk_sees_what_it_is_said_to_see(hole):
 @pytest.mark.parametrize("blind", [False, True], ids=["plain", "blind"])
 def test_sideways(blind):
     first, last = extent_of_gradient(blind, 1, 32, 320, (slice(0, 32), slice(160, 192)))
-    lowest, highest = sight(160, 191, blind=False)
+    lowest, highest = receptive_rows(Rows(160, 191), blind=False)
     assert lowest <= first <= lowest + 4 and highest - 4 <= last <= highest
 
 
@@ -91,14 +91,14 @@ def test_cores_cover_each_pixel_once(height, width, side):
 @given(MULTIPLES, MULTIPLES, MULTIPLES, st.integers(0, 3), st.booleans(), st.randoms())
 def test_surroundings_turn_with_the_picture(height, width, side, turns, blind, random):
     core = random.choice(cores(height, width, side))
-    around = surroundings(core, reach(blind), turns, height, width)
+    around = surroundings(core, receptive_field(blind), turns, height, width)
     assert not any(edge % 32 for edge in around)
     picture = np.zeros([height, width], int)
     picture[around.top : around.bottom, around.left : around.right] = 1
     picture[core.top : core.bottom, core.left : core.right] = 2
     turned = np.rot90(picture, turns)
     rows, columns = np.nonzero(turned == 2)
-    r = reach(blind)
+    r = receptive_field(blind)
     expected = np.zeros_like(turned)
     top, left = max(rows.min() - r.up, 0), max(columns.min() - r.side, 0)
     expected[top : rows.max() + 1 + r.down, left : columns.max() + 1 + r.side] = 1
@@ -159,7 +159,7 @@ def test_in_one_piece_it_is_the_whole_network(name, hole):
     def whole(x, parameter):
         options = {"hole_size": hole} if c.blind_spot else {}
         unet = blind_spot_unet if c.blind_spot else plain_unet
-        result = interpret(c, unet(x, output_channels(c.pipeline, c.channels, c.diagonal), **options), x, parameter)
+        result = prediction_from(c, unet(x, output_channels(c.pipeline, c.channels, c.diagonal), **options), x, parameter)
         return result.posterior_mean, result.net_std
 
     parameter = np.full([1, 1, 1, 1], 0.1, np.float32)

@@ -13,17 +13,13 @@ MOST_CPU_DEVICES = 64
 
 @dataclass(frozen=True)
 class Layout:
-    """num_gpus: of this process, None for all there are; cpu_devices: parts that the CPU is split into, for tests.
+    """Says which devices and workers a job has. Raises UserError for what cannot be."""
 
-    workers: host:port of each process of the job, in order, none for a single one; task: which of them this is;
-    worker_timeout: seconds without a sign of life after which a worker counts as lost. Raises UserError.
-    """
-
-    num_gpus: int | None = None
-    cpu_devices: int = 1
-    workers: Sequence[str] = ()
-    task: int = 0
-    worker_timeout: float = 300.0
+    num_gpus: int | None = None  # of this process, None: all there are
+    cpu_devices: int = 1  # parts that the CPU is split into, for tests
+    workers: Sequence[str] = ()  # host:port of each process of the job, in order; none for a single one
+    task: int = 0  # which of them this is
+    worker_timeout: float = 300.0  # seconds without a sign of life after which a worker counts as lost
 
     def __post_init__(self):
         if self.num_gpus is not None and self.num_gpus < 0:
@@ -69,7 +65,14 @@ def layout_from(
     environ: Mapping[str, str], num_gpus: int | None, cpu_devices: int | None, workers: str | None, task: int | None,
     worker_timeout: float | None,
 ) -> Layout:
-    """The options as given, None where they are not; without `workers`, a cluster in TF_CONFIG counts. Raises UserError."""
+    """Makes a Layout of the options as given, None where they are not; without `workers`, a cluster in TF_CONFIG counts.
+
+    environ: the environment's variables.
+    num_gpus, cpu_devices, task, worker_timeout: as in Layout.
+    workers: host:port of each, with commas between them.
+
+    Raises UserError.
+    """
     names = workers.split(",") if workers is not None else []
     if workers is None and environ.get("TF_CONFIG"):
         names, task = _tf_config(environ["TF_CONFIG"], task)
@@ -82,14 +85,14 @@ def layout_from(
 
 
 def free_addresses(count: int) -> list[str]:
-    """Addresses for workers of one machine, on ports that nobody listens on."""
+    """Finds addresses for workers of one machine, on ports that nobody listens on."""
     with contextlib.ExitStack() as held:  # until all are found, lest one be found twice
         sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [f"127.0.0.1:{s.getsockname()[1]}" for s in sockets]
 
 
 def _tf_config(text: str, task: int | None) -> tuple[list[str], int | None]:
-    """-> workers, task. A cluster of one is none."""
+    """Reads TF_CONFIG -> workers, task. A cluster of one is none."""
     try:
         config = json.loads(text)
         cluster = config.get("cluster", {})

@@ -13,10 +13,10 @@ from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.inference.tiling import PaddedPicture, Region, cores, surroundings
 from dnnlib.denoising.network.architecture import DECODER_CHANNELS, ESTIMATOR_SCOPE, output_channels, unet_layers
 from dnnlib.denoising.network.layers import rotate
-from dnnlib.denoising.network.model import interpret
-from dnnlib.denoising.network.receptive_field import reach
+from dnnlib.denoising.network.model import prediction_from
+from dnnlib.denoising.network.receptive_field import receptive_field
 from dnnlib.denoising.network.unet import blind_branch, head, plain_unet, trunk
-from dnnlib.denoising.network.window import turned
+from dnnlib.denoising.network.window import rotate_window
 from dnnlib.tflib.runtime import create_session, initialize, out_of_memory, tf
 
 _HEAD_PIXELS = 1 << 15  # at a time: the head takes some 8 KB a pixel, mostly float64, and is no faster on more
@@ -40,7 +40,7 @@ class TiledNetwork:
             self._window = tf.placeholder(tf.int32, [4])
             self._branches = [self._branch(k, layers) for k in self._turns]
             self._features = tf.placeholder(tf.float32, [1, None, None, len(self._turns) * DECODER_CHANNELS])
-            result = interpret(c, head(self._features, layers), self._picture, self._parameter)
+            result = prediction_from(c, head(self._features, layers), self._picture, self._parameter)
             self._results = [result.posterior_mean, result.net_std]
             if c.noise_params == "per_image":
                 with tf.variable_scope(ESTIMATOR_SCOPE):
@@ -53,7 +53,7 @@ class TiledNetwork:
         with tf.variable_scope("", reuse=k > 0):
             if not self.configuration.blind_spot:
                 return trunk(self._picture, layers, False, self._window)
-            window = turned(self._window, k, self._picture)
+            window = rotate_window(self._window, k, self._picture)
             return rotate(blind_branch(rotate(self._picture, k), layers, self.configuration.hole_size, window), -k)
 
     def close(self) -> None:
@@ -96,7 +96,7 @@ class TiledNetwork:
         """
         total = np.zeros(self.configuration.noise.parameters)
         for core in cores(picture.height, picture.width, side):
-            around = surroundings(core, reach(blind=False), 0, picture.height, picture.width)
+            around = surroundings(core, receptive_field(blind=False), 0, picture.height, picture.width)
             raw = self._run(self._raw_parameter, self._feed(picture, around, core))[0]
             inside = raw[: max(height - core.top, 0), : max(width - core.left, 0)]
             total += inside.sum(axis=(0, 1), dtype=np.float64)
@@ -107,8 +107,8 @@ class TiledNetwork:
         """What the head sees of a core: float32 [h,w,96], or [h,w,384] of the four branches."""
         features = np.empty([core.height, core.width, len(self._turns), DECODER_CHANNELS], np.float32)
         for k in self._turns:
-            sees = reach(self.configuration.blind_spot, self.configuration.hole_size)
-            around = surroundings(core, sees, k, picture.height, picture.width)
+            field = receptive_field(self.configuration.blind_spot, self.configuration.hole_size)
+            around = surroundings(core, field, k, picture.height, picture.width)
             # No name for the branch: it would live on during the next one.
             features[:, :, k] = self._run(self._branches[k], self._feed(picture, around, core))[0]
         return features.reshape(core.height, core.width, -1)
@@ -126,7 +126,7 @@ class TiledNetwork:
 def fitting_tile(height: int, width: int, budget: float, hole_size: int = 1) -> int:
     """The side of the largest tiles (a multiple of 32) with which a picture of height x width, padded, takes no more than
     `budget` bytes; 0 where it need not be cut. 32 is the least, whatever the budget."""
-    r = reach(blind=True, hole_size=hole_size)  # the plain network looks less far, and has one branch
+    r = receptive_field(blind=True, hole_size=hole_size)  # the plain network looks less far, and has one branch
 
     def needed(side: int) -> float:
         around = (side + r.up + r.down) * (side + 2 * r.side) * _AROUND_BYTES

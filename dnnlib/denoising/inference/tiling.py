@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dnnlib.denoising.network.architecture import STRIDE
-from dnnlib.denoising.network.receptive_field import Reach
+from dnnlib.denoising.network.receptive_field import ReceptiveField
 from dnnlib.denoising.pictures.scale import float_from
 
 
@@ -45,12 +45,12 @@ def cores(height: int, width: int, side: int) -> list[Region]:
     ]
 
 
-def surroundings(core: Region, reach: Reach, quarter_turns: int, height: int, width: int) -> Region:
+def surroundings(core: Region, field: ReceptiveField, quarter_turns: int, height: int, width: int) -> Region:
     """The part of a picture of height x width that the core's outputs depend on.
 
     quarter_turns: of the picture before it goes through the network; up is then right, down and left of the core.
     """
-    unturned = (reach.up, reach.side, reach.down, reach.side)
+    unturned = (field.up, field.side, field.down, field.side)
     top, right, bottom, left = (unturned[(i - quarter_turns) % 4] for i in range(4))
     return Region(
         max(core.top - top, 0), max(core.left - left, 0), min(core.bottom + bottom, height), min(core.right + right, width)

@@ -15,8 +15,8 @@ from dnnlib.tflib.runtime import tf
 EPSILON = 1e-6  # keeps inverses defined; part of the published results
 
 
-class Posterior(NamedTuple):
-    """What the head computes, float32: mean, posterior_mean [N,H,W,C]; loss, net_std, noise_std [N,H,W] or broadcastable.
+class Prediction(NamedTuple):
+    """Holds results for a batch, float32: mean, posterior_mean [N,H,W,C]; loss, net_std, noise_std [N,H,W] or broadcastable.
 
     nll [N,H,W]: the negative logarithm of the density N(mu_y, Sigma_y) of the noisy colour, in nats for each of its C
     values; parameter: of the noise, [N,1,1,P] or [1,1,1,P].
@@ -31,8 +31,8 @@ class Posterior(NamedTuple):
     parameter: tf.Tensor | None = None
 
 
-def posterior(outputs, noisy, family: str, parameter, learned: bool, diagonal: bool) -> Posterior:
-    """Likelihood and posterior of one batch.
+def posterior(outputs, noisy, family: str, parameter, learned: bool, diagonal: bool) -> Prediction:
+    """Computes likelihood and posterior of one batch.
 
     outputs [N,H,W,C+K]: the network's mean, then its K entries of A. noisy [N,H,W,C], not clipped.
     family: 'gauss', 'poisson', 'impulse' or 'poissongauss'; parameter [N,1,1,P] or [1,1,1,P]: sigma (of 1), lambda and
@@ -56,7 +56,7 @@ def posterior(outputs, noisy, family: str, parameter, learned: bool, diagonal: b
             result = _gauss_or_poisson(y, mu, sigma_x, _noise_variances(family, mu, t, learned), learned)
     pme, *maps = result
     maps = [tf.cast(x, tf.float32) for x in (tf.stack(pme, axis=-1), *maps)]
-    return Posterior(outputs[..., :channels], *maps)._replace(parameter=parameter)
+    return Prediction(outputs[..., :channels], *maps)._replace(parameter=parameter)
 
 
 def _noise_variances(family: str, mu, t: list, learned: bool) -> list:

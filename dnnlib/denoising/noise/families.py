@@ -1,6 +1,7 @@
 """What a noise style's name means: 'gauss25', 'gauss5_50', 'poisson30', ... (SPEC section 4), 'real_gauss', ..."""
 
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
 
@@ -64,3 +65,13 @@ def parse_noise_style(name: str) -> NoiseStyle:
     if low > high or (family == "poisson" and low <= 0) or (family == "impulse" and high > 100):
         raise ValueError(f"{name!r} is no noise style: its parameter is out of range")
     return NoiseStyle(family, low / _UNITS[family], high / _UNITS[family])
+
+
+def parameter_names(noise: NoiseStyle) -> tuple[str, ...]:
+    """Returns the names of the learned parameters, as in `field_units`, in the order in which the head takes them."""
+    return tuple(field_units(noise.family, [1.0] * noise.parameters))
+
+
+def named_field_units(noise: NoiseStyle, values: Mapping) -> dict:
+    """Converts parameters by name (among other things) from the units of `posterior` to those of `field_units`."""
+    return field_units(noise.family, [values[name] for name in parameter_names(noise)])
