@@ -11,7 +11,7 @@ from dnnlib.denoising.evaluation.graph import Denoised, EvaluationGraph, Input
 from dnnlib.denoising.evaluation.metrics import psnr, ssim
 from dnnlib.denoising.evaluation.whiteness import NAMES, Whiteness, averaged, whiteness
 from dnnlib.denoising.network.architecture import STRIDE
-from dnnlib.denoising.noise.families import field_units
+from dnnlib.denoising.noise.families import in_user_units
 from dnnlib.denoising.pictures.images import pad_to_multiple
 
 _QUALITY = [f"{what}_{of}" for what in ("psnr", "ssim") for of in ("noisy", "mu", "pme")]
@@ -19,7 +19,7 @@ _QUALITY = [f"{what}_{of}" for what in ("psnr", "ssim") for of in ("noisy", "mu"
 
 class RealScores(NamedTuple):
     """Averages over the pictures that can be judged. nll: the negative log-likelihood of the noisy values, in nats a value;
-    parameters: of the noise, averaged in the units of `posterior`, then in those of `field_units`; whiteness: of the
+    parameters: of the noise, averaged in the units of `posterior`, then in those of `in_user_units`; whiteness: of the
     residuals; hole_size: of the network as it was used; quality: psnr and ssim of the noisy pictures, the mean and the
     posterior mean, by name, empty without references. pictures: the same of each picture, by name, NaN where unknown."""
 
@@ -51,7 +51,7 @@ class RealValidation(EvaluationGraph):
 
     @property
     def _columns(self) -> list[str]:
-        parameters = [f"parameter{i}" for i in range(self._configuration.noise.parameters)]
+        parameters = [f"parameter{i}" for i in range(self._configuration.noise.parameter_count)]
         return ["nll", *parameters, *NAMES, *_QUALITY]
 
     def _inputs(
@@ -73,14 +73,14 @@ class RealValidation(EvaluationGraph):
 
     def _scores(self, pictures: NoisyPictures, rows: np.ndarray) -> RealScores:
         noise = self._configuration.noise
-        nll, parameters, white, quality = np.split(rows, np.cumsum([1, noise.parameters, len(NAMES)]), axis=1)
+        nll, parameters, white, quality = np.split(rows, np.cumsum([1, noise.parameter_count, len(NAMES)]), axis=1)
         quality = dict(zip(_QUALITY, quality.T, strict=True)) if pictures.references is not None else {}
         correlations = dict(zip(NAMES, white.T, strict=True))
         return RealScores(
             float(nll.mean()),
-            {k: float(v) for k, v in field_units(noise.family, parameters.mean(axis=0)).items()},
+            {k: float(v) for k, v in in_user_units(noise.family, parameters.mean(axis=0)).items()},
             averaged([Whiteness.of(dict(zip(NAMES, row, strict=True))) for row in white]),
             self._configuration.hole_size,
             {f"valid_{name}": float(np.nanmean(x)) for name, x in quality.items() if not np.isnan(x).all()},
-            {"nll": nll[:, 0], **field_units(noise.family, parameters.T), **correlations, **quality},
+            {"nll": nll[:, 0], **in_user_units(noise.family, parameters.T), **correlations, **quality},
         )

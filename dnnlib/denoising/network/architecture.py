@@ -75,7 +75,7 @@ def shapes_of(c: Configuration) -> Shapes:
     """All trainable variables of a configuration, in file order: name -> shape."""
     return variable_shapes(
         pipeline=c.pipeline, channels=c.channels, diagonal=c.diagonal, noise_params=c.noise_params,
-        parameters=c.noise.parameters,
+        parameters=c.noise.parameter_count,
     )
 
 

@@ -24,7 +24,7 @@ def build_model(
     if c.noise_params in ("global", "per_image"):
         # The published figures go with estimates over the padded square (SPEC 7); elsewhere only what is wanted counts.
         part = window if c.noise.real else None
-        parameter = noise_parameter(noisy, c.noise_params, c.noise.parameters, c.noise.squared, dtype, part)
+        parameter = noise_parameter(noisy, c.noise_params, c.noise.parameter_count, c.noise.learns_root, dtype, part)
     if window is not None:
         noisy = cut(noisy, window)
     return interpret(c, outputs, noisy, parameter, target, exponent)
@@ -53,7 +53,7 @@ def interpret(c: Configuration, outputs, noisy, parameter, target=None, exponent
 
 
 def _simple_loss(difference, c: Configuration, exponent):
-    """[N,H,W,C] -> the same. The squared error is biased under impulse noise unless the target is clean (SPEC 6.2)."""
-    if c.noise.family == "impulse" and c.pipeline != "n2c":
+    """[N,H,W,C] -> the same. Squared errors are biased under noise that moves the mean, but for clean targets (SPEC 6.2)."""
+    if not c.noise.row.keeps_mean and c.pipeline != "n2c":
         return (tf.abs(difference) + 1e-8) ** exponent
     return difference * difference

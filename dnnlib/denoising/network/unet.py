@@ -14,7 +14,7 @@ from dnnlib.denoising.network.layers import (
 )
 from dnnlib.denoising.network.receptive_field import reach
 from dnnlib.denoising.network.window import cut, decoder_windows, relative, seen, turned
-from dnnlib.denoising.noise.learned_parameter import LEAST, SHIFT
+from dnnlib.denoising.noise.learned_parameter import SMALLEST, START_OFFSET
 from dnnlib.tflib.runtime import tf
 
 
@@ -61,24 +61,24 @@ def blind_branch(x, layers, hole_size: int, window=None):
     return features[:, : window[2] - window[0]]  # copies nothing, but for windows within `shift` rows of the top
 
 
-def noise_parameter(noisy, kind: str, parameters: int = 1, squared: bool = False, dtype=tf.float32, window=None):
+def noise_parameter(noisy, kind: str, parameters: int = 1, learns_root: bool = False, dtype=tf.float32, window=None):
     """The learned noise parameters, positive (SPEC 3.3): [1,1,1,P] for 'global', [N,1,1,P] for 'per_image'.
 
     In the units of the noise model: sigma (of 1), 1/lambda, alpha (of 1), or a and b. noisy [N,H,W,C]. parameters: P;
-    squared: whether their roots are what is learned. window: the part of `noisy` to average the estimates over, None: all.
+    learns_root: whether their roots are learned. window: the part of `noisy` to average the estimates over, None: all.
     """
     if kind == "global":
         raw = tf.get_variable(NOISE_VARIABLE, [1, 1, 1, parameters], initializer=tf.zeros_initializer())
     else:
         with tf.variable_scope(ESTIMATOR_SCOPE):
             raw = tf.reduce_mean(plain_unet(noisy, parameters, window, dtype), axis=[1, 2], keepdims=True)
-    return positive(raw, squared)
+    return positive(raw, learns_root)
 
 
-def positive(raw, squared: bool = False):
+def positive(raw, learns_root: bool = False):
     """From the raw value, of the variable or the estimator, to the noise parameter: `parameter_from_raw` as a graph."""
-    value = tf.nn.softplus(raw - SHIFT) + LEAST
-    return value * value if squared else value
+    value = tf.nn.softplus(raw - START_OFFSET) + SMALLEST
+    return value * value if learns_root else value
 
 
 def trunk(x, layers, blind: bool, window=None):

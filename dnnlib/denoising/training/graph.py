@@ -5,7 +5,7 @@ from typing import NamedTuple
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.network.architecture import shapes_of
 from dnnlib.denoising.network.model import build_model
-from dnnlib.denoising.noise.families import field_units
+from dnnlib.denoising.noise.families import parameter_names
 from dnnlib.denoising.noise.training_noise import add_training_noise
 from dnnlib.tflib.optimizer import adam_step
 from dnnlib.tflib.replicas import Replicas
@@ -16,10 +16,10 @@ STATISTICS = ("loss", "train_psnr", "train_psnr_pme", "std_net", "std_noise", "f
 
 def statistics_of(c: Configuration) -> tuple[str, ...]:
     """The names of a step's statistics: STATISTICS, or, of real noise, those that need no clean image, and the noise's
-    parameters, in the network's own units: averages are of these, and `field_units` comes last."""
+    parameters, in the network's own units: averages are of these, and `in_user_units` comes last."""
     if not c.noise.real:
         return STATISTICS
-    return "loss", "std_net", "std_noise", *field_units(c.noise.family, range(1, 1 + c.noise.parameters)), "finite", "stop"
+    return "loss", "std_net", "std_noise", *parameter_names(c.noise), "finite", "stop"
 
 
 class TrainingGraph(NamedTuple):

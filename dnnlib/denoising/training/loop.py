@@ -17,8 +17,8 @@ from dnnlib.denoising.evaluation.graph import Denoised
 from dnnlib.denoising.evaluation.real_noise import RealScores, RealValidation
 from dnnlib.denoising.network.architecture import NOISE_VARIABLE, hole_shift, initial_variables, shapes_of
 from dnnlib.denoising.network.network_file import network_file_name, to_network
-from dnnlib.denoising.noise.estimation import PATCH, estimate_parameters
-from dnnlib.denoising.noise.families import field_units
+from dnnlib.denoising.noise.estimation import PATCH_SIDE, estimate_parameters
+from dnnlib.denoising.noise.families import in_user_units
 from dnnlib.denoising.noise.learned_parameter import raw_from_parameter
 from dnnlib.denoising.options import TrainingOptions
 from dnnlib.denoising.training.graph import build_training_graph, statistics_of
@@ -262,16 +262,16 @@ class _Training:
             noisy.append(_apart(self._session.run(self._graph.noisy, feed), self._configuration.hole_size))
         style = self._configuration.noise
         parameters = estimate_parameters(style.family, np.concatenate(noisy), self._limits)
-        for name, value in field_units(style.family, parameters).items():
+        for name, value in in_user_units(style.family, parameters).items():
             digits = ".2f" if name == "sigma" else ".3g"
             print(f"Estimated {name} to start from: {value:{digits}}")
-        return [raw_from_parameter(value, style.squared) for value in parameters]
+        return [raw_from_parameter(value, style.learns_root) for value in parameters]
 
 
 def _apart(crops: np.ndarray, hole_size: int) -> np.ndarray:
     """Every so many pixels of crops [N,H,W,C] as the hole keeps neighbours apart, as far as the crops are large enough: the
     estimates take what neighbours share for the picture's. In whole patches, ESTIMATE_SIDE at most; a copy."""
-    step = min(hole_shift(hole_size), crops.shape[1] // PATCH)
+    step = min(hole_shift(hole_size), crops.shape[1] // PATCH_SIDE)
     crops = crops[:, ::step, ::step]
-    side = min(crops.shape[1], ESTIMATE_SIDE) // PATCH * PATCH
+    side = min(crops.shape[1], ESTIMATE_SIDE) // PATCH_SIDE * PATCH_SIDE
     return crops[:, :side, :side].copy()

@@ -8,7 +8,7 @@ import numpy as np
 
 from dnnlib.denoising.evaluation.added_noise import Scores
 from dnnlib.denoising.evaluation.real_noise import RealScores
-from dnnlib.denoising.noise.families import NoiseStyle, field_units
+from dnnlib.denoising.noise.families import NoiseStyle, in_user_units
 from dnnlib.denoising.training.graph import STATISTICS
 from dnnlib.progress import say
 from dnnlib.submission.run_context import RunContext
@@ -22,7 +22,7 @@ class Report:
     """Takes the statistics of each step, and puts out a line of their averages when asked to.
 
     run, events: None in a worker that writes nothing. names: of the statistics that are averaged and printed. noise: real
-    noise, whose parameters are the last of them, before `field_units`.
+    noise, whose parameters are the last of them, before `in_user_units`.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Report:
         averages = np.mean(steps, axis=0) if steps else [float("nan")] * len(self._names)
         means = dict(zip(self._names, map(float, averages), strict=True))
         if self._noise is not None:
-            means |= field_units(self._noise.family, list(means.values())[-self._noise.parameters :])
+            means |= in_user_units(self._noise.family, list(means.values())[-self._noise.parameter_count :])
         if scores is not None:
             means |= scores.means()
         shown = {key: value for key, value in means.items() if not _HIDDEN.fullmatch(key)}
