@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from dnnlib.denoising.network import symmetric3 as s3
-from dnnlib.denoising.noise.families import entry_of, family_of
+from dnnlib.denoising.noise.families import family_of
 from dnnlib.denoising.noise.laws import variances
 from dnnlib.tflib.runtime import tf
 
@@ -81,8 +81,10 @@ def posterior(outputs, noisy, family: str, parameter, learned: bool, diagonal: b
     maps = _channel_maps(outputs)
     pixels = _Pixels(_channel_maps(noisy), maps[:channels], maps[channels:], diagonal)
     noise = _Noise(family, tf.unstack(tf.cast(parameter, tf.float64), axis=3), learned)
-    judge = entry_of(LIKELIHOODS, family_of(family).likelihood, "likelihood in posterior.LIKELIHOODS")
-    judged = judge(pixels, noise)
+    likelihood = family_of(family).likelihood
+    if likelihood not in LIKELIHOODS:
+        raise ValueError(f"noise of the family {family!r} has no likelihood {likelihood!r} in posterior.LIKELIHOODS")
+    judged = LIKELIHOODS[likelihood](pixels, noise)
     return Posterior(
         mean=outputs[..., :channels],
         posterior_mean=tf.cast(tf.stack(judged.posterior_mean, axis=-1), tf.float32),
