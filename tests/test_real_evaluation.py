@@ -11,7 +11,7 @@ from dnnlib.denoising.data.noisy_pictures import NoisyPictures
 from dnnlib.denoising.evaluation import loop as evaluation_loop
 from dnnlib.denoising.evaluation.real_noise import RealScores, RealValidation
 from dnnlib.denoising.inference.denoiser import Denoiser
-from dnnlib.denoising.noise.families import field_units
+from dnnlib.denoising.noise.families import in_user_units
 from dnnlib.denoising.training.report import Report
 from dnnlib.denoising.training.statistics import statistic_names
 from dnnlib.submission.run_context import RunContext
@@ -44,9 +44,9 @@ def test_the_results_are_those_of_denoising(name):
             np.testing.assert_allclose(denoised.posterior_mean, expected, atol=1e-5)
             np.testing.assert_allclose(denoised.net_std, std, atol=1e-5)
             levels.append(denoiser.level(image, {}, 1.0, 0).parameter)
-    levels_shown = field_units(configuration.noise.family, np.transpose(levels))
+    levels_shown = in_user_units(configuration.noise.family, np.transpose(levels))
     assert scores.pictures == {**scores.pictures, **{name: pytest.approx(v, rel=1e-5) for name, v in levels_shown.items()}}
-    assert scores.parameters == pytest.approx(field_units(configuration.noise.family, np.mean(levels, axis=0)), rel=1e-5)
+    assert scores.parameters == pytest.approx(in_user_units(configuration.noise.family, np.mean(levels, axis=0)), rel=1e-5)
 
 
 @pytest.mark.parametrize(("used", "said"), [(3, True), (1, False)])
@@ -98,5 +98,5 @@ def test_lambda_is_averaged_as_its_inverse(tmp_path, capsys):
 
 def test_no_noise_at_all_has_a_sigma():
     """What an estimate made of flat crops gives: to print it was a division by zero."""
-    assert field_units("gauss", [0.0]) == {"sigma": 0} and field_units("impulse", [0.0]) == {"alpha": 0}
-    assert field_units("poisson", [0.01]) == {"lambda": 100}
+    assert in_user_units("gauss", [0.0]) == {"sigma": 0} and in_user_units("impulse", [0.0]) == {"alpha": 0}
+    assert in_user_units("poisson", [0.01]) == {"lambda": 100}

@@ -4,7 +4,7 @@ import math
 from dataclasses import asdict, dataclass
 
 from dnnlib.denoising.network.architecture import STRIDE
-from dnnlib.denoising.noise.estimation import PATCH
+from dnnlib.denoising.noise.estimation import PATCH_SIDE
 from dnnlib.errors import UserError
 from dnnlib.tflib import precision
 
@@ -57,8 +57,8 @@ class TrainingOptions:
         precision.check_precision(self.precision)
         if self.noise_init not in NOISE_INITS:
             raise UserError(f"--noise-init {self.noise_init}: must be {' or '.join(NOISE_INITS)}")
-        if self.noise_init == "estimate" and self.train_resolution < PATCH:
-            raise UserError(f"--train-resolution {self.train_resolution}: --noise-init estimate needs {PATCH} or more")
+        if self.noise_init == "estimate" and self.train_resolution < PATCH_SIDE:
+            raise UserError(f"--train-resolution {self.train_resolution}: --noise-init estimate needs {PATCH_SIDE} or more")
         for name in ("learning_rate", "state_minutes"):
             if not 0 < getattr(self, name) < math.inf:
                 raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: must be a positive number")

@@ -11,7 +11,7 @@ from dnnlib.denoising.evaluation.graph import Denoised, EvaluationGraph, Input
 from dnnlib.denoising.evaluation.metrics import psnr, ssim
 from dnnlib.denoising.evaluation.whiteness import NAMES, Whiteness, averaged, whiteness
 from dnnlib.denoising.network.architecture import STRIDE
-from dnnlib.denoising.noise.families import field_units, named_field_units, parameter_names
+from dnnlib.denoising.noise.families import in_user_units, named_in_user_units, parameter_names
 from dnnlib.denoising.pictures.images import pad_to_multiple
 
 _QUALITY = [f"{what}_{of}" for what in ("psnr", "ssim") for of in ("noisy", "mu", "pme")]
@@ -21,7 +21,7 @@ class RealScores(NamedTuple):
     """Holds averages over the pictures that can be judged, and the scores of each."""
 
     nll: float  # the negative log-likelihood of the noisy values, in nats a value
-    parameters: dict[str, float]  # of the noise, averaged in the units of `posterior`, then in those of `field_units`
+    parameters: dict[str, float]  # of the noise, averaged in the units of `posterior`, then in those of `in_user_units`
     whiteness: Whiteness  # of the residuals
     hole_size: int  # of the network as it was used
     quality: dict[str, float]  # PSNR and SSIM of noisy pictures, mean and posterior mean; empty without references
@@ -77,11 +77,11 @@ class RealValidation(EvaluationGraph):
         means = {f"valid_{name}": float(np.nanmean(x)) for name, x in quality.items() if not np.isnan(x).all()}
         return RealScores(
             nll=float(measured["nll"].mean()),
-            parameters=field_units(noise.family, parameters),
+            parameters=in_user_units(noise.family, parameters),
             whiteness=averaged(of_each),
             hole_size=self._configuration.hole_size,
             quality=means,
-            pictures={"nll": measured["nll"], **named_field_units(noise, measured), **correlations, **quality},
+            pictures={"nll": measured["nll"], **named_in_user_units(noise, measured), **correlations, **quality},
         )
 
 

@@ -6,7 +6,6 @@ import tempfile
 from pathlib import Path
 
 from dnnlib.denoising.configuration import Configuration
-from dnnlib.denoising.inference.noise_level import LEVELS
 from dnnlib.denoising.network.network_file import load_configured
 from dnnlib.errors import UserError, one_line
 from dnnlib.tflib.network import Network
@@ -45,8 +44,7 @@ def _save(network: Network, configuration: Configuration, folder: Path) -> tuple
     from dnnlib.tflib.runtime import create_session, initialize, tf
 
     with tf.Graph().as_default(), create_session() as session:
-        level = LEVELS.get(configuration.noise.family, "")
-        level = "lam" if level == "lambda" else level  # an argument that Python cannot name
+        level = configuration.noise.row.level.python_name if configuration.noise_params == "known" else ""
         inputs, outputs = serving_graph(configuration, level)
         initialize(session, network.variables)
         tf.get_logger().setLevel("ERROR")  # it warns that the function is of TensorFlow 1, whose graphs ours are

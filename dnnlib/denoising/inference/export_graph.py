@@ -25,8 +25,8 @@ def serving_graph(configuration: Configuration, level: str) -> tuple[dict, dict]
     parameter = tf.zeros([1, 1, 1, 1])
     if c.noise_params == "known":
         inputs[level] = tf.placeholder(tf.float32, [None], name=level)
-        value = {"sigma": inputs[level] / 255.0, "alpha": tf.maximum(inputs[level], 1e-6)}.get(level, inputs[level])
-        parameter = tf.reshape(value, [-1, 1, 1, 1])  # an alpha of zero would be 0 / 0 for some colours
+        value = c.noise.row.level.known_from_user(inputs[level])
+        parameter = tf.reshape(tf.maximum(value, c.noise.row.level.floor), [-1, 1, 1, 1])
     elif c.noise_params is not None:
         parameter = learned_noise_parameter(c, padded, window)
     result = prediction_from(c, outputs, image, parameter)

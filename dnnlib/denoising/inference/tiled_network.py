@@ -35,7 +35,7 @@ class TiledNetwork:
         graph = tf.Graph()
         with graph.as_default():
             self._picture = tf.placeholder(tf.float32, [1, None, None, c.channels])
-            self._parameter = tf.placeholder(tf.float32, [1, 1, 1, c.noise.parameters])
+            self._parameter = tf.placeholder(tf.float32, [1, 1, 1, c.noise.parameter_count])
             layers = unet_layers(c.channels, output_channels(c.pipeline, c.channels, c.diagonal), c.blind_spot)
             self._window = tf.placeholder(tf.int32, [4])
             self._branches = [self._branch(k, layers) for k in self._turns]
@@ -44,7 +44,7 @@ class TiledNetwork:
             self._results = [result.posterior_mean, result.net_std]
             if c.noise_params == "per_image":
                 with tf.variable_scope(ESTIMATOR_SCOPE):
-                    self._raw_parameter = plain_unet(self._picture, c.noise.parameters, self._window)
+                    self._raw_parameter = plain_unet(self._picture, c.noise.parameter_count, self._window)
         self._session = create_session(graph)
         initialize(self._session, variables)
 
@@ -94,7 +94,7 @@ class TiledNetwork:
 
         side and done as in `denoise`.
         """
-        total = np.zeros(self.configuration.noise.parameters)
+        total = np.zeros(self.configuration.noise.parameter_count)
         for core in cores(picture.height, picture.width, side):
             around = surroundings(core, receptive_field(blind=False), 0, picture.height, picture.width)
             raw = self._run(self._raw_parameter, self._feed(picture, around, core))[0]

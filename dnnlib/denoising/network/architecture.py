@@ -92,7 +92,7 @@ def shapes_of(c: Configuration) -> Shapes:
     """Returns the shapes of all trainable variables of a configuration by name, in file order."""
     return variable_shapes(
         pipeline=c.pipeline, channels=c.channels, diagonal=c.diagonal, noise_params=c.noise_params,
-        parameters=c.noise.parameters,
+        parameters=c.noise.parameter_count,
     )
 
 

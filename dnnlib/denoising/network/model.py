@@ -68,8 +68,7 @@ def prediction_from(c: Configuration, outputs, noisy, parameter, target=None, ex
 
 
 def _simple_loss(difference, c: Configuration, exponent):
-    """Computes the loss of each value [N,H,W,C]. The squared error is biased under impulse noise unless the target is clean
-    (SPEC 6.2)."""
-    if c.noise.family == "impulse" and c.pipeline != "n2c":
+    """[N,H,W,C] -> the same. Squared errors are biased under noise that moves the mean, but for clean targets (SPEC 6.2)."""
+    if not c.noise.row.keeps_mean and c.pipeline != "n2c":
         return (tf.abs(difference) + 1e-8) ** exponent
     return difference * difference

@@ -3,7 +3,7 @@
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.network.architecture import ESTIMATOR_SCOPE, NOISE_VARIABLE
 from dnnlib.denoising.network.unet import plain_unet
-from dnnlib.denoising.noise.learned_parameter import LEAST, SHIFT
+from dnnlib.denoising.noise.learned_parameter import SMALLEST, START_OFFSET
 from dnnlib.tflib.runtime import tf
 
 
@@ -18,17 +18,17 @@ def learned_noise_parameter(c: Configuration, noisy, window=None, dtype=tf.float
     dtype: see `plain_unet`.
     """
     if c.noise_params == "global":
-        raw = tf.get_variable(NOISE_VARIABLE, [1, 1, 1, c.noise.parameters], initializer=tf.zeros_initializer())
+        raw = tf.get_variable(NOISE_VARIABLE, [1, 1, 1, c.noise.parameter_count], initializer=tf.zeros_initializer())
     elif c.noise_params == "per_image":
         with tf.variable_scope(ESTIMATOR_SCOPE):
-            estimates = plain_unet(noisy, c.noise.parameters, window, dtype)
+            estimates = plain_unet(noisy, c.noise.parameter_count, window, dtype)
         raw = tf.reduce_mean(estimates, axis=[1, 2], keepdims=True)
     else:
         raise ValueError(f"{c.name} learns no noise parameter")
-    return positive(raw, c.noise.squared)
+    return positive(raw, c.noise.learns_root)
 
 
-def positive(raw, squared: bool = False):
+def positive(raw, learns_root: bool = False):
     """Converts the raw value, of the variable or the estimator, to the noise parameter: `parameter_from_raw` as a graph."""
-    value = tf.nn.softplus(raw - SHIFT) + LEAST
-    return value * value if squared else value
+    value = tf.nn.softplus(raw - START_OFFSET) + SMALLEST
+    return value * value if learns_root else value

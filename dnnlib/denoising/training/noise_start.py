@@ -5,8 +5,8 @@ import numpy as np
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.data.crops import Crops, batches
 from dnnlib.denoising.network.architecture import hole_shift
-from dnnlib.denoising.noise.estimation import PATCH, estimate_parameters
-from dnnlib.denoising.noise.families import field_units
+from dnnlib.denoising.noise.estimation import PATCH_SIDE, estimate_parameters
+from dnnlib.denoising.noise.families import in_user_units
 from dnnlib.denoising.noise.learned_parameter import raw_from_parameter
 from dnnlib.denoising.training.graph import TrainingGraph
 
@@ -27,17 +27,17 @@ def estimate_noise_start(configuration: Configuration, crops: Crops, graph: Trai
         noisy.append(subsample_beyond_hole(corrupted, configuration.hole_size))
     style = configuration.noise
     parameters = estimate_parameters(style.family, np.concatenate(noisy), crops.limits)
-    for name, value in field_units(style.family, parameters).items():
+    for name, value in in_user_units(style.family, parameters).items():
         digits = ".2f" if name == "sigma" else ".3g"
         print(f"Estimated {name} to start from: {value:{digits}}")
-    return [raw_from_parameter(value, style.squared) for value in parameters]
+    return [raw_from_parameter(value, style.learns_root) for value in parameters]
 
 
 def subsample_beyond_hole(crops: np.ndarray, hole_size: int) -> np.ndarray:
     """Takes every so many pixels of crops [N,H,W,C] as the hole keeps neighbours apart, for estimates take what neighbours
     share for the picture's; less far apart where the crops are too small. Returns a copy, in whole patches, of ESTIMATE_SIDE
     at most."""
-    step = min(hole_shift(hole_size), crops.shape[1] // PATCH)
+    step = min(hole_shift(hole_size), crops.shape[1] // PATCH_SIDE)
     crops = crops[:, ::step, ::step]
-    side = min(crops.shape[1], ESTIMATE_SIDE) // PATCH * PATCH
+    side = min(crops.shape[1], ESTIMATE_SIDE) // PATCH_SIDE * PATCH_SIDE
     return crops[:, :side, :side].copy()

@@ -1,7 +1,7 @@
 """What a training step tells of its minibatch: the names of the statistics, in the order in which they are printed."""
 
 from dnnlib.denoising.configuration import Configuration
-from dnnlib.denoising.noise.families import named_field_units, parameter_names
+from dnnlib.denoising.noise.families import named_in_user_units, parameter_names
 
 
 def statistic_names(c: Configuration) -> tuple[str, ...]:
@@ -15,4 +15,4 @@ def statistic_names(c: Configuration) -> tuple[str, ...]:
 def as_reported(c: Configuration, means: dict[str, float]) -> dict[str, float]:
     """Converts averages of the statistics to what is reported: noise parameters, averaged as the head takes them, are told
     as the field names and scales them."""
-    return means | (named_field_units(c.noise, means) if c.noise.real else {})
+    return means | (named_in_user_units(c.noise, means) if c.noise.real else {})
