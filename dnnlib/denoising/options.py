@@ -50,7 +50,7 @@ class CommandOptions:
 class DataOptions:
     """Holds where shards and pictures are, of a training or an evaluation."""
 
-    train_h5: str | None = _data_option("training shard, made by dataset_tool_h5.py", metavar="FILE")
+    train_h5: str | None = _data_option("training shard, made by dataset_tool_h5.py; not needed with --eval", metavar="FILE")
     dataset_dir: str | None = _data_option("folder that holds the validation sets", metavar="DIR", free_on_resume=True)
     validation_set: str | None = _data_option(
         "name of a set listed below, or a folder of your own clean pictures; to evaluate a network of real noise: a folder "
