@@ -17,10 +17,10 @@ from dnnlib.denoising import Denoiser
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.inference.comparison import comparison
 from dnnlib.denoising.inference.denoise_files import denoise
-from dnnlib.denoising.inference.options import DenoisingOptions
 from dnnlib.denoising.inference.std_file import to_std16
 from dnnlib.denoising.network.architecture import shapes_of
 from dnnlib.denoising.network.network_file import to_network
+from dnnlib.denoising.options import DenoisingOptions
 from dnnlib.denoising.pictures import png
 from dnnlib.errors import UserError
 from dnnlib.tflib.network import save_network

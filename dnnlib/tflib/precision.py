@@ -3,16 +3,8 @@
 import contextlib
 from pathlib import Path
 
-from dnnlib.errors import UserError
-
 AUTO, FLOAT32, BF16 = "auto", "float32", "bf16"
 PRECISIONS = (AUTO, FLOAT32, BF16)
-
-
-def check_precision(precision: str) -> None:
-    """Raises UserError unless it is one of PRECISIONS."""
-    if precision not in PRECISIONS:
-        raise UserError(f"--precision {precision}: must be {', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}")
 
 
 def fastest_precision(on_gpu: bool) -> str:

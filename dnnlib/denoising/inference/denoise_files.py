@@ -8,9 +8,9 @@ from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.inference.comparison import comparison
 from dnnlib.denoising.inference.jobs import Job, make_folder, plan
 from dnnlib.denoising.inference.noise_level import check_given, level_text
-from dnnlib.denoising.inference.options import DenoisingOptions
 from dnnlib.denoising.inference.std_file import STD_WHITE, to_std16, write_std
 from dnnlib.denoising.network.network_file import load_configured
+from dnnlib.denoising.options import DenoisingOptions
 from dnnlib.denoising.pictures.files import read_picture
 from dnnlib.denoising.pictures.images import write_image
 from dnnlib.denoising.pictures.picture import Picture
