@@ -14,7 +14,7 @@ from dnnlib.denoising.data.noisy_shard import HELD_OUT, NoisyShard
 from dnnlib.denoising.data.shard import Shard
 from dnnlib.denoising.data.validation_set import open_validation_set
 from dnnlib.denoising.options import TrainingOptions
-from dnnlib.denoising.pictures.scale import check_white
+from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.denoising.run_name import describe_evaluation, describe_training
 from dnnlib.denoising.training.resume import find_run, load_resumable
 from dnnlib.errors import UserError
@@ -133,9 +133,9 @@ def _pictures_to_evaluate(configuration: Configuration, place: Place, known: Map
         if scale and Path(place.validation_set).is_file():
             name = next(iter(scale))
             raise UserError(f"--{name}: the shard {place.validation_set} knows its own; leave it out")
-        black, white = scale.get("black", 0.0), scale.get("white")
-        check_white(white, black)
-        return open_noisy_pictures(place.validation_set, configuration.channels, black, white, place.reference_dir)
+        told = Scale(scale.get("black", 0.0), scale.get("white"))
+        told.check()
+        return open_noisy_pictures(place.validation_set, configuration.channels, told, place.reference_dir)
     for option in (*scale, *(["reference_dir"] if place.reference_dir is not None else [])):
         name = option.replace("_", "-")
         raise UserError(f"--{name} is for networks of real_ configurations, not for {configuration.name}: leave it out")

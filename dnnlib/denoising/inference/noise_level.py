@@ -10,6 +10,7 @@ from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.noise.estimation import estimate_level
 from dnnlib.denoising.noise.families import field_units
 from dnnlib.denoising.noise.learned_parameter import parameter_from_raw
+from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.errors import UserError
 
 LEVELS = {"gauss": "sigma", "poisson": "lambda", "impulse": "alpha"}  # what each family's parameter is called, if given
@@ -61,16 +62,16 @@ def check_given(configuration: Configuration, given: Mapping[str, float | None])
 
 
 def known_level(
-    configuration: Configuration, given: Mapping[str, float | None], pixels: np.ndarray, white: float, black: float = 0.0
+    configuration: Configuration, given: Mapping[str, float | None], pixels: np.ndarray, scale: Scale
 ) -> NoiseLevel:
-    """For networks of sigma_known. given as in `check_given`; where it is left out, it is estimated from pixels [H,W,C] in
-    which black and white are `black` and `white`. Raises UserError where that cannot be done."""
+    """For networks of sigma_known. given as in `check_given`; where it is left out, it is estimated from pixels [H,W,C] of
+    a scale. Raises UserError where that cannot be done."""
     family = configuration.noise.family
     name = LEVELS[family]
     value = given.get(name)
     origin = "estimated" if value is None else "given"
     if value is None:
-        value = estimate_level(family, pixels, white, black) / _SCALE[family]
+        value = estimate_level(family, pixels, scale.white, scale.black) / _SCALE[family]
     parameter = value * _SCALE[family]
     if family == "impulse":
         parameter = max(parameter, 1e-6)  # at zero the posterior is 0 / 0 for colours that the network holds impossible

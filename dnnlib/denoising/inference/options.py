@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from dnnlib.denoising.pictures.scale import check_white
+from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.errors import UserError
 
 
@@ -32,6 +32,6 @@ class DenoisingOptions:
         levels = {f"--{name}": value for name, value in self.given.items() if value is not None}
         if len(levels) > 1:
             raise UserError(f"{' and '.join(levels)} do not go together: give the one of the network's noise")
-        check_white(self.white, self.black)
+        Scale(self.black, self.white).check()
         if self.tile is not None and not 0 <= self.tile < 2**31:
             raise UserError(f"--tile {self.tile}: must be a number of pixels, or 0 for no tiles")

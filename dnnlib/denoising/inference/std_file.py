@@ -14,7 +14,7 @@ STD_WHITE = 0.5  # of white, shown as 65535: values between black and white cann
 
 
 def to_std16(std: np.ndarray) -> np.ndarray:
-    """std in parts of white, any shape -> uint16 of the same shape, 65535 for STD_WHITE and above."""
+    """Scales a std in parts of white, of any shape, to uint16 of the same shape: 65535 for STD_WHITE and above."""
     return np.rint(np.minimum(std / STD_WHITE, 1) * 65535).astype(np.uint16)
 
 
