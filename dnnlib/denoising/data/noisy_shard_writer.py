@@ -105,46 +105,93 @@ def write_noisy_shard(input_dir: str, out: str | os.PathLike, options: NoisyOpti
 
 
 def _fill(shard: ShardFile, paths: list[str], root: str, o: NoisyOptions) -> list[str]:
-    """Writes everything, and returns the statistics to print at the end."""
-    most = min(len(paths), o.max_files or len(paths))
+    """Writes everything, and returns the statistics to print at the end.
+
+    shard: that is made; paths: of the files, in their order; root: the folder from which names count; o: the options.
+    """
+    counts = _Counts(looked_at=len(paths))
     parts: _Parts | None = None
-    ends: list[tuple[float, list[Page]]] = []  # the pictures of lowest and highest rank: one is held out, one is not
-    taken, skipped, different = 0, 0, 0
+    # The pictures of lowest and highest rank wait to the end: one is held out and one is not, whatever their ranks.
+    ends: list[tuple[float, list[Page]]] = []
+    for pages in _usable(paths, root, o, counts):
+        parts = parts or _Parts(shard, pages[0], o)
+        ends = sorted([*ends, (_rank(pages[0].name), pages)], key=lambda end: end[0])
+        if len(ends) > 2:
+            rank, pages = ends.pop(1)
+            parts.add(pages, held_out=rank < o.holdout)
+    if len(ends) < 2:
+        raise counts.too_few()
+    for (_, pages), held_out in zip(ends, (True, False), strict=True):
+        parts.add(pages, held_out)
+    parts.close()
+    return ["Statistics:", *counts.lines(parts.kind), *parts.lines()]
+
+
+@dataclass
+class _Counts:
+    """Numbers of files.
+
+    looked_at: all that there are; taken: into the shard; skipped: which cannot be read or are of a wrong size; different: of
+    another kind than the first.
+    """
+
+    looked_at: int
+    taken: int = 0
+    skipped: int = 0
+    different: int = 0
+
+    def lines(self, kind: str) -> list[str]:
+        """Returns what the statistics say of the files that are left out. kind: of the first."""
+        lines = [f"  files skipped: {self.skipped + self.different}"]
+        if self.different:
+            lines.append(f"  of them of another kind than the first ({kind}): {self.different}")
+        return lines
+
+    def too_few(self) -> UserError:
+        """Returns the error for fewer than two files that can be used."""
+        skipped = self.skipped + self.different
+        reason = f"{skipped} were skipped, see above" if skipped else "add more"
+        return UserError(
+            f"--input-dir: {self.taken or 'none'} of the {self.looked_at} files looked at can be used, and two are needed, "
+            f"one to train on and one to validate on: {reason}"
+        )
+
+
+def _usable(paths: list[str], root: str, o: NoisyOptions, counts: _Counts) -> Iterator[list[Page]]:
+    """Yields the pages of the files that can be used, in order, and prints a line for each file.
+
+    paths: of the files; root: the folder from which names count; o: the options; counts: what is counted on the way.
+    """
+    most = min(len(paths), o.max_files or len(paths))
+    first: Page | None = None
     with progress_bar(len(paths), "file") as bar:
         for pages in ordered_map(lambda path: _read(path, root, o), paths, o.workers or cores(), ahead=1):
             bar.update()
             if isinstance(pages, UserError):
-                skipped += 1
+                counts.skipped += 1
                 say(f"skipped: {pages}")
                 continue
-            parts = parts or _Parts(shard, pages[0], o)
-            if reason := parts.difference(pages):
-                different += 1
-                if different > max(taken, _MOST_DIFFERENT):
+            first = first or pages[0]
+            if reason := _difference(first, pages):
+                counts.different += 1
+                if counts.different > max(counts.taken, _MOST_DIFFERENT):
                     raise UserError(f"--input-dir: {reason}, as most are: put each kind into a folder of its own")
                 say(f"skipped: {reason}")
                 continue
-            taken += 1
-            say(f"{taken}/{most}: {pages[0].path}")
-            ends = sorted([*ends, (_rank(pages[0].name), pages)], key=lambda end: end[0])
-            if len(ends) > 2:
-                rank, pages = ends.pop(1)
-                parts.add(pages, held_out=rank < o.holdout)
-            if taken == most:
-                break
-    left_out = [f"  files skipped: {skipped + different}"]
-    if different:
-        left_out.append(f"  of them of another kind than the first ({parts.kind}): {different}")
-    if len(ends) < 2:
-        reason = f"{skipped + different} were skipped, see above" if skipped + different else "add more"
-        raise UserError(
-            f"--input-dir: {taken or 'none'} of the {len(paths)} files looked at can be used, and two are needed, one to "
-            f"train on and one to validate on: {reason}"
-        )
-    for (_, pages), held_out in zip(ends, (True, False), strict=True):
-        parts.add(pages, held_out)
-    parts.close()
-    return ["Statistics:", *left_out, *parts.lines()]
+            counts.taken += 1
+            say(f"{counts.taken}/{most}: {pages[0].path}")
+            yield pages
+            if counts.taken == most:
+                return
+
+
+def _difference(first: Page, pages: list[Page]) -> str | None:
+    """Returns what is wrong with pages that are of another kind than the first of all; None where they are alike."""
+    for page in pages:
+        for one, other in zip(first.kind, page.kind, strict=True):
+            if one != other:
+                return f"{page.path} is {other}, and {first.path} is {one}"
+    return None
 
 
 def _rank(name: str) -> float:
@@ -173,14 +220,6 @@ class _Parts:
     def kind(self) -> str:
         """Returns what all pages are, in words."""
         return " ".join(self._first.kind)
-
-    def difference(self, pages: list[Page]) -> str | None:
-        """Returns what is wrong with pages that are of another kind than the first; None where they are alike."""
-        for page in pages:
-            for one, other in zip(self._first.kind, page.kind, strict=True):
-                if one != other:
-                    return f"{page.path} is {other}, and {self._first.path} is {one}"
-        return None
 
     def add(self, pages: list[Page], held_out: bool) -> None:
         """Writes the pages of a file into one of the parts."""

@@ -47,7 +47,7 @@ def read_image(path: str | os.PathLike, channels: int = 3) -> np.ndarray:
 
 
 def _to_8_bits(pixels: np.ndarray, takes_upper_bits: bool) -> np.ndarray:
-    """uint16 of any byte order -> uint8 of the same shape."""
+    """Reduces uint16 of any byte order to uint8 of the same shape."""
     return (pixels >> 8).astype(np.uint8) if takes_upper_bits else to_uint8(Scale().of(pixels.dtype).to_float(pixels))
 
 

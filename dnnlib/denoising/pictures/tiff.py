@@ -103,7 +103,10 @@ def _check(page: tifffile.TiffPage, file_size: int) -> None:
 
 
 def _decode(path: str | os.PathLike, index: int, page: tifffile.TiffPage, notes: list[str]) -> np.ndarray:
-    """Decodes one page -> [H,W,C] in its own type, or uint8 where Pillow must help."""
+    """Decodes one page -> [H,W,C] in its own type, or uint8 where its colours are converted.
+
+    path: of the file; index: of the page; page: the same, as tifffile has it; notes: a line is added for what is converted.
+    """
     if _is_inverted(page) and page.bitspersample > 8:
         raise UserError(_INVERTED)
     if page.photometric not in _PLAIN or page.bitspersample < 8:
@@ -128,22 +131,29 @@ def _decode(path: str | os.PathLike, index: int, page: tifffile.TiffPage, notes:
 
 
 def _decode_with_pillow(path: str | os.PathLike, index: int, page: tifffile.TiffPage, notes: list[str]) -> np.ndarray:
-    """Decodes what tifffile needs the package imagecodecs for, as far as Pillow can: 8 bits. That turns it upright."""
-    if page.bitspersample <= 8:
-        with open_image(path) as image:
-            image.seek(index)
-            pixels = decoded(image, [])
-        if _ORIENTATION in page.tags:
-            if page.tags[_ORIENTATION].value != 1:
-                notes.append("turned upright")
-            del page.tags[_ORIENTATION]
-        return pixels
-    kind = f"{page.bitspersample}-bit values compressed by {page.compression.name}"
-    raise UserError(f"{kind} cannot be read without the package imagecodecs: pip install imagecodecs")
+    """Decodes what tifffile needs the package imagecodecs for, as far as Pillow can: 8 bits, and 16 of grey.
+
+    Pillow turns the picture upright; then its orientation is taken from the page. Parameters as for `_decode`.
+    """
+    is_grey = page.dtype == np.uint16 and page.samplesperpixel == 1
+    if page.bitspersample > 8 and not is_grey:
+        kind = f"{page.bitspersample}-bit values compressed by {page.compression.name}"
+        raise UserError(f"{kind} cannot be read without the package imagecodecs: pip install imagecodecs")
+    with open_image(path) as image:
+        image.seek(index)
+        pixels = np.asarray(image).astype(np.uint16)[:, :, np.newaxis] if is_grey else decoded(image, [])
+    if _ORIENTATION in page.tags:
+        if page.tags[_ORIENTATION].value != 1:
+            notes.append("turned upright")
+        del page.tags[_ORIENTATION]
+    return pixels
 
 
 def _settings(page: tifffile.TiffPage, pixels: np.ndarray, notes: list[str]) -> dict[str, Any]:
-    """Returns the arguments of TiffWriter.write for a page that is to be like `page`."""
+    """Returns the arguments of TiffWriter.write for a page that is to be like `page`.
+
+    pixels: of the page, decoded; notes: a line is added for what cannot be kept.
+    """
     tags = page.tags
     extra: list[tuple] = []
     for code in (_ORIENTATION, _XMP, *_TEXTS):
