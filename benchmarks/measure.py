@@ -160,11 +160,12 @@ def dataset_tool(workers: int | None) -> dict:
     import numpy as np
 
     from dnnlib.denoising.data.shard_writer import write_shard
-    from dnnlib.denoising.pictures.images import list_images, read_image, write_image
+    from dnnlib.denoising.pictures.images import read_image, write_image
+    from dnnlib.denoising.pictures.search import pictures_in
     from dnnlib.parallel import cores
 
     with tempfile.TemporaryDirectory() as folder:
-        sources = [read_image(path) for path in list_images(ROOT / "img/samples/train", ["*"])]
+        sources = [read_image(path) for path in pictures_in(ROOT / "img/samples/train")]
         for i in range(800):
             write_image(Path(folder, f"{i}.png"), np.resize(np.roll(sources[i % len(sources)], i, axis=0), (321, 481, 3)))
         began = time.perf_counter()

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from dnnlib.denoising.network.network_file import network_file_name
-from dnnlib.denoising.pictures.images import list_images, read_image, write_image
+from dnnlib.denoising.pictures.images import read_image, write_image
+from dnnlib.denoising.pictures.search import pictures_in
 from dnnlib.errors import UserError, run_script
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,8 +58,8 @@ def call(script: str, *options: str, folder: Path | None = None) -> Path | None:
 
 def compare(exported: Path, path: Path) -> Path:
     """Writes one row for each picture of an evaluation, of the pictures named in SHOWN; narrower ones on white."""
-    cleans = list_images(exported, ["*-c_cln.png"])
-    rows = [[read_image(str(clean).replace("c_cln", tag)) for tag in SHOWN] for clean in cleans]
+    cleans = pictures_in(exported, pattern="*-c_cln.png")
+    rows = [[read_image(clean.replace("c_cln", tag)) for tag in SHOWN] for clean in cleans]
     width = max(row[0].shape[1] for row in rows)
 
     def framed(image: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.network.architecture import shapes_of
 from dnnlib.denoising.network.network_file import to_network
 from dnnlib.denoising.noise.learned_parameter import raw_from_parameter
+from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.errors import UserError
 from dnnlib.tflib.network import save_network
 
@@ -30,6 +31,11 @@ def denoiser(name):
     c = Configuration.from_name(name)
     variables = random_variables(shapes_of(c), seed=5)
     return Denoiser(to_network(c, variables | {n: 0.1 * v for n, v in variables.items() if n.startswith("nin_c")}), c)
+
+
+def level_of(found, image, tile=0):
+    """The noise level of floats [H,W,C] that is not given."""
+    return found.prepare(image, {}, Scale(), tile).level()
 
 
 # --- types and shapes
@@ -118,7 +124,7 @@ def test_the_level_counts():
 
 def test_an_estimate_is_used_where_none_is_given():
     image = (0.5 + 25 / 255 * np.random.default_rng(1).standard_normal([128, 128, 3])).astype(np.float32)
-    level = denoiser(RGB).level(image, {}, 1.0, 0)
+    level = level_of(denoiser(RGB), image)
     sigma = level.values["sigma"]
     assert sigma == pytest.approx(25, rel=0.05) and str(level) == f"sigma {sigma:.4g} (estimated)"
     np.testing.assert_array_equal(denoiser(RGB)(image)[0], denoiser(RGB)(image, sigma=sigma)[0])
@@ -127,17 +133,17 @@ def test_an_estimate_is_used_where_none_is_given():
 def test_learned_levels():
     image = random_images(64, 40, 3)
     raw = float(random_variables(shapes_of(Configuration.from_name(GLOBAL)), seed=5)["noise_data"].item())
-    level = denoiser(GLOBAL).level(image, {}, 1.0, 0)
+    level = level_of(denoiser(GLOBAL), image)
     assert list(level.values) == ["lambda"] and level.origin == "learned"
     assert level.values["lambda"] == pytest.approx(1 / (np.log1p(np.exp(raw - 4)) + 1e-3))
-    one, other = (denoiser(PER_IMAGE).level(image * scale, {}, 1.0, 0) for scale in (1, 0.2))
+    one, other = (level_of(denoiser(PER_IMAGE), image * scale) for scale in (1, 0.2))
     assert abs(one.values["sigma"] - other.values["sigma"]) > 0.1  # the picture's own
-    assert str(denoiser(N2C).level(image, {}, 1.0, 0)) == "no noise level needed"
+    assert str(level_of(denoiser(N2C), image)) == "no noise level needed"
 
 
 def test_the_per_image_level_is_one_number_tiled_or_not():
     image = random_images(300, 40, 3)
-    whole, tiled = (denoiser(PER_IMAGE).level(image, {}, 1.0, side).parameter for side in (0, 64))
+    whole, tiled = (level_of(denoiser(PER_IMAGE), image, side).parameter for side in (0, 64))
     assert tiled == pytest.approx(whole, rel=1e-6)
     np.testing.assert_allclose(denoiser(PER_IMAGE)(image, tile=64)[0], denoiser(PER_IMAGE)(image, tile=0)[0], atol=1e-5)
 
@@ -236,7 +242,7 @@ def test_what_is_learned_of_real_noise(name, expected):
     raw = np.reshape([raw_from_parameter(root) for root in roots], [1, 1, 1, -1]).astype(np.float32)
     network = to_network(c, random_variables(shapes_of(c), seed=5) | {"noise_data": raw})
     with Denoiser(network, c) as found:
-        level = found.level(random_images(64, 64, 1), {}, 1.0, 0)
+        level = level_of(found, random_images(64, 64, 1))
         assert level.values == pytest.approx(expected, rel=1e-5) and level.origin == "learned"
         with pytest.raises(UserError, match="brings its own noise level"):
             found(random_images(64, 64), sigma=25)
@@ -247,7 +253,7 @@ def test_per_image_of_two_parameters_tiled_or_not():
     image = random_images(150, 40)
     with Denoiser(to_network(c, random_variables(shapes_of(c), seed=5)), c) as found:
         whole, tiled = (found(image, tile=tile) for tile in (0, 64))
-        level = found.level(image[..., None], {}, 1.0, 0)
+        level = level_of(found, image[..., None])
     assert list(level.values) == ["a", "b"] and level.values["a"] != level.values["b"]
     for one, other in zip(whole, tiled, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-4)

@@ -20,7 +20,6 @@ from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.data.validation_set import open_validation_set
 from dnnlib.denoising.evaluation.added_noise import Validation
 from dnnlib.denoising.inference.noise_level import check_given
-from dnnlib.denoising.inference.options import DenoisingOptions
 from dnnlib.denoising.network.architecture import initial_variables, shapes_of
 from dnnlib.denoising.network.network_file import to_network
 from dnnlib.denoising.network.posterior import LIKELIHOODS, posterior
@@ -30,6 +29,7 @@ from dnnlib.denoising.noise.evaluation_noise import EvaluationNoise, repeatable_
 from dnnlib.denoising.noise.families import FAMILIES, Family, NoiseStyle, Parameter, in_user_units, parse_noise_style
 from dnnlib.denoising.noise.laws import CORRUPT, VARIANCES
 from dnnlib.denoising.noise.training_noise import add_training_noise
+from dnnlib.denoising.options import DenoisingOptions
 from dnnlib.errors import UserError
 from dnnlib.tflib.replicas import Replicas
 from dnnlib.tflib.runtime import create_session, initialize, tf

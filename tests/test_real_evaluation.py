@@ -12,6 +12,7 @@ from dnnlib.denoising.evaluation import loop as evaluation_loop
 from dnnlib.denoising.evaluation.real_noise import RealScores, RealValidation
 from dnnlib.denoising.inference.denoiser import Denoiser
 from dnnlib.denoising.noise.families import in_user_units
+from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.denoising.training.report import Report
 from dnnlib.denoising.training.statistics import statistic_names
 from dnnlib.submission.run_context import RunContext
@@ -23,7 +24,7 @@ SIZES = [(40, 100), (70, 33)]
 
 def pictures(sizes=SIZES) -> NoisyPictures:
     stored = [smooth_picture(*size, i)[:, :, :1] for i, size in enumerate(sizes)]
-    return NoisyPictures([f"{i}" for i in range(len(sizes))], [0] * len(sizes), stored.__getitem__, 0.0, None)
+    return NoisyPictures([f"{i}" for i in range(len(sizes))], [0] * len(sizes), stored.__getitem__, Scale())
 
 
 @pytest.mark.parametrize("name", ["real_gauss-blindspot-sigma_per_image-mono", "real_poisson-blindspot-sigma_global-mono"])
@@ -43,7 +44,7 @@ def test_the_results_are_those_of_denoising(name):
             expected, std = denoiser(image, tile=0)
             np.testing.assert_allclose(denoised.posterior_mean, expected, atol=1e-5)
             np.testing.assert_allclose(denoised.net_std, std, atol=1e-5)
-            levels.append(denoiser.level(image, {}, 1.0, 0).parameter)
+            levels.append(denoiser.prepare(image, {}, Scale(), 0).level().parameter)
     levels_shown = in_user_units(configuration.noise.family, np.transpose(levels))
     assert scores.pictures == {**scores.pictures, **{name: pytest.approx(v, rel=1e-5) for name, v in levels_shown.items()}}
     assert scores.parameters == pytest.approx(in_user_units(configuration.noise.family, np.mean(levels, axis=0)), rel=1e-5)

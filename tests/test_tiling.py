@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.inference.tiled_network import TiledNetwork, fitting_tile
-from dnnlib.denoising.inference.tiling import PaddedPicture, Region, cores, surroundings
+from dnnlib.denoising.inference.tiling import PaddedPicture, Region, surroundings, tiles
 from dnnlib.denoising.network.architecture import output_channels, shapes_of, unet_layers, variable_shapes
 from dnnlib.denoising.network.layers import shift_down
 from dnnlib.denoising.network.model import prediction_from
 from dnnlib.denoising.network.receptive_field import ReceptiveField, Rows, receptive_field, receptive_rows
 from dnnlib.denoising.network.unet import blind_spot_unet, plain_unet, trunk
+from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.tflib.runtime import create_session, initialize, tf
 
 MULTIPLES = st.integers(1, 12).map(lambda n: 32 * n)
@@ -78,19 +79,19 @@ def test_sideways(blind):
 
 
 @given(MULTIPLES, MULTIPLES, st.integers(0, 8).map(lambda n: 32 * n))
-def test_cores_cover_each_pixel_once(height, width, side):
+def test_tiles_cover_each_pixel_once(height, width, side):
     covered = np.zeros([height, width], int)
-    for core in cores(height, width, side):
+    for core in tiles(height, width, side):
         assert not side or max(core.height, core.width) <= side
         assert min(core.height, core.width) > 0 and not any(edge % 32 for edge in core)
         covered[core.top : core.bottom, core.left : core.right] += 1
     assert (covered == 1).all()
-    assert side or len(cores(height, width, side)) == 1
+    assert side or len(tiles(height, width, side)) == 1
 
 
 @given(MULTIPLES, MULTIPLES, MULTIPLES, st.integers(0, 3), st.booleans(), st.randoms())
 def test_surroundings_turn_with_the_picture(height, width, side, turns, blind, random):
-    core = random.choice(cores(height, width, side))
+    core = random.choice(tiles(height, width, side))
     around = surroundings(core, receptive_field(blind), turns, height, width)
     assert not any(edge % 32 for edge in around)
     picture = np.zeros([height, width], int)
@@ -110,7 +111,7 @@ def test_surroundings_turn_with_the_picture(height, width, side, turns, blind, r
 def test_padded_picture(height, width, channels, dtype):
     white = 1.0 if dtype == np.float64 else np.iinfo(dtype).max
     pixels = (np.random.default_rng(height).random([height, width, channels]) * white).astype(dtype)
-    picture = PaddedPicture(pixels, white, 3)
+    picture = PaddedPicture(pixels, Scale(white=white), 3)
     assert (picture.height, picture.width) == (height + -height % 32, width + -width % 32)
     padding = ((0, -height % 32), (0, -width % 32), (0, 0))
     whole = np.pad(pixels, padding, mode="reflect").astype(np.float64) / white
@@ -136,17 +137,17 @@ def variables_of(name):
 def denoised(name, pixels, side, hole=1):
     """Denoised [H,W,C] and std [H,W] of the padded picture, and how many tiles that took."""
     channels = network(name).configuration.channels
-    picture = PaddedPicture(pixels, 1.0, channels)
+    picture = PaddedPicture(pixels, Scale(white=1.0), channels)
     mean = np.full([picture.height, picture.width, channels], np.nan, np.float32)
     std = np.full(mean.shape[:2], np.nan, np.float32)
-    tiles = []
+    finished = []
 
     def put(region, m, s):
         rows, columns = slice(region.top, region.bottom), slice(region.left, region.right)
         mean[rows, columns], std[rows, columns] = m, np.broadcast_to(s, m.shape[:2])
 
-    network(name, hole).denoise(picture, [0.1], side, put, lambda: tiles.append(1))
-    return mean, std, len(tiles)
+    network(name, hole).denoise(picture, [0.1], side, put, lambda: finished.append(1))
+    return mean, std, len(finished)
 
 
 @pytest.mark.parametrize(("name", "hole"), [*((name, 1) for name in NAMES), (MONO, 5)])
@@ -154,7 +155,7 @@ def test_in_one_piece_it_is_the_whole_network(name, hole):
     """On a picture that is padded to a square: the network for training takes no others."""
     c, size = Configuration.from_name(name), (50, 61)
     pixels = random_images(*size, c.channels)
-    padded = PaddedPicture(pixels, 1.0, c.channels).read(Region(0, 0, 64, 64))
+    padded = PaddedPicture(pixels, Scale(white=1.0), c.channels).read(Region(0, 0, 64, 64))
 
     def whole(x, parameter):
         options = {"hole_size": hole} if c.blind_spot else {}
@@ -188,7 +189,7 @@ def test_tiles_make_no_difference(name, size, side, hole):
 def test_the_estimators_mean_is_that_of_the_real_pixels():
     size = (330, 45)
     pixels = random_images(*size, 1, seed=1)
-    picture = PaddedPicture(pixels, 1.0, 1)
+    picture = PaddedPicture(pixels, Scale(white=1.0), 1)
     whole = network(PER_IMAGE).mean_raw_parameter(picture, *size, 0, lambda: None)
     for side in (64, 288):
         tiled = network(PER_IMAGE).mean_raw_parameter(picture, *size, side, lambda: None)

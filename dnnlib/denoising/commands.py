@@ -17,7 +17,7 @@ from dnnlib.denoising.data.shard import Shard
 from dnnlib.denoising.data.validation_set import ValidationSet, open_validation_set
 from dnnlib.denoising.network.network_file import load_configured
 from dnnlib.denoising.options import DEFAULT_VALIDATION_SET, DataOptions, EvaluationOptions, RunOptions, TrainingOptions
-from dnnlib.denoising.pictures.scale import check_white
+from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.denoising.run_name import describe_evaluation, describe_training
 from dnnlib.denoising.training.resume import find_run, load_resumable
 from dnnlib.errors import UserError
@@ -207,9 +207,9 @@ class _Evaluation(_Experiment):
         if Path(data.validation_set).is_file():
             for name in scale:
                 raise UserError(f"{flag_named(name)}: the shard {data.validation_set} knows its own; leave it out")
-        black, white = scale.get("black", 0.0), scale.get("white")
-        check_white(white, black)
-        return open_noisy_pictures(data.validation_set, configuration.channels, black, white, data.reference_dir)
+        told = Scale(**scale)
+        told.check()
+        return open_noisy_pictures(data.validation_set, configuration.channels, told, data.reference_dir)
 
     def check_devices(self, replicas: "Replicas") -> None:
         """Accepts any: pictures are dealt out one by one."""

@@ -216,9 +216,9 @@ class DenoisingOptions:
         levels = {f"--{name}": value for name, value in self.given.items() if value is not None}
         if len(levels) > 1:
             raise UserError(f"{' and '.join(levels)} do not go together: give the one of the network's noise")
-        from dnnlib.denoising.pictures.scale import check_white  # late: it imports NumPy
+        from dnnlib.denoising.pictures.scale import Scale  # late: it imports NumPy
 
-        check_white(self.white, self.black)
+        Scale(self.black, self.white).check()
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def export(network_path: str, out: str, hole_size: int | None = None) -> None:
 
 
 def _save(network: Network, configuration: Configuration, folder: Path) -> tuple[str, str]:
-    """The names of the signature's inputs and outputs."""
+    """Writes the SavedModel, and returns the names of the signature's inputs and outputs."""
     from dnnlib.denoising.inference.export_graph import serving_graph  # late: it imports TensorFlow
     from dnnlib.tflib.runtime import create_session, initialize, tf
 

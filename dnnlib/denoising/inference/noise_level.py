@@ -9,6 +9,7 @@ from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.noise.estimation import estimate_level
 from dnnlib.denoising.noise.families import in_user_units
 from dnnlib.denoising.noise.learned_parameter import parameter_from_raw
+from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.errors import UserError
 
 
@@ -61,21 +62,21 @@ def check_given(configuration: Configuration, given: Mapping[str, float | None])
 
 
 def known_level(
-    configuration: Configuration, given: Mapping[str, float | None], pixels: np.ndarray, white: float, black: float = 0.0
+    configuration: Configuration, given: Mapping[str, float | None], pixels: np.ndarray, scale: Scale
 ) -> NoiseLevel:
     """Returns the level for a network of sigma_known: what is given, or else what is estimated from the picture.
 
     configuration: the network's.
     given: as in `check_given`, which it has been through.
     pixels: [H,W,C], of any real type.
-    white, black: the values in them that stand for 1 and 0.
+    scale: of the pixels.
 
     Raises UserError where the level is left out and cannot be estimated.
     """
     level = configuration.noise.row.level
     value, origin = given.get(level.name), "given"
     if value is None:
-        known = estimate_level(configuration.noise.family, pixels, white, black)
+        known = estimate_level(configuration.noise.family, pixels, scale.white, scale.black)
         value, origin = level.user_from_known(known), "estimated"
     return NoiseLevel([max(level.known_from_user(value), level.floor)], {level.name: value}, origin)
 
