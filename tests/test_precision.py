@@ -1,23 +1,33 @@
 """bfloat16: where it is used, how exact it is, and what `--precision auto` stands for, in a new run and a resumed one."""
 
 import json
+import os
 import signal
 
 import numpy as np
 import pytest
-from graphs import compute, random_images
+from graphs import compute, prepared, random_images
 from material import random_images as random_pictures
 from material import write_bare_shard, write_picture
 from programs import Program, run
+from rounding import BFLOAT16_UNIT, DRAWS, TIMES, nearby
 
 from dnnlib.denoising.network.architecture import initial_variables, variable_shapes
 from dnnlib.denoising.network.unet import blind_spot_unet, plain_unet
 from dnnlib.denoising.options import TrainingOptions
 from dnnlib.errors import UserError
 from dnnlib.tflib import precision
-from dnnlib.tflib.runtime import tf
+from dnnlib.tflib.runtime import initialize, tf
 
 
+# TensorFlow goes by the CPU's own flags when it asks oneDNN for bfloat16, and takes no no for an answer.
+NEEDS_BFLOAT16 = pytest.mark.skipif(
+    os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in ("SSE41", "AVX", "AVX2"), reason="oneDNN is kept from bfloat16"
+)
+
+
+@pytest.mark.isa
+@NEEDS_BFLOAT16
 @pytest.mark.parametrize("unet", [plain_unet, blind_spot_unet])
 def test_results_are_nearly_those_of_float32(unet):
     shapes = variable_shapes(pipeline="blindspot_mean" if unet is blind_spot_unet else "n2c", channels=3)
@@ -30,23 +40,39 @@ def test_results_are_nearly_those_of_float32(unet):
     assert len(np.unique(ours)) > 10_000  # of 12,288: colours are not rounded to 256 steps a factor of two
 
 
+@pytest.mark.isa
+@NEEDS_BFLOAT16
 @pytest.mark.parametrize("unet", [plain_unet, blind_spot_unet])
 def test_gradients_are_nearly_those_of_float32(unet):
-    """Of every variable. They are float32 in any case, so that nothing is lost when they are added up."""
+    """Of every variable. They are float32 in any case, so that nothing is lost when they are added up.
+
+    bfloat16 rounds what goes into a product to 8 bits, and its sums are float32's. So the gradients may be as far off as
+    float32's are with kernels that are off by a rounding to 8 bits each: mostly because other pixels become the largest of
+    their pooling windows. Sums in bfloat16 would be seen: of 4096 numbers hardly anything is left.
+    """
     shapes = variable_shapes(pipeline="blindspot_mean" if unet is blind_spot_unet else "n2c", channels=3)
     variables, x = initial_variables(shapes, 3), random_images(1, 64, 64, 3)
     weighting = random_images(1, 64, 64, 3, seed=1) - 0.3
 
-    def gradients(dtype):
+    def gradients(dtype, *values):
         def build(x):
             loss = tf.reduce_sum(unet(x, 3, dtype=dtype) * weighting)
             return tf.gradients(loss, tf.trainable_variables())
 
-        return compute(build, x, variables=variables)
+        with prepared(build, x) as (session, run):
+            for value in values:
+                initialize(session, value)
+                yield run()
 
-    for name, ours, expected in zip(variables, gradients(tf.bfloat16), gradients(tf.float32), strict=True):
-        assert ours.dtype == np.float32
-        assert np.linalg.norm(ours - expected) < 0.2 * np.linalg.norm(expected), name  # some maxima flip
+    (found,) = gradients(tf.bfloat16, variables)
+    expected, *drawn = gradients(
+        tf.float32, variables, *(nearby(variables, seed, BFLOAT16_UNIT, terms=False) for seed in range(DRAWS))
+    )
+    for i, name in enumerate(variables):
+        assert found[i].dtype == np.float32
+        allowed = TIMES * max(np.linalg.norm(other[i] - expected[i]) for other in drawn)
+        assert allowed < np.linalg.norm(expected[i]) / 2, name
+        assert np.linalg.norm(found[i] - expected[i]) <= allowed + BFLOAT16_UNIT * np.linalg.norm(expected[i]), name
 
 
 def test_which_is_fastest(monkeypatch):
