@@ -91,7 +91,7 @@ def test_unet_equals_the_plain_way(blind, shape, channels):
 
 @pytest.mark.parametrize("hole", [None, 1, 7], ids=["plain", "blind", "hole7"])
 @given(st.data())
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_a_window_shows_what_the_whole_does(hole, data):
     """Windows of all sizes at all places, among them corners and single pixels, in pictures larger than the network sees."""
     top, left = data.draw(st.integers(0, 415)), data.draw(st.integers(0, 415))
