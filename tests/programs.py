@@ -79,14 +79,16 @@ def run_here(place: Path, arguments: str) -> Finished:
 
     For what is to succeed: mistakes of a user raise UserError here.
     """
-    out, err, before = io.StringIO(), io.StringIO(), os.getcwd()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.MonkeyPatch.context() as patch:
+    from dnnlib.tflib.runtime import tf  # late: not all that use this module need it
+
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        contextlib.redirect_stdout(out), contextlib.redirect_stderr(err),
+        pytest.MonkeyPatch.context() as patch, tf.Graph().as_default(),
+    ):  # fmt: skip
+        patch.chdir(place)
         patch.setattr("sys.argv", ["selfsupervised_denoising.py", *arguments.split()])
-        try:
-            os.chdir(place)
-            selfsupervised_denoising.main()
-        finally:
-            os.chdir(before)
+        selfsupervised_denoising.main()
     return Finished(0, out.getvalue(), err.getvalue())
 
 
