@@ -102,13 +102,13 @@ def check(results, name):
             assert found[f"image{i}denoised"].shape == images.shape
             for n, image in enumerate(images):
 
-                def results(image=image, n=n):
+                def denoised(image=image, n=n):
                     level = {key: value[min(n, len(value) - 1)] for key, value in CASES[name].items()}
                     return denoiser(image, **level)[: 2 if denoiser.has_std else 1]
 
                 # Random weights magnify rounding; trained ones agree to 1e-7.
-                by_rounding = spreads(denoiser._network._session, variables, results)
-                for output, expected, spread in zip(("denoised", "std"), results(), by_rounding, strict=False):
+                by_rounding = spreads(denoiser._network._session, variables, denoised)
+                for output, expected, spread in zip(("denoised", "std"), denoised(), by_rounding, strict=False):
                     assert_equal_but_for_rounding(found[f"image{i}{output}"][n], expected, spread)
 
 
