@@ -22,7 +22,16 @@ def conv_valid(x, w):
 
 
 def biased(x, b):
-    return tf.nn.bias_add(x, tf.cast(b, x.dtype))
+    """Adds the bias [C] to a map [N,H,W,C], in the precision of x."""
+    if x.dtype == tf.float32:
+        return tf.nn.bias_add(x, b)
+    return _biased_in_bfloat16(x, b)
+
+
+@tf.custom_gradient
+def _biased_in_bfloat16(x, b):
+    """Adds the bias. TensorFlow's own gradient, without oneDNN, sums a picture up in bfloat16 and loses most of it."""
+    return tf.nn.bias_add(x, tf.cast(b, x.dtype)), lambda dy: (dy, tf.reduce_sum(tf.cast(dy, b.dtype), axis=[0, 1, 2]))
 
 
 def conv3x3(x, w, blind: bool):
