@@ -9,7 +9,7 @@ import pytest
 from graphs import GOLDEN, compute, prepared, random_images, random_variables
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rounding import assert_equal_but_for_rounding, spreads, tolerance
+from rounding import assert_equal_but_for_rounding, assert_no_rounding, spreads, tolerance
 
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.network import layers
@@ -17,7 +17,7 @@ from dnnlib.denoising.network.architecture import initial_variables, shapes_of, 
 from dnnlib.denoising.network.model import build_model
 from dnnlib.denoising.network.noise_parameter import learned_noise_parameter
 from dnnlib.denoising.network.unet import blind_spot_unet, plain_unet
-from dnnlib.tflib.runtime import create_session, tf
+from dnnlib.tflib.runtime import create_session, initialize, tf
 
 pytestmark = pytest.mark.isa
 BLIND = pytest.mark.parametrize("blind", [False, True], ids=["plain", "blind"])
@@ -87,7 +87,20 @@ def test_unet_equals_the_plain_way(blind, shape, channels):
     expected = reference(x.astype(np.float64), in_float64(variables))
     assert ours.dtype == np.float32 and ours.shape == expected.shape
     assert_equal_but_for_rounding(ours, expected, spread)
-    assert tolerance(spread).max() < 1e-3 * np.abs(expected).max()  # a mistake in a single tap is larger
+    assert tolerance(spread).max() < 1e-3 * np.abs(expected).max()
+
+
+@BLIND
+def test_a_tap_too_few_is_no_rounding(blind):
+    """What the test above allows is far less than what one tap of one layer's kernels makes."""
+    variables, x = unet_variables(blind, 3, 3), random_images(1, 32, 32, 3)
+    wrong = variables | {"dec_conv1b/W": variables["dec_conv1b/W"].copy()}
+    wrong["dec_conv1b/W"][0, 0] = 0
+    with prepared(lambda x: (blind_spot_unet if blind else plain_unet)(x, 3), x) as (session, run):
+        (spread,) = spreads(session, variables, lambda: [run()])
+        right = run()
+        initialize(session, wrong)
+        assert_no_rounding(run(), right, spread)
 
 
 @pytest.mark.parametrize("hole", [None, 1, 7], ids=["plain", "blind", "hole7"])
