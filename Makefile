@@ -4,11 +4,13 @@
 PYTHON ?= python3
 VENV_PYTHON := .venv/bin/python
 VENV_DONE := .venv/.installed
+# A flag in /proc/cpuinfo, and the instructions to which oneDNN is held where it is there.
+ISAS := sse4_1:SSE41 avx2:AVX2 avx512bw:AVX512_CORE avx512_bf16:AVX512_CORE_BF16 amx_bf16:AVX512_CORE_AMX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL: # `make -j clean test` does one after the other
-.PHONY: help venv test test-slow lint bench bench-scale demo clean
+.PHONY: help venv test test-slow test-isa lint bench bench-scale demo clean
 
 help: ## this list
 	@echo "usage: make TARGET [PYTHON=python3]"
@@ -22,6 +24,14 @@ test: $(VENV_DONE) ## check the style and run the tests that take seconds
 
 test-slow: $(VENV_DONE) ## run the tests that take minutes
 	@$(VENV_PYTHON) -m pytest -m slow
+
+test-isa: $(VENV_DONE) ## run the tests of what depends on rounding as on older CPUs than this one (some minutes each)
+	@echo "Without oneDNN:"; TF_ENABLE_ONEDNN_OPTS=0 $(VENV_PYTHON) -m pytest -m "isa and not slow"
+	@for pair in $(ISAS); do \
+		grep -qw "$${pair%:*}" /proc/cpuinfo || continue; \
+		echo "oneDNN as with $${pair#*:}:"; \
+		ONEDNN_MAX_CPU_ISA=$${pair#*:} $(VENV_PYTHON) -m pytest -m "isa and not slow" || exit 1; \
+	done
 
 lint: $(VENV_DONE) ## check the style alone
 	@$(VENV_PYTHON) -m ruff check .

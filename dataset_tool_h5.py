@@ -5,14 +5,16 @@ import argparse
 from collections.abc import Sequence
 
 from dnnlib.command_line import CommandLine
+from dnnlib.denoising.pictures import formats
 from dnnlib.errors import UserError, run_script
 
-EPILOG = """All *.JPEG, *.jpg and *.png (in any case) under the folder are used whose width and height both lie
-in 256..512 pixels, in a shuffled order that is always the same. Files that cannot be read are named
-and left out.
+EPILOG = f"""All pictures under the folder are used whose width and height both lie in 256..512 pixels, in a shuffled
+order that is always the same: {formats.kinds(writable_only=False)}. 16 bits become 8.
+Files that cannot be read are named and left out.
 
-With --noisy: PNG, JPEG, TIFF, WebP and .npy from 256 pixels on, 8 or 16 bits or floats, grey or RGB, kept
-as they are. A part is held out, by the files' names, for validation. See docs/real-noise.md.
+With --noisy: {formats.kinds(writable_only=True)} from 256 pixels on, 8 or 16 bits or floats,
+grey or RGB, kept as they are. A part is held out, by the files' names, for validation. See
+docs/real-noise.md.
 
 examples:
   python dataset_tool_h5.py --input-dir datasets/ILSVRC2012_val --out datasets/imagenet_val.h5
@@ -20,6 +22,7 @@ examples:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
+    """Reads the command line, and writes the shard."""
     parser = CommandLine(description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--input-dir", required=True, metavar="DIR", help="folder of pictures, or a glob pattern in quotes")
     parser.add_argument(

@@ -100,9 +100,9 @@ def training(rest: str):
 
     from dnnlib.denoising.configuration import Configuration
     from dnnlib.denoising.network import model
+    from dnnlib.denoising.options import TrainingOptions
     from dnnlib.denoising.training.graph import build_training_graph
     from dnnlib.tflib.replicas import Replicas
-    from dnnlib.tflib.runtime import tf
 
     crop, _, form = rest.partition("-")
     if form == "plain":
@@ -110,12 +110,13 @@ def training(rest: str):
 
         model.blind_spot_unet = plain_blind_spot_unet
     crop = int(crop)
-    dtype = tf.bfloat16 if form == "bf16" else tf.float32
-    graph = build_training_graph(Configuration.from_name(NAME), 4, crop, 1, Replicas(), 4 if form == "plain" else 1, dtype)
+    options = TrainingOptions(
+        train_resolution=crop, microbatch_size=4 if form == "plain" else 1, precision="bf16" if form == "bf16" else "float32"
+    )
+    graph = build_training_graph(Configuration.from_name(NAME), options, Replicas())
     random = np.random.default_rng(1)
     images = random.integers(0, 256, [4, crop, crop, 3], dtype=np.uint8)
-    scalars = {graph.learning_rate: 0.0, graph.exponent: 1.0, graph.stop: 0.0}
-    return graph.step, {graph.numbers: np.arange(4), graph.images: images, **scalars}
+    return graph.step, graph.feed(np.arange(4), images)
 
 
 def evaluation(rest: str):
@@ -159,11 +160,12 @@ def dataset_tool(workers: int | None) -> dict:
     import numpy as np
 
     from dnnlib.denoising.data.shard_writer import write_shard
-    from dnnlib.denoising.pictures.images import list_images, read_image, write_image
+    from dnnlib.denoising.pictures.images import read_image, write_image
+    from dnnlib.denoising.pictures.search import pictures_in
     from dnnlib.parallel import cores
 
     with tempfile.TemporaryDirectory() as folder:
-        sources = [read_image(path) for path in list_images(ROOT / "img/samples/train", ["*"])]
+        sources = [read_image(path) for path in pictures_in(ROOT / "img/samples/train")]
         for i in range(800):
             write_image(Path(folder, f"{i}.png"), np.resize(np.roll(sources[i % len(sources)], i, axis=0), (321, 481, 3)))
         began = time.perf_counter()

@@ -27,14 +27,14 @@ def plain_blind_spot_unet(x, outputs: int, hole_size: int = 1, window: None = No
     branches = tf.split(_down(x), 4, axis=0)
     x = tf.concat([rotate(branch, -k) for k, branch in enumerate(branches)], axis=-1)
     for name in ("nin_a", "nin_b", "nin_c"):
-        w, b = variables(name, *layers[name])
+        w, b = variables(name, layers[name])
         x = tf.nn.bias_add(tf.nn.conv2d(x, w, 1, "SAME"), b)
         x = x if name == "nin_c" else leaky_relu(x)
     return x
 
 
 def _conv(x, layers, name: str):
-    w, b = variables(name, *layers[name])
+    w, b = variables(name, layers[name])
     x = tf.pad(x, [[0, 0], [1, 0], [0, 0], [0, 0]])
     x = tf.nn.conv2d(x, w, 1, "SAME")[:, :-1]
     return leaky_relu(tf.nn.bias_add(x, b))

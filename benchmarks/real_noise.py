@@ -35,11 +35,11 @@ from dnnlib.denoising.data.noisy_shard import HELD_OUT, NoisyShard  # noqa: E402
 from dnnlib.denoising.data.noisy_shard_writer import FLOAT_BLACK as BLACK  # noqa: E402
 from dnnlib.denoising.data.noisy_shard_writer import FLOAT_WHITE as WHITE  # noqa: E402
 from dnnlib.denoising.data.noisy_shard_writer import LARGEST_PIECE  # noqa: E402
-from dnnlib.denoising.data.validation_set import ANY_PICTURE  # noqa: E402
 from dnnlib.denoising.evaluation.whiteness import Whiteness  # noqa: E402
 from dnnlib.denoising.network.network_file import load_configured, to_network  # noqa: E402
 from dnnlib.denoising.pictures import png  # noqa: E402
-from dnnlib.denoising.pictures.images import list_images, read_image, to_float, write_image  # noqa: E402
+from dnnlib.denoising.pictures.images import read_image, to_float, write_image  # noqa: E402
+from dnnlib.denoising.pictures.search import pictures_in  # noqa: E402
 from dnnlib.errors import UserError, run_script  # noqa: E402
 from dnnlib.files import atomic_write, write_text  # noqa: E402
 from dnnlib.tflib.network import save_network  # noqa: E402
@@ -146,7 +146,7 @@ def clean_folder(args, noisy_shard: Path) -> Path:
 
 
 def pictures(folder: Path) -> list[Path]:
-    found = list_images(folder, ANY_PICTURE)
+    found = [Path(path) for path in pictures_in(folder)]
     if not found:
         raise UserError(f"no picture in {folder}")
     return found

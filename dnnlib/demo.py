@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from dnnlib.denoising.network.network_file import network_file_name
-from dnnlib.denoising.pictures.images import list_images, read_image, write_image
+from dnnlib.denoising.pictures.images import read_image, write_image
+from dnnlib.denoising.pictures.search import pictures_in
 from dnnlib.errors import UserError, run_script
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,6 +30,7 @@ SHOWN = ("c_cln", "a_nsy", "b_out2", "b_std")  # clean, noisy, denoised, std
 
 
 def main() -> None:
+    """Makes the shard, trains, evaluates, and shows what came of it."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     shard = RESULTS / "samples.h5"
@@ -55,9 +57,9 @@ def call(script: str, *options: str, folder: Path | None = None) -> Path | None:
 
 
 def compare(exported: Path, path: Path) -> Path:
-    """One row for each picture of an evaluation, of the pictures named in SHOWN; narrower ones on white."""
-    cleans = list_images(exported, ["*-c_cln.png"])
-    rows = [[read_image(str(clean).replace("c_cln", tag)) for tag in SHOWN] for clean in cleans]
+    """Writes one row for each picture of an evaluation, of the pictures named in SHOWN; narrower ones on white."""
+    cleans = pictures_in(exported, pattern="*-c_cln.png")
+    rows = [[read_image(clean.replace("c_cln", tag)) for tag in SHOWN] for clean in cleans]
     width = max(row[0].shape[1] for row in rows)
 
     def framed(image: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ _TRANSIENT = {408, 425, 429}  # of the 4xx codes, those that ask to come again l
 
 
 class _Failure(Exception):
-    """One try that brought no right file; `again` says whether another one may."""
+    """Says why one try brought no right file; `again` tells whether another one may."""
 
     def __init__(self, message: str, again: bool):
         super().__init__(message)
@@ -31,7 +31,7 @@ class _Failure(Exception):
 
 
 def check_base_url(url: str) -> str:
-    """`url` with one slash at its end. Raises ValueError with a message for the user if it is no http(s) address."""
+    """Returns `url` with one slash at its end. Raises ValueError, for the user, if it is no http(s) address."""
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -43,7 +43,7 @@ def check_base_url(url: str) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file as hexadecimal digits. Raises OSError as the file system reports it."""
+    """Returns the SHA-256 of a file as hexadecimal digits. Raises OSError as the file system reports it."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while chunk := file.read(1 << 20):
@@ -56,9 +56,15 @@ def download_all(
 ) -> None:
     """Brings every file of `digests` (name -> SHA-256 in hexadecimal) from `base_url` + name into `folder`, made if missing.
 
+    folder: where they go.
+    base_url: with a slash at its end.
+    digests: what to fetch.
+    tries: of each file.
+    timeout: in seconds without a byte.
+    remedy: what to say where a file cannot be had.
+
     Prints one line a file, and one for each failure that is tried again. A file that is there and right is not fetched.
-    `tries` is per file, `timeout` in seconds without a byte. Raises UserError (file, address, reason, `remedy`) at the first
-    file that cannot be had; those fetched before it stay.
+    Raises UserError (file, address, reason, remedy) at the first file that cannot be had; those fetched before it stay.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -80,7 +86,7 @@ def download_all(
 
 
 def _state(path: Path, sha256: str) -> str:
-    """`absent`, `right` or `wrong`: how the file at `path` compares with the wanted one."""
+    """Returns `absent`, `right` or `wrong`: how the file at `path` compares with the wanted one."""
     try:
         if not path.exists():
             return "absent"
@@ -101,7 +107,7 @@ def _store(path: Path, body: bytes) -> None:
 
 
 def _fetch(name: str, url: str, sha256: str, tries: int, timeout: float, remedy: str) -> bytes:
-    """The right content of `url`, after up to `tries` tries. Raises UserError."""
+    """Returns the right content of `url`, after up to `tries` tries. Raises UserError."""
     pause = FIRST_PAUSE
     for turn in range(1, tries + 1):
         try:
@@ -117,7 +123,7 @@ def _fetch(name: str, url: str, sha256: str, tries: int, timeout: float, remedy:
 
 
 def _fetch_once(url: str, sha256: str, timeout: float) -> bytes:
-    """The content of `url` if it has this SHA-256. Raises _Failure."""
+    """Returns the content of `url` if it has this SHA-256. Raises _Failure."""
     request = urllib.request.Request(url, headers={"User-Agent": _AGENT})
     try:
         with urllib.request.urlopen(request, timeout=timeout) as response:
@@ -138,7 +144,7 @@ def _fetch_once(url: str, sha256: str, timeout: float) -> bytes:
 
 
 def _read(response: http.client.HTTPResponse) -> bytes:
-    """The body of a response, kept within MAX_BYTES and MAX_SECONDS. Raises _Failure, OSError or HTTPException."""
+    """Returns the body of a response, kept within MAX_BYTES and MAX_SECONDS. Raises _Failure, OSError or HTTPException."""
     announced, deadline = response.length, time.monotonic() + MAX_SECONDS
     body = bytearray()
     while chunk := response.read1(_CHUNK):  # read1 returns with what there is, so that the deadline is looked at
@@ -153,7 +159,7 @@ def _read(response: http.client.HTTPResponse) -> bytes:
 
 
 def _reason(error: BaseException) -> str:
-    """The plain words of an error: an OSError's text without number and file name, what a URLError wraps."""
+    """Returns the plain words of an error: an OSError's text without number and file name, what a URLError wraps."""
     if isinstance(error, urllib.error.URLError) and isinstance(error.reason, BaseException):
         error = error.reason
     if isinstance(error, OSError) and error.strerror:

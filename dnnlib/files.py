@@ -39,7 +39,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike) -> Iterator[BinaryIO]:
-    """As `atomic_path`, with the temporary file open for writing bytes."""
+    """Yields, as `atomic_path` does, but the temporary file, open for writing bytes."""
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         yield file
 

@@ -11,12 +11,12 @@ _In, _Out = TypeVar("_In"), TypeVar("_Out")
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Returns how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def ordered_map(function: Callable[[_In], _Out], items: Iterable[_In], workers: int, ahead: int = 4) -> Iterator[_Out]:
-    """function(item) for each item, in order. `items` is read in the caller's thread.
+    """Yields function(item) for each item, in order. `items` is read in the caller's thread.
 
     At most ahead * workers results wait, that a slow one does not hold up the others: fewer where they are large.
 

@@ -6,7 +6,7 @@ from tqdm import tqdm
 
 
 def progress_bar(total: int, unit: str, initial: int = 0) -> tqdm:
-    """Disappears when it is closed. What `say` prints in the meantime stands above it."""
+    """Shows a bar that disappears when it is closed. What `say` prints in the meantime stands above it."""
     return tqdm(total=total, initial=initial, unit=unit, disable=None if sys.stderr else True, leave=False)
 
 

@@ -25,6 +25,14 @@ def compute(function, *arrays, variables: Mapping[str, np.ndarray] | None = None
     variables: values of the variables that it makes. static: whether it may know all of the arrays' shapes while it is
     built (as in training), or of maps [N,H,W,C] the channels alone (as in evaluation).
     """
+    with prepared(function, *arrays, static=static) as (session, run):
+        initialize(session, variables or {})
+        return run()
+
+
+@contextlib.contextmanager
+def prepared(function, *arrays, static: bool = True):
+    """Makes what `compute` runs: a session, whose variables are yet to be initialized, and what runs the function in it."""
     with fresh_graph():
         placeholders = []
         for array in map(np.asarray, arrays):
@@ -33,8 +41,7 @@ def compute(function, *arrays, variables: Mapping[str, np.ndarray] | None = None
             placeholders.append(tf.placeholder(array.dtype, shape))
         fetches = function(*placeholders)
         with create_session() as session:
-            initialize(session, variables or {})
-            return session.run(fetches, dict(zip(placeholders, arrays, strict=True)))
+            yield session, lambda: session.run(fetches, dict(zip(placeholders, arrays, strict=True)))
 
 
 def random_variables(shapes: Mapping[str, tuple[int, ...]], seed: int = 0) -> dict[str, np.ndarray]:

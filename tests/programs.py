@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import io
 import os
 import pty
 import re
@@ -13,8 +14,11 @@ import tempfile
 import termios
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+
+import selfsupervised_denoising
 
 FOLDER = Path(__file__).resolve().parent.parent
 LIMIT = 240  # seconds, for machines that do other work
@@ -60,6 +64,32 @@ class Program:
 
 def run(place: Path, script: str, arguments: str) -> Program:
     return Program(place, script, arguments).ended()
+
+
+class Finished(NamedTuple):
+    """What a program that has ended leaves: as of `Program`."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+def run_here(place: Path, arguments: str) -> Finished:
+    """Runs selfsupervised_denoising.py in this process, which has TensorFlow already: a start takes seconds.
+
+    For what is to succeed: mistakes of a user raise UserError here.
+    """
+    from dnnlib.tflib.runtime import tf  # late: not all that use this module need it
+
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        contextlib.redirect_stdout(out), contextlib.redirect_stderr(err),
+        pytest.MonkeyPatch.context() as patch, tf.Graph().as_default(),
+    ):  # fmt: skip
+        patch.chdir(place)
+        patch.setattr("sys.argv", ["selfsupervised_denoising.py", *arguments.split()])
+        selfsupervised_denoising.main()
+    return Finished(0, out.getvalue(), err.getvalue())
 
 
 def run_on_terminal(command: list, place: Path) -> tuple[int, str, str]:

@@ -194,7 +194,7 @@ def test_links_are_followed_once(tmp_path):
     for name in ("back", "again"):  # with each other they would make 2 to the power of 40 ways
         (tmp_path / "in" / "sub" / name).symlink_to(tmp_path / "in")
     (tmp_path / "in" / "sub" / "link").symlink_to(tmp_path / "outside")
-    walk = itertools.islice(picture_search._walk(str(tmp_path / "in"), set()), 10)
+    walk = itertools.islice(picture_search._files_in(str(tmp_path / "in"), "", True, set()), 10)
     assert sorted(os.path.relpath(path, tmp_path) for path in walk) == ["in/a.png", "in/sub/b.png", "in/sub/link/c.png"]
 
 
@@ -261,7 +261,7 @@ WRONG_USE = [
     ("--input-dir TMP/none --out OUT", "--input-dir: there is no folder TMP/none"),
     ("--input-dir IN/a.png --out OUT", "--input-dir: IN/a.png is not a folder"),
     ("--input-dir TMP/*.png --out OUT", "--input-dir: nothing matches TMP/*.png"),
-    ("--input-dir TMP/out --out OUT", "--input-dir: no *.JPEG, *.jpg or *.png in TMP/out"),
+    ("--input-dir TMP/out --out OUT", "--input-dir: no picture (.png, .jpg, .jpeg, .tif, .tiff, .webp, .npy, .bmp) in TMP"),
     ("--input-dir IN --out TMP/none/a.h5", "--out: cannot write TMP/none/a.h5: No such file or directory"),
     ("--input-dir IN --out TMP/out", "--out: TMP/out is not a file"),
     ("--input-dir IN --out /dev/null", "--out: /dev/null is not a file"),

@@ -17,11 +17,12 @@ from dnnlib.denoising import Denoiser
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.inference.comparison import comparison
 from dnnlib.denoising.inference.denoise_files import denoise
-from dnnlib.denoising.inference.options import DenoisingOptions
 from dnnlib.denoising.inference.std_file import to_std16
 from dnnlib.denoising.network.architecture import shapes_of
 from dnnlib.denoising.network.network_file import to_network
+from dnnlib.denoising.options import DenoisingOptions
 from dnnlib.denoising.pictures import png
+from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.errors import UserError
 from dnnlib.tflib.network import save_network
 
@@ -246,7 +247,7 @@ def test_comparison():
     image = np.full([80, 120, 3], 0.25)
     image[40:60, 90:120] = np.random.default_rng(0).random([20, 30, 3])
     std = np.full([80, 120], 5 / 255)
-    shown = comparison(image * 0.5, image, to_std16(std), 3, 1.0)
+    shown = comparison(image * 0.5, image, to_std16(std), 3, Scale(white=1.0))
     assert shown.shape == (160, 360, 3) and shown.dtype == np.uint8
     assert np.abs(shown[:80, 120:240].astype(float) - image * 255).max() <= 0.5001
     assert np.abs(shown[:80, :120].astype(float) - image * 127.5).max() <= 0.5001
@@ -260,8 +261,8 @@ def test_comparison():
 
 def test_comparison_of_a_large_or_tiny_grey_picture():
     large = np.random.default_rng(0).integers(0, 65536, [1500, 2100, 2], np.uint16)
-    assert comparison(large, large, None, 1, 65535).shape == (1000, 1400, 3)
+    assert comparison(large, large, None, 1, Scale(white=65535)).shape == (1000, 1400, 3)
     mean = large[:3, :3, 0].mean() / 65535 * 255
-    assert abs(comparison(large, large, None, 1, 65535)[0, 0, 0] - mean) <= 1
+    assert abs(comparison(large, large, None, 1, Scale(white=65535))[0, 0, 0] - mean) <= 1
     tiny = np.zeros([1, 2, 1], np.uint8)
-    assert comparison(tiny, tiny, np.zeros([1, 2], np.uint16), 1, 255).shape == (2, 6, 3)
+    assert comparison(tiny, tiny, np.zeros([1, 2], np.uint16), 1, Scale(white=255)).shape == (2, 6, 3)

@@ -9,14 +9,13 @@ import json
 import os
 import re
 import signal
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from material import write_picture
 from PIL import Image
-from programs import Program, listening_to_ctrl_c, run
+from programs import Program, listening_to_ctrl_c, run, run_here
 
 from dnnlib.denoising.evaluation.metrics import psnr
 from dnnlib.denoising.network.network_file import load_configured
@@ -77,7 +76,7 @@ def runs(place):
 
 @pytest.fixture(scope="module")
 def evaluations(place, runs):
-    """Three at the same time, two of them the same; of a network that lost its name."""
+    """Three, two of them the same, one of these as a user does it; of a network that lost its name."""
     network = run_dir(place / "one") / f"network-final-{NAME}.pickle"
     (place / "renamed").write_bytes(network.read_bytes())
     commands = [
@@ -85,8 +84,7 @@ def evaluations(place, runs):
         "--eval renamed --validation-set own --result-dir second",
         "--eval renamed --dataset-dir sets --result-dir kodak",
     ]
-    with ThreadPoolExecutor(3) as pool:
-        return list(pool.map(lambda arguments: run(place, SCRIPT, arguments), commands))
+    return [run(place, SCRIPT, commands[0]), *(run_here(place, arguments) for arguments in commands[1:])]
 
 
 def run_dir(results: Path) -> Path:

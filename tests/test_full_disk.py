@@ -53,12 +53,13 @@ def place(tmp_path_factory) -> Path:
 
 CASES = [
     ("state", 6_000_000, "--state-interval 6", r"training-state-00000006.state: cannot be saved (No space left on device)"),
-    pytest.param("picture", 0, "", "_nsy.jpg: No space left on device", marks=pytest.mark.slow),
-    pytest.param("line", 20_480, "", "stats.jsonl: cannot be written (No space left on device)", marks=pytest.mark.slow),
-    pytest.param("network", 1_000_000, "", f"-{NAME}.pickle: cannot be written (No space left", marks=pytest.mark.slow),
+    ("picture", 0, "", "_nsy.jpg: No space left on device"),
+    ("line", 20_480, "", "stats.jsonl: cannot be written (No space left on device)"),
+    ("network", 1_000_000, "", f"-{NAME}.pickle: cannot be written (No space left"),
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not may_mount(), reason="this system does not let us mount a small file system (unshare -rm)")
 @pytest.mark.parametrize(("name", "left", "more", "message"), CASES)
 def test_full_disk(place, name, left, more, message):

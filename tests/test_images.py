@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
+from dnnlib.denoising.pictures.files import read_header
 from dnnlib.denoising.pictures.images import (
-    image_header,
-    list_images,
     pad_to_square,
     read_image,
     to_float,
     to_uint8,
     write_image,
 )
+from dnnlib.denoising.pictures.search import pictures_in
 from dnnlib.errors import UserError
 
 ROOT = Path(__file__).parent.parent
@@ -106,7 +106,7 @@ def test_exif_orientation_is_not_applied(tmp_path):
     exif[0x0112] = 6  # rotate by 90 degrees
     save(tmp_path / "a.png", RGB, exif=exif)
     np.testing.assert_array_equal(read_image(tmp_path / "a.png"), RGB)
-    assert image_header(tmp_path / "a.png") == (5, 7, "RGB")
+    assert read_header(tmp_path / "a.png") == (5, 7, "RGB", 1)
 
 
 def test_only_one_or_three_channels():
@@ -127,7 +127,7 @@ def test_only_one_or_three_channels():
 )
 def test_no_picture(tmp_path, content, reason):
     (tmp_path / "a.png").write_bytes(content)
-    for read in (read_image, image_header):
+    for read in (read_image, read_header):
         with pytest.raises(UserError, match=rf"cannot read {re.escape(str(tmp_path / 'a.png'))}: {reason}"):
             read(tmp_path / "a.png")
 
@@ -196,22 +196,30 @@ def test_damaged_anywhere_is_read_or_refused(tmp_path_factory, file_format, chan
 # --- folders
 
 
-def test_list_images(tmp_path):
-    for name in ("b.png", "a10.png", "a2.png", "C.png", "d.PNG", "e.jpg", "x.png.txt", "sub/z.png"):
+def test_pictures_in(tmp_path):
+    for name in ("b.png", "a10.png", "a2.png", "C.png", "d.PNG", "e.jpg", ".f.png", "g.bmp", "x.png.txt", "sub/z.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "folder.png").mkdir()
-    assert list_images(tmp_path, ["*.png"]) == [tmp_path / name for name in ("C.png", "a10.png", "a2.png", "b.png")]
-    several = list_images(str(tmp_path), ["*.jpg", "b*", "*.png"])
-    assert [path.name for path in several] == ["C.png", "a10.png", "a2.png", "b.png", "e.jpg"]
-    assert list_images(tmp_path, ["*.bmp"]) == []
+    (tmp_path / "broken.png").symlink_to("nowhere")
+
+    def found(**options):
+        return [os.path.relpath(path, tmp_path) for path in pictures_in(tmp_path, **options)]
+
+    small = ["a10.png", "a2.png", "b.png", "broken.png"]
+    assert found(pattern="*.png") == ["C.png", *small] and found(pattern="*.tif") == []
+    assert found() == ["C.png", *small, "d.PNG", "e.jpg", "g.bmp"]
+    assert found(writable_only=True) == ["C.png", *small, "d.PNG", "e.jpg"]
+    assert found(walk=True) == [*found(), "sub/z.png"]
 
 
-def test_list_images_of_no_folder(tmp_path):
+def test_pictures_in_no_folder(tmp_path):
     (tmp_path / "file").touch()
     for name in ("file", "missing"):
-        with pytest.raises(UserError, match=f"cannot read the folder .*/{name}: "):
-            list_images(tmp_path / name, ["*.png"])
+        with pytest.raises(UserError, match=f"^cannot read the folder .*/{name}: "):
+            pictures_in(tmp_path / name)
+        with pytest.raises(UserError, match=f"^--denoise: cannot read the folder .*/{name}: "):
+            pictures_in(tmp_path / name, "--denoise")
 
 
 # --- writing
@@ -221,7 +229,7 @@ def test_list_images_of_no_folder(tmp_path):
 def test_png_round_trip(tmp_path, array):
     write_image(tmp_path / "a.PNG", array)
     grey = array.ndim == 2 or array.shape[2] == 1
-    assert image_header(tmp_path / "a.PNG") == (array.shape[1], array.shape[0], "L" if grey else "RGB")
+    assert read_header(tmp_path / "a.PNG") == (array.shape[1], array.shape[0], "L" if grey else "RGB", 1)
     np.testing.assert_array_equal(read_image(tmp_path / "a.PNG", channels=1 if grey else 3).squeeze(), array.squeeze())
     assert [path.name for path in tmp_path.iterdir()] == ["a.PNG"]
 
@@ -319,7 +327,7 @@ def test_pad_to_square_refuses_a_smaller_square():
 @pytest.mark.parametrize("archive", sorted(GOLDEN.glob("*-*.npz")), ids=lambda path: path.stem)
 def test_padding_and_scale_are_those_of_the_2019_program(archive):
     arrays = np.load(archive)
-    for i, path in enumerate(list_images(GOLDEN / "kodak", ["*.png"])[:2]):
+    for i, path in enumerate(pictures_in(GOLDEN / "kodak", pattern="*.png")[:2]):
         image = read_image(path)
         assert image.shape[:2] == tuple(arrays[f"img{i}_size_hw"])
         padded = to_float(pad_to_square(image, 96)).transpose(2, 0, 1)[None]
@@ -328,4 +336,4 @@ def test_padding_and_scale_are_those_of_the_2019_program(archive):
 
 def test_golden_data_are_there():
     assert len(list(GOLDEN.glob("*-*.npz"))) >= 6
-    assert image_header(GOLDEN / "kodak" / "03.png") == (96, 64, "L")
+    assert read_header(GOLDEN / "kodak" / "03.png") == (96, 64, "L", 1)

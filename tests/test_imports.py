@@ -15,12 +15,12 @@ MAY_IMPORT = {
     "pictures":      set(),
     "configuration": {"noise"},
     "network":       {"noise", "configuration"},
-    "options":       {"noise", "network"},
-    "run_name":      {"options"},
+    "options":       {"noise", "pictures", "configuration", "network"},
+    "run_name":      {"configuration", "options"},
     "data":          {"noise", "pictures", "configuration", "network"},
     "evaluation":    {"noise", "pictures", "configuration", "network", "data"},
     "training":      {"noise", "pictures", "configuration", "network", "options", "data", "evaluation"},
-    "inference":     {"noise", "pictures", "configuration", "network"},
+    "inference":     {"noise", "pictures", "configuration", "network", "options"},
 }  # fmt: skip
 ANYTHING = {"__init__", "commands"}  # the package's door, and what the command line calls
 

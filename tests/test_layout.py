@@ -4,14 +4,17 @@ import json
 
 import pytest
 
+from dnnlib.command_line import CommandLine
 from dnnlib.errors import UserError
 from dnnlib.tflib.layout import Layout, layout_from
 
-NOTHING = {"num_gpus": None, "cpu_devices": None, "workers": None, "task": None, "worker_timeout": None}
-
 
 def layout(environ=None, **given):
-    return layout_from({"TF_CONFIG": json.dumps(environ)} if environ else {}, **NOTHING | given)
+    """What the options, as they are on the command line, and a TF_CONFIG give."""
+    parser = CommandLine()
+    parser.add_options([Layout])
+    words = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
+    return layout_from({"TF_CONFIG": json.dumps(environ)} if environ else {}, parser.parse_given(words))
 
 
 def test_one_process():

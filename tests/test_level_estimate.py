@@ -7,7 +7,7 @@ from material import smooth_picture
 from PIL import Image
 
 from dnnlib.denoising.noise.estimation import estimate_level, estimate_parameters
-from dnnlib.denoising.pictures.scale import float_from
+from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.errors import UserError
 
 CLEAN = smooth_picture(256, 320) / 255 * 0.8 + 0.1
@@ -135,7 +135,8 @@ def test_clipped_crops_are_left_out_of_the_start(family):
     variance = np.maximum(clean, 0) / 100 if family == "poisson" else 0.0025 + 0 * clean
     pixels = clean + np.sqrt(variance) * RNG.standard_normal(clean.shape)
     kept = np.clip(np.rint(256 + 3839 * pixels), 0, 4095).astype(np.uint16)
-    limits = float_from(np.array([0, 4095, 65535]), 256, 4095)
-    found = estimate_parameters(family, float_from(kept, 256, 4095), limits)
+    scale = Scale(256, 4095)
+    limits = scale.to_float(np.array([0, 4095, 65535]))
+    found = estimate_parameters(family, scale.to_float(kept), limits)
     expected = {"gauss": [0.05], "poisson": [0.01], "poissongauss": [0, 0.0025]}[family]
     assert found == pytest.approx(expected, rel=0.1, abs=5e-4)

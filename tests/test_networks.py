@@ -6,17 +6,20 @@ import functools
 import numpy as np
 import plain_networks as plain
 import pytest
-from graphs import GOLDEN, compute, random_images, random_variables
+from graphs import GOLDEN, compute, prepared, random_images, random_variables
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rounding import assert_equal_but_for_rounding, spreads, tolerance
 
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.network import layers
 from dnnlib.denoising.network.architecture import initial_variables, shapes_of, unet_layers, variable_shapes
 from dnnlib.denoising.network.model import build_model
-from dnnlib.denoising.network.unet import blind_spot_unet, noise_parameter, plain_unet
-from dnnlib.tflib.runtime import create_session, initialize, tf
+from dnnlib.denoising.network.noise_parameter import learned_noise_parameter
+from dnnlib.denoising.network.unet import blind_spot_unet, plain_unet
+from dnnlib.tflib.runtime import create_session, tf
 
+pytestmark = pytest.mark.isa
 BLIND = pytest.mark.parametrize("blind", [False, True], ids=["plain", "blind"])
 FRESH_SIGMA = np.log1p(np.exp(-4.0)) + 1e-3
 
@@ -78,15 +81,18 @@ def test_unet_equals_the_plain_way(blind, shape, channels):
     variables = unet_variables(blind, channels, outputs, seed=channels)
     x = random_images(*shape, channels, seed=1)
     network, reference = (blind_spot_unet, plain.blind_spot_unet) if blind else (plain_unet, plain.plain_unet)
-    ours = compute(lambda x: network(x, outputs), x, variables=variables, static=shape[0] == 2)
+    with prepared(lambda x: network(x, outputs), x, static=shape[0] == 2) as (session, run):
+        (spread,) = spreads(session, variables, lambda: [run()])
+        ours = run()
     expected = reference(x.astype(np.float64), in_float64(variables))
     assert ours.dtype == np.float32 and ours.shape == expected.shape
-    np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+    assert_equal_but_for_rounding(ours, expected, spread)
+    assert tolerance(spread).max() < 1e-3 * np.abs(expected).max()  # a mistake in a single tap is larger
 
 
 @pytest.mark.parametrize("hole", [None, 1, 7], ids=["plain", "blind", "hole7"])
 @given(st.data())
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_a_window_shows_what_the_whole_does(hole, data):
     """Windows of all sizes at all places, among them corners and single pixels, in pictures larger than the network sees."""
     top, left = data.draw(st.integers(0, 415)), data.draw(st.integers(0, 415))
@@ -102,13 +108,14 @@ def test_a_window_at_the_edge_where_a_branch_sees_nothing(hole, window):
 
 def check_window(hole, top, left, bottom, right):
     window = np.int32([top, left, bottom, right])
-    part, whole = whole_and_windowed(hole)
-    np.testing.assert_allclose(part(window), whole[:, top:bottom, left:right], rtol=0, atol=2e-5 * np.abs(whole).max())
+    part, whole, by_rounding = whole_and_windowed(hole)
+    np.testing.assert_allclose(part(window), whole[:, top:bottom, left:right], rtol=0, atol=by_rounding)
 
 
 @functools.cache
 def whole_and_windowed(hole):
-    """A function from a window to the network's output there, and the output [1,416,416,3] without one. No hole: plain."""
+    """A function from a window to the network's output there, the output [1,416,416,3] without one, and how far these may
+    differ by rounding. No hole: plain."""
     unet = functools.partial(blind_spot_unet, hole_size=hole) if hole else plain_unet
     with tf.Graph().as_default() as graph:
         x, window = tf.constant(random_images(1, 416, 416, 3, seed=5)), tf.placeholder(tf.int32, [4])
@@ -116,8 +123,12 @@ def whole_and_windowed(hole):
         with tf.variable_scope("", reuse=True):
             part = unet(x, 3, window=window)
     session = create_session(graph)
-    initialize(session, unet_variables(bool(hole), 3, 3, seed=2))
-    return lambda w: session.run(part, {window: w}), session.run(whole)
+    variables = unet_variables(bool(hole), 3, 3, seed=2)
+    (spread,) = spreads(session, variables, lambda: [session.run(part, {window: [160, 160, 192, 224]})])
+    by_rounding = tolerance(spread).max()
+    whole = session.run(whole)
+    assert by_rounding < 1e-3 * whole.std()
+    return lambda w: session.run(part, {window: w}), whole, by_rounding
 
 
 # --- the noise parameter
@@ -125,25 +136,27 @@ def whole_and_windowed(hole):
 
 @pytest.mark.parametrize("kind", ["global", "per_image"])
 def test_noise_parameter_starts_near_zero(kind):
-    shapes = variable_shapes(pipeline="blindspot", channels=3, noise_params=kind)
+    c = Configuration.from_name(f"gauss25-blindspot-sigma_{kind}")
+    shapes = shapes_of(c)
     x = random_images(2, 32, 32, 3)
-    t = compute(lambda x: noise_parameter(x, kind), x, variables=initial_variables(shapes, seed=1))
+    t = compute(lambda x: learned_noise_parameter(c, x), x, variables=initial_variables(shapes, seed=1))
     assert t.shape == ((1, 1, 1, 1) if kind == "global" else (2, 1, 1, 1))
     np.testing.assert_allclose(t, FRESH_SIGMA, rtol=1e-6)
 
 
 def test_noise_parameter_of_a_trained_network():
-    shapes = variable_shapes(pipeline="blindspot", channels=3, noise_params="per_image")
-    variables = random_variables(shapes)
+    c = Configuration.from_name("gauss25-blindspot-sigma_per_image")
+    variables = random_variables(shapes_of(c))
     x = random_images(2, 32, 32, 3) * np.float32([[[[1.0]]], [[[0.3]]]])
     scope = "param_estimation_net/"
     estimator = {name.removeprefix(scope): v for name, v in in_float64(variables).items() if name.startswith(scope)}
     raw = plain.plain_unet(x.astype(np.float64), estimator).mean(axis=(1, 2, 3))
-    t = compute(lambda x: noise_parameter(x, "per_image"), x, variables=variables).ravel()
+    t = compute(lambda x: learned_noise_parameter(c, x), x, variables=variables).ravel()
     assert abs(t[0] - t[1]) > 1e-3  # one per image
     np.testing.assert_allclose(t, np.log1p(np.exp(raw - 4)) + 1e-3, rtol=1e-5)
 
-    t = compute(lambda x: noise_parameter(x, "global"), x, variables={"noise_data": np.full([1, 1, 1, 1], 2.5, np.float32)})
+    c = Configuration.from_name("gauss25-blindspot-sigma_global")
+    t = compute(lambda x: learned_noise_parameter(c, x), x, variables={"noise_data": np.full([1, 1, 1, 1], 2.5, np.float32)})
     np.testing.assert_allclose(t, np.log1p(np.exp(-1.5)) + 1e-3, rtol=1e-6)
 
 
@@ -192,7 +205,7 @@ def test_the_graph_makes_those_variables(name):
 
 def test_diagonal_mono_has_as_many_outputs_as_full_mono():
     both = [unet_layers(1, 2, True), variable_shapes(pipeline="blindspot", channels=1, diagonal=True)]
-    assert both[0]["nin_c"][2] == both[1]["nin_c/W"][3] == 2
+    assert both[0]["nin_c"].outputs == both[1]["nin_c/W"][3] == 2
 
 
 SHAPES = variable_shapes(pipeline="blindspot", channels=3, noise_params="per_image") | {"noise_data": (1, 1, 1, 1)}

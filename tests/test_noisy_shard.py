@@ -17,6 +17,7 @@ from dnnlib.denoising.data.noisy_pictures import held_out_pictures, open_noisy_p
 from dnnlib.denoising.data.noisy_shard import HELD_OUT, NoisyShard
 from dnnlib.denoising.data.shard import Shard
 from dnnlib.denoising.pictures import png
+from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.errors import UserError
 
 RNG = np.random.default_rng(4)
@@ -381,15 +382,15 @@ def test_references_of_held_out_pictures(shard, references):
 
 
 def test_a_folder_and_a_shard_give_the_same(shard, references, tmp_path):
-    from_shard = open_noisy_pictures(str(shard), 3, 0.0, None, str(references))
-    from_folder = open_noisy_pictures(str(tmp_path / "in"), 3, 1000.0, 21000.0, str(references))
+    from_shard = open_noisy_pictures(str(shard), 3, Scale(), str(references))
+    from_folder = open_noisy_pictures(str(tmp_path / "in"), 3, Scale(1000.0, 21000.0), str(references))
     i = list(from_folder.names).index(from_shard.names[0])
     for one, other in zip(from_shard.read(0), from_folder.read(i), strict=True):
         np.testing.assert_array_equal(one, other)
     with pytest.raises(UserError, match="is RGB, and the network is for grey pictures"):
-        open_noisy_pictures(str(tmp_path / "in"), 1, 0.0, None, None).check()
+        open_noisy_pictures(str(tmp_path / "in"), 1, Scale(), None).check()
     with pytest.raises(UserError, match="--validation-set nowhere: is neither a folder"):
-        open_noisy_pictures("nowhere", 3, 0.0, None, None)
+        open_noisy_pictures("nowhere", 3, Scale(), None)
 
 
 def test_wrong_references(shard, references):
@@ -413,7 +414,7 @@ def test_wrong_references(shard, references):
 def test_of_large_pictures_the_middle_is_measured(tmp_path):
     pixels = values16(40, 1100, 1)
     write16(tmp_path / "in" / "a.png", pixels)
-    noisy, reference = open_noisy_pictures(str(tmp_path / "in"), 1, 0.0, None, str(tmp_path / "in")).read(0)
+    noisy, reference = open_noisy_pictures(str(tmp_path / "in"), 1, Scale(), str(tmp_path / "in")).read(0)
     np.testing.assert_array_equal(noisy, reference)
     np.testing.assert_allclose(noisy, pixels[:, 38:1062] / 65535, rtol=1e-6)
 
@@ -434,14 +435,14 @@ def test_a_folder_that_cannot_be_evaluated(tmp_path, dtype, black, white, messag
         pixels[3, 4] = np.nan
     np.save(tmp_path / "0.npy", pixels)
     with pytest.raises(UserError, match=message) as caught:
-        open_noisy_pictures(str(tmp_path), 1, black, white, None).check()
+        open_noisy_pictures(str(tmp_path), 1, Scale(black, white), None).check()
     assert "0.npy" in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_hidden_files_of_a_folder_are_left_out(tmp_path):
     write16(tmp_path / "a.png", values16(40, 40))
     (tmp_path / "._a.png").write_bytes(b"what another system keeps about a.png")
-    assert list(open_noisy_pictures(str(tmp_path), 3, 0.0, None, None).names) == ["a.png"]
+    assert list(open_noisy_pictures(str(tmp_path), 3, Scale(), None).names) == ["a.png"]
 
 
 def test_names_of_what_a_pattern_matches_tell_the_pictures_apart(tmp_path):
@@ -458,7 +459,7 @@ def test_all_pages_of_a_folder_are_evaluated(tmp_path):
     np.save(tmp_path / "a.npy", stack)
     tifffile.imwrite(tmp_path / "b.tif", stack[:2, ..., 0], photometric="minisblack")
     write16(tmp_path / "c.png", stack[0])
-    pictures = open_noisy_pictures(str(tmp_path), 1, 0.0, None, str(tmp_path))
+    pictures = open_noisy_pictures(str(tmp_path), 1, Scale(), str(tmp_path))
     assert pictures.labels == [*(f"a.npy page {i}" for i in (1, 2, 3)), "b.tif page 1", "b.tif page 2", "c.png"]
     assert list(pictures.names) == ["a.npy"] * 3 + ["b.tif"] * 2 + ["c.png"] and list(pictures.pages) == [0, 1, 2, 0, 1, 0]
     for i, page in enumerate([*stack, *stack[:2], stack[0]]):
@@ -466,4 +467,4 @@ def test_all_pages_of_a_folder_are_evaluated(tmp_path):
             np.testing.assert_allclose(found, page / 65535, rtol=1e-6)
     (tmp_path / "b.tif").write_bytes((tmp_path / "b.tif").read_bytes()[:50])
     with pytest.raises(UserError, match="b.tif"):
-        open_noisy_pictures(str(tmp_path), 1, 0.0, None, None).check()
+        open_noisy_pictures(str(tmp_path), 1, Scale(), None).check()

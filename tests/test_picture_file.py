@@ -318,7 +318,11 @@ def test_decompression_bombs(tmp_path, monkeypatch):
 
 
 def test_sixteen_bits_that_only_imagecodecs_reads(tmp_path, monkeypatch):
-    tifffile.imwrite(tmp_path / "a.tif", values(9, 8, dtype=np.uint16), compression="zlib")
+    """Colour: grey ones Pillow can read, too."""
+    grey = values(9, 8, dtype=np.uint16)
+    Image.fromarray(grey).save(tmp_path / "grey.tif", compression="tiff_lzw")
+    check_pixels(tmp_path / "grey.tif", [grey[:, :, None]], "TIFF", 1)
+    tifffile.imwrite(tmp_path / "a.tif", values(9, 8, 3, dtype=np.uint16), photometric="rgb", compression="zlib")
 
     def missing(_page):
         raise ValueError("<COMPRESSION.LZW: 5> requires the 'imagecodecs' package")

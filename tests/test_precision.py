@@ -1,23 +1,32 @@
 """bfloat16: where it is used, how exact it is, and what `--precision auto` stands for, in a new run and a resumed one."""
 
 import json
+import os
 import signal
 
 import numpy as np
 import pytest
-from graphs import compute, random_images
+from graphs import compute, prepared, random_images
 from material import random_images as random_pictures
 from material import write_bare_shard, write_picture
-from programs import Program, run
+from programs import Program, run_here
+from rounding import BFLOAT16_UNIT, DRAWS, TIMES, nearby
 
 from dnnlib.denoising.network.architecture import initial_variables, variable_shapes
 from dnnlib.denoising.network.unet import blind_spot_unet, plain_unet
 from dnnlib.denoising.options import TrainingOptions
 from dnnlib.errors import UserError
 from dnnlib.tflib import precision
-from dnnlib.tflib.runtime import tf
+from dnnlib.tflib.runtime import initialize, tf
+
+# TensorFlow goes by the CPU's own flags when it asks oneDNN for bfloat16, and takes no no for an answer.
+NEEDS_BFLOAT16 = pytest.mark.skipif(
+    os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in ("SSE41", "AVX", "AVX2"), reason="oneDNN is kept from bfloat16"
+)
 
 
+@pytest.mark.isa
+@NEEDS_BFLOAT16
 @pytest.mark.parametrize("unet", [plain_unet, blind_spot_unet])
 def test_results_are_nearly_those_of_float32(unet):
     shapes = variable_shapes(pipeline="blindspot_mean" if unet is blind_spot_unet else "n2c", channels=3)
@@ -30,23 +39,39 @@ def test_results_are_nearly_those_of_float32(unet):
     assert len(np.unique(ours)) > 10_000  # of 12,288: colours are not rounded to 256 steps a factor of two
 
 
+@pytest.mark.isa
+@NEEDS_BFLOAT16
 @pytest.mark.parametrize("unet", [plain_unet, blind_spot_unet])
 def test_gradients_are_nearly_those_of_float32(unet):
-    """Of every variable. They are float32 in any case, so that nothing is lost when they are added up."""
+    """Of every variable. They are float32 in any case, so that nothing is lost when they are added up.
+
+    bfloat16 rounds what goes into a product to 8 bits, and its sums are float32's. So the gradients may be as far off as
+    float32's are with kernels that are off by a rounding to 8 bits each: mostly because other pixels become the largest of
+    their pooling windows. Sums in bfloat16 would be seen: of 4096 numbers hardly anything is left.
+    """
     shapes = variable_shapes(pipeline="blindspot_mean" if unet is blind_spot_unet else "n2c", channels=3)
     variables, x = initial_variables(shapes, 3), random_images(1, 64, 64, 3)
     weighting = random_images(1, 64, 64, 3, seed=1) - 0.3
 
-    def gradients(dtype):
+    def gradients(dtype, *values):
         def build(x):
             loss = tf.reduce_sum(unet(x, 3, dtype=dtype) * weighting)
             return tf.gradients(loss, tf.trainable_variables())
 
-        return compute(build, x, variables=variables)
+        with prepared(build, x) as (session, run):
+            for value in values:
+                initialize(session, value)
+                yield run()
 
-    for name, ours, expected in zip(variables, gradients(tf.bfloat16), gradients(tf.float32), strict=True):
-        assert ours.dtype == np.float32
-        assert np.linalg.norm(ours - expected) < 0.2 * np.linalg.norm(expected), name  # some maxima flip
+    (found,) = gradients(tf.bfloat16, variables)
+    expected, *drawn = gradients(
+        tf.float32, variables, *(nearby(variables, seed, BFLOAT16_UNIT, terms=False) for seed in range(DRAWS))
+    )
+    for i, name in enumerate(variables):
+        assert found[i].dtype == np.float32
+        allowed = TIMES * max(np.linalg.norm(other[i] - expected[i]) for other in drawn)
+        assert allowed < np.linalg.norm(expected[i]) / 2, name
+        assert np.linalg.norm(found[i] - expected[i]) <= allowed + BFLOAT16_UNIT * np.linalg.norm(expected[i]), name
 
 
 def test_which_is_fastest(monkeypatch):
@@ -81,8 +106,8 @@ def place(tmp_path_factory):
 
 SCRIPT = "selfsupervised_denoising.py"
 TRAIN = (
-    "--train gauss25-n2c --train-h5 shard.h5 --validation-set own --train-resolution 32 --num-iter 400 --print-interval 4 "
-    "--eval-interval 400"
+    "--train gauss25-n2c --train-h5 shard.h5 --validation-set own --train-resolution 32 --num-iter 160 --print-interval 4 "
+    "--eval-interval 160"
 )
 
 
@@ -94,12 +119,10 @@ def test_a_run_keeps_its_precision(place):
     assert begun.ended().status == 143, begun.stderr
     (folder,) = (place / "results").glob("0*")
 
-    other = run(place, SCRIPT, f"{TRAIN} --resume --precision float32")
-    assert other.status == 1 and other.stdout == ""
-    assert "--precision was bf16 and is float32" in other.stderr and other.stderr.count("\n") == 1
+    with pytest.raises(UserError, match="--precision was bf16 and is float32"):
+        run_here(place, f"{TRAIN} --resume --precision float32")
 
-    resumed = run(place, SCRIPT, f"{TRAIN} --resume")
-    assert resumed.status == 0, resumed.stderr
+    resumed = run_here(place, f"{TRAIN} --resume")
     assert "\nPrecision: bf16\n" in resumed.stdout
     hint = "This CPU has no instructions for bfloat16"
     assert (hint in resumed.stdout) != precision.cpu_has_bf16()
@@ -110,8 +133,7 @@ def test_evaluation_is_in_float32_unless_asked(place):
     (network,) = place.glob("results/0*/network-final-*")
     results = {}
     for option in ("", "--precision float32", "--precision auto", "--precision bf16"):
-        done = run(place, SCRIPT, f"--eval {network} --validation-set own {option}")
-        assert done.status == 0, done.stderr
+        done = run_here(place, f"--eval {network} --validation-set own {option}")
         results[option] = float(done.stdout.split("valid_psnr_mu=")[1].split(",")[0])
     assert results[""] == results["--precision float32"] == results["--precision auto"]
     assert 0 < abs(results["--precision bf16"] - results[""]) < 0.2

@@ -1,29 +1,33 @@
 """Evaluating a network of real noise: it sees what denoising sees, and gives advice only for what it was trained as."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 from material import fresh_network, smooth_picture
+from rounding import assert_equal_but_for_rounding, spreads
 
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.data.noisy_pictures import NoisyPictures
 from dnnlib.denoising.evaluation import loop as evaluation_loop
 from dnnlib.denoising.evaluation.real_noise import RealScores, RealValidation
 from dnnlib.denoising.inference.denoiser import Denoiser
-from dnnlib.denoising.noise.families import field_units
-from dnnlib.denoising.training.graph import statistics_of
+from dnnlib.denoising.noise.families import in_user_units
+from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.denoising.training.report import Report
+from dnnlib.denoising.training.statistics import statistic_names
 from dnnlib.submission.run_context import RunContext
 from dnnlib.tflib.replicas import Replicas
 from dnnlib.tflib.runtime import create_session, initialize, tf
 
+pytestmark = pytest.mark.isa
 SIZES = [(40, 100), (70, 33)]
 
 
 def pictures(sizes=SIZES) -> NoisyPictures:
     stored = [smooth_picture(*size, i)[:, :, :1] for i, size in enumerate(sizes)]
-    return NoisyPictures([f"{i}" for i in range(len(sizes))], [0] * len(sizes), stored.__getitem__, 0.0, None)
+    return NoisyPictures([f"{i}" for i in range(len(sizes))], [0] * len(sizes), stored.__getitem__, Scale())
 
 
 @pytest.mark.parametrize("name", ["real_gauss-blindspot-sigma_per_image-mono", "real_poisson-blindspot-sigma_global-mono"])
@@ -41,12 +45,15 @@ def test_the_results_are_those_of_denoising(name):
         for i, denoised in enumerate(found):
             image = noisy.read(i)[0]
             expected, std = denoiser(image, tile=0)
-            np.testing.assert_allclose(denoised.posterior_mean, expected, atol=1e-5)
-            np.testing.assert_allclose(denoised.net_std, std, atol=1e-5)
-            levels.append(denoiser.level(image, {}, 1.0, 0).parameter)
-    levels_shown = field_units(configuration.noise.family, np.transpose(levels))
+            again = partial(denoiser, image, tile=0)
+            by_rounding = spreads(denoiser._network._session, network.variables, again)
+            pairs = (denoised.posterior_mean, expected), (denoised.net_std, std)
+            for (ours, other), spread in zip(pairs, by_rounding, strict=True):
+                assert_equal_but_for_rounding(ours, other, spread)
+            levels.append(denoiser.prepare(image, {}, Scale(), 0).level().parameter)
+    levels_shown = in_user_units(configuration.noise.family, np.transpose(levels))
     assert scores.pictures == {**scores.pictures, **{name: pytest.approx(v, rel=1e-5) for name, v in levels_shown.items()}}
-    assert scores.parameters == pytest.approx(field_units(configuration.noise.family, np.mean(levels, axis=0)), rel=1e-5)
+    assert scores.parameters == pytest.approx(in_user_units(configuration.noise.family, np.mean(levels, axis=0)), rel=1e-5)
 
 
 @pytest.mark.parametrize(("used", "said"), [(3, True), (1, False)])
@@ -66,14 +73,16 @@ def test_what_is_not_known_of_a_picture_is_left_out_of_the_average():
     """SSIM of a picture below 11 pixels, the correlations of one that cannot be judged."""
     with tf.Graph().as_default():
         graph = RealValidation(Configuration.from_name("real_gauss-blindspot-sigma_global-mono"), Replicas())
-    rows = np.full([2, len(graph._columns)], 0.5)
-    unknown = [name.startswith(("corr", "ssim")) for name in graph._columns]
-    rows[1, unknown] = np.nan
+    measured = {name: np.full(2, 0.5) for name in graph.measures}
+    unknown = [values for name, values in measured.items() if name.startswith(("corr", "ssim"))]
+    for values in unknown:
+        values[1] = np.nan
     with_references = replace(pictures(), references="clean")
-    means = graph._scores(with_references, rows).means()
+    means = graph._scores(with_references, measured).means()
     assert len(means) == 14 and set(means.values()) == {0.5}
-    rows[:, unknown] = np.nan
-    assert list(graph._scores(with_references, rows).means()) == [
+    for values in unknown:
+        values[:] = np.nan
+    assert list(graph._scores(with_references, measured).means()) == [
         "valid_nll", "valid_psnr_noisy", "valid_psnr_mu", "valid_psnr_pme"
     ]
 
@@ -86,16 +95,15 @@ def test_lambda_is_averaged_as_its_inverse(tmp_path, capsys):
             assert step == 0 and values["lambda"] == pytest.approx(50)
 
     configuration = Configuration.from_name("real_poisson-blindspot-sigma_global")
-    names = statistics_of(configuration)
     with RunContext(tmp_path, "test", {}) as run:
-        report = Report(run, Events(), names[:-2], configuration.noise)
+        report = Report(run, Events(), configuration)
         for t in (0.01, 0.03):
-            report.add(dict.fromkeys(names, 1.0) | {"lambda": t})
+            report.add(dict.fromkeys(statistic_names(configuration), 1.0) | {"lambda": t, "finite": 1.0})
         report.line(0, 0.0, None)
     assert "lambda= 50.0000" in capsys.readouterr().out
 
 
 def test_no_noise_at_all_has_a_sigma():
     """What an estimate made of flat crops gives: to print it was a division by zero."""
-    assert field_units("gauss", [0.0]) == {"sigma": 0} and field_units("impulse", [0.0]) == {"alpha": 0}
-    assert field_units("poisson", [0.01]) == {"lambda": 100}
+    assert in_user_units("gauss", [0.0]) == {"sigma": 0} and in_user_units("impulse", [0.0]) == {"alpha": 0}
+    assert in_user_units("poisson", [0.01]) == {"lambda": 100}

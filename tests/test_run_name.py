@@ -1,6 +1,7 @@
 """Names of run directories and network files."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,21 +9,20 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.network.network_file import configuration_name_in, network_file_name
+from dnnlib.denoising.options import TrainingOptions
 from dnnlib.denoising.run_name import describe_evaluation, describe_training
 
+OPTIONS = ("num_iter", "minibatch_size", "learning_rate", "train_resolution")
+KNOWN = Configuration("gauss25", "blindspot", "known")
 
-def settings(**changes):
-    return {
-        "validation_set": "kodak",
-        "channels": 3,
-        "noise_style": "gauss25",
-        "pipeline": "blindspot",
-        "noise_params": "known",
-        "diagonal": False,
-        "num_iter": 2_000_000,
-        **changes,
-    }
+
+def training(validation_set="kodak", **changes) -> str:
+    """The description of a training of KNOWN with some of its fields, and of the options, changed."""
+    options = {name: value for name, value in changes.items() if name in OPTIONS}
+    fields = {name: value for name, value in changes.items() if name not in OPTIONS}
+    return describe_training(replace(KNOWN, **fields), TrainingOptions(**options), validation_set)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,8 @@ def settings(**changes):
         ({}, "train-ilsvrc-kodak-3c-gauss25-iter2m-blindspot-known"),
         ({"diagonal": True, "noise_params": "global"}, "train-ilsvrc-kodak-3c-gauss25-iter2m-blindspotDiag-global"),
         ({"pipeline": "n2c", "noise_params": None}, "train-ilsvrc-kodak-3c-gauss25-iter2m-n2c"),
-        ({"pipeline": "blindspot_mean", "noise_params": ""}, "train-ilsvrc-kodak-3c-gauss25-iter2m-blindspot_mean"),
+        ({"pipeline": "blindspot_mean", "noise_params": None}, "train-ilsvrc-kodak-3c-gauss25-iter2m-blindspot_mean"),
+        ({"hole_size": 5}, "train-ilsvrc-kodak-3c-gauss25-iter2m-blindspot-known-hole5"),
         ({"channels": 1, "validation_set": "bsd300"}, "train-ilsvrc-bsd300-1c-gauss25-iter2m-blindspot-known"),
         ({"minibatch_size": 8}, "train-ilsvrc-kodak-3c-gauss25-mb8-iter2m-blindspot-known"),
         ({"learning_rate": 1e-4}, "train-ilsvrc-kodak-3c-gauss25-lr0.0001-iter2m-blindspot-known"),
@@ -47,7 +48,7 @@ def settings(**changes):
     ],
 )
 def test_training(changes, expected):
-    assert describe_training(**settings(**changes)) == expected
+    assert training(**changes) == expected
 
 
 @pytest.mark.parametrize(
@@ -55,19 +56,19 @@ def test_training(changes, expected):
     [(16_000_000, "16m"), (2_500_000, "2500k"), (160_000, "160k"), (1_000, "1k"), (1_500, "1500"), (0, "0")],
 )
 def test_iterations(num_iter, expected):
-    assert f"-iter{expected}-" in describe_training(**settings(num_iter=num_iter))
+    assert f"-iter{expected}-" in training(num_iter=num_iter)
 
 
 @hypothesis_settings(deadline=None)
 @given(st.integers(0, 10**9))
 def test_iterations_can_be_read_back(num_iter):
-    number, unit = re.search(r"-iter(\d+)([mk]?)-", describe_training(**settings(num_iter=num_iter))).groups()
+    number, unit = re.search(r"-iter(\d+)([mk]?)-", training(num_iter=num_iter)).groups()
     assert int(number) * {"m": 10**6, "k": 10**3, "": 1}[unit] == num_iter
 
 
 def test_evaluation():
-    name = describe_evaluation(**settings(train_resolution=128), configuration="gauss25-blindspot-sigma_known")
-    assert name == "eval-ilsvrc-kodak-3c-gauss25-iter2m-blindspot-known-res128-EVAL_gauss25-blindspot-sigma_known"
+    name = describe_evaluation(replace(KNOWN, hole_size=3), TrainingOptions(num_iter=160_000), "kodak")
+    assert name == "eval-ilsvrc-kodak-3c-gauss25-iter160k-blindspot-known-hole3-EVAL_gauss25-blindspot-sigma_known"
 
 
 @pytest.mark.parametrize(
@@ -82,20 +83,20 @@ def test_evaluation():
     ],
 )
 def test_validation_folder(validation_set, expected):
-    assert describe_training(**settings(validation_set=validation_set)).startswith(f"train-ilsvrc-{expected}-3c-")
+    assert training(validation_set).startswith(f"train-ilsvrc-{expected}-3c-")
 
 
 @hypothesis_settings(deadline=None)
-@given(st.text(st.characters(exclude_characters="\0")), st.text(min_size=1, max_size=50))
-def test_any_folder_gives_a_usable_name(validation_set, configuration):
-    name = describe_evaluation(**settings(validation_set=validation_set), configuration=configuration)
+@given(st.text(st.characters(exclude_characters="\0")))
+def test_any_folder_gives_a_usable_name(validation_set):
+    name = describe_evaluation(KNOWN, TrainingOptions(), validation_set)
     assert re.fullmatch(r"[A-Za-z0-9_.-]+", name)
     assert len(name) < 240
 
 
 def test_folder_with_a_very_long_name():
-    configuration = "gauss5_50-blindspot_diag-sigma_per_image"
-    name = describe_evaluation(**settings(validation_set="x" * 255), configuration=configuration)
+    configuration = Configuration.from_name("gauss5_50-blindspot_diag-sigma_per_image")
+    name = describe_evaluation(configuration, TrainingOptions(), "x" * 255)
     assert len(f"99999-{name}") <= 255
 
 

@@ -11,9 +11,10 @@ from config.configurations import CONFIGURATIONS
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.evaluation.metrics import psnr
 from dnnlib.denoising.network.architecture import initial_variables, shapes_of
+from dnnlib.denoising.options import TrainingOptions
 from dnnlib.denoising.training import graph as training_graph
-from dnnlib.denoising.training.graph import STATISTICS, build_training_graph
-from dnnlib.tflib.optimizer import adam_step
+from dnnlib.denoising.training.graph import build_training_graph, optimizer_of
+from dnnlib.tflib.optimizer import Adam
 from dnnlib.tflib.replicas import Replicas
 from dnnlib.tflib.runtime import create_session, fetch_variables, initialize, tf
 
@@ -28,7 +29,10 @@ class Trainer:
         configuration = Configuration.from_name(name)
         self.channels = configuration.channels
         with tf.Graph().as_default() as graph:
-            self.graph = build_training_graph(configuration, BATCH, CROP, seed, Replicas(), microbatch)
+            options = TrainingOptions(
+                minibatch_size=BATCH, microbatch_size=microbatch, train_resolution=CROP, seed=seed, precision="float32"
+            )
+            self.graph = build_training_graph(configuration, options, Replicas())
             self.session = create_session(graph)
             trainable = {v.op.name for v in tf.trainable_variables()}
             self._others = [v for v in tf.global_variables() if v.op.name not in trainable]
@@ -43,18 +47,12 @@ class Trainer:
 
     def step(self, rate: float = 1e-3, exponent: float = 1.0, pictures: np.ndarray = PICTURES) -> dict:
         """One training step; returns the statistics of its batch."""
-        values = self.session.run(self.graph.step, self.feed(rate, exponent, pictures))
+        statistics = self.session.run(self.graph.step, self.feed(rate, exponent, pictures))
         self.n += BATCH
-        return dict(zip(STATISTICS, values, strict=True))
+        return statistics
 
     def feed(self, rate: float, exponent: float, pictures: np.ndarray) -> dict:
-        return {
-            self.graph.numbers: np.arange(self.n, self.n + BATCH),
-            self.graph.images: pictures[..., : self.channels],
-            self.graph.learning_rate: rate,
-            self.graph.exponent: exponent,
-            self.graph.stop: 0.0,
-        }
+        return self.graph.feed(np.arange(self.n, self.n + BATCH), pictures[..., : self.channels], rate, exponent)
 
     def variables(self) -> dict[str, np.ndarray]:
         return fetch_variables(self.session)
@@ -171,14 +169,13 @@ def inside(monkeypatch):
         return model
 
     monkeypatch.setattr(training_graph, "build_model", build_model)
-    monkeypatch.setattr(training_graph, "adam_step", lambda *_: (tf.no_op(), tf.constant(True)))
+    monkeypatch.setattr(Adam, "step", lambda *_: (tf.no_op(), tf.constant(True)))
     return seen
 
 
 def test_the_statistics_are_those_of_the_batch(inside):
     trainer = Trainer("poisson30-blindspot-sigma_known")
-    found, values = trainer.session.run([inside, trainer.graph.step], trainer.feed(0.0, 1.0, PICTURES))
-    statistics = dict(zip(STATISTICS, values, strict=True))
+    found, statistics = trainer.session.run([inside, trainer.graph.step], trainer.feed(0.0, 1.0, PICTURES))
     clean = PICTURES.astype(np.float32) / 255
     expected = {
         "loss": np.mean(found["loss"]),
@@ -297,8 +294,11 @@ def test_adam_by_hand():
         x = tf.get_variable("x", [], initializer=tf.ones_initializer())
         y = tf.get_variable("y", [3], initializer=tf.ones_initializer())
         gradient, rate = tf.placeholder(tf.float32, []), tf.placeholder(tf.float32, [])
-        train_op, finite = adam_step(tf.gradients(4 * (gradient * x + tf.reduce_sum(y)), [x, y]), [x, y], 4, rate)
-        session.run(tf.global_variables_initializer())
+        optimizer = optimizer_of(TrainingOptions())
+        bowl = 4 * (gradient * x + tf.reduce_sum(y))
+        train_op, finite = optimizer.step(tf.gradients(bowl, [x, y]), [x, y], 4, [rate, rate])
+        first = {"x": np.float32(1), "y": np.ones(3, np.float32)}
+        initialize(session, first | optimizer.initial_state(first))
         values, taken, others = [], [], []
         for g, r in zip(gradients, rates, strict=True):
             taken.append(bool(session.run([train_op, finite], {gradient: g, rate: r})[1]))
@@ -315,7 +315,7 @@ def test_the_gradients_count_and_not_the_loss():
     with tf.Graph().as_default(), create_session() as session:
         tf.get_variable("x", [], initializer=tf.zeros_initializer())
         (x,) = tf.trainable_variables()
-        train_op, finite = adam_step(tf.gradients(tf.sqrt(x), [x]), [x], 1, tf.constant(0.1))
+        train_op, finite = optimizer_of(TrainingOptions()).step(tf.gradients(tf.sqrt(x), [x]), [x], 1, [tf.constant(0.1)])
         session.run(tf.global_variables_initializer())
         assert not session.run([train_op, finite])[1]
         assert session.run(x) == 0

@@ -9,6 +9,7 @@ from material import smooth_picture, write_bare_shard, write_picture
 
 from config.validation_sets import VALIDATION_SETS
 from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.data.crops import NoisyCrops
 from dnnlib.denoising.data.noisy_shard import NoisyShard
 from dnnlib.denoising.data.noisy_shard_writer import NoisyOptions, write_noisy_shard
 from dnnlib.denoising.data.shard import Shard
@@ -20,6 +21,8 @@ from dnnlib.denoising.noise.learned_parameter import raw_from_parameter
 from dnnlib.denoising.options import TrainingOptions
 from dnnlib.denoising.training import graph as training_graph
 from dnnlib.denoising.training import loop as training_loop
+from dnnlib.denoising.training.graph import build_training_graph
+from dnnlib.denoising.training.noise_start import estimate_noise_start, subsample_beyond_hole
 from dnnlib.denoising.training.report import Report
 from dnnlib.submission.run_context import RunContext
 from dnnlib.tflib.replicas import Replicas
@@ -86,7 +89,7 @@ def test_a_line_averages_the_steps_since_the_last(tmp_path, capsys):
     written = []
     keys = ("loss", "train_psnr", "train_psnr_pme", "std_net", "std_noise")
     with RunContext(tmp_path, "test", {}) as run:
-        report = Report(run, Events())
+        report = Report(run, Events(), Configuration.from_name("gauss25-n2c"))
         for n, (taken, skipped) in enumerate([([2.0], 0), ([1.0, 4.0], 1), ([], 2), ([8.0], 0)]):
             for i, value in enumerate(taken):
                 report.add(dict(zip(keys, (value, 30.0 + i, 100 * value, value / 10, -value), strict=True), finite=1.0))
@@ -117,9 +120,9 @@ def test_the_start_under_noise_that_neighbours_share(hole, least):
     random = np.random.default_rng(1).standard_normal((4, 192, 192, 1))
     for axis in (1, 2):
         random = np.roll(random, 1, axis) + 2 * random + np.roll(random, -1, axis)
-    (found,) = estimate_parameters("gauss", training_loop._apart(0.1 / 6 * random, hole))
+    (found,) = estimate_parameters("gauss", subsample_beyond_hole(0.1 / 6 * random, hole))
     assert least <= found / 0.1 <= least + 0.1
-    assert training_loop._apart(random[:, :64, :64], hole).shape == (4, 64, 64, 1)  # too small to take pixels apart
+    assert subsample_beyond_hole(random[:, :64, :64], hole).shape == (4, 64, 64, 1)  # too small to take pixels apart
 
 
 def test_the_start_knows_where_a_shard_was_clipped(tmp_path):
@@ -135,6 +138,6 @@ def test_the_start_knows_where_a_shard_was_clipped(tmp_path):
     shard = NoisyShard(tmp_path / "shard.h5", 256, 1)
     options = TrainingOptions(train_resolution=256, noise_init="estimate", precision="float32")
     with tf.Graph().as_default(), create_session() as session:
-        setting = (configuration, options, shard, None, None, Replicas(), {}, session, None, None)
-        (raw,) = training_loop._Training(*setting)._estimated_noise()
+        graph = build_training_graph(configuration, options, Replicas())
+        (raw,) = estimate_noise_start(configuration, NoisyCrops(shard, 256, 1, seed=1), graph, session)
     assert raw == pytest.approx(raw_from_parameter(0.05), abs=0.1)

@@ -5,12 +5,12 @@ import os
 import numpy as np
 import pytest
 
-from dnnlib.denoising.options import AUTO, FREE_ON_RESUME, NEWEST, TrainingOptions
+from dnnlib.denoising.options import NEWEST_RUN, NEWEST_UNFINISHED_RUN, TrainingOptions
 from dnnlib.denoising.training.resume import find_run, load_resumable
 from dnnlib.denoising.training.state import TrainingState, load_newest_state, settled_sizes
 from dnnlib.errors import UserError
 
-OPTIONS = TrainingOptions(num_iter=100).determining("gauss25-n2c", "f00d", "kodak")
+OPTIONS = TrainingOptions(num_iter=100).fixed_on_resume("gauss25-n2c", "f00d", "kodak")
 
 
 def state(n: int, **changes) -> TrainingState:
@@ -83,13 +83,16 @@ def test_growing_files_are_cut_back(tmp_path):
 def test_options_that_change_the_result_are_listed(tmp_path):
     state(4).save(tmp_path)
     assert load_resumable(tmp_path, OPTIONS).images == 4
-    now = TrainingOptions(num_iter=200, seed=7, state_interval=3, max_skips=1).determining("gauss25-n2n", "f00d", "bsd300")
+    now = TrainingOptions(num_iter=200, seed=7, state_interval=3, max_skips=1)
+    now = now.fixed_on_resume("gauss25-n2n", "f00d", "bsd300")
     with pytest.raises(UserError) as caught:
         load_resumable(tmp_path, now)
     text = str(caught.value)
     assert "--num-iter was 100 and is 200" in text and "--seed was 1 and is 7" in text and "--train was gauss25-n2c" in text
     assert "--validation-set was kodak and is bsd300" in text
-    assert not any(name.replace("_", "-") in text for name in FREE_ON_RESUME)
+    free = ("microbatch-size", "max-skips", "snapshot-every")
+    free += ("print-interval", "eval-interval", "state-interval", "state-minutes")
+    assert not any(name in text for name in free)
 
 
 def make_run(folder, name: str, configuration: str):
@@ -106,21 +109,21 @@ def test_the_newest_run_of_the_configuration(tmp_path):
     (tmp_path / "00005-d").mkdir()
     (tmp_path / "00006-e").mkdir()
     (tmp_path / "00006-e" / "training_options.json").write_text("{")
-    assert find_run(NEWEST, str(tmp_path), "gauss25-n2c") == newest
+    assert find_run(NEWEST_RUN, str(tmp_path), "gauss25-n2c") == newest
     with pytest.raises(UserError, match="no run of poisson30-n2c in"):
-        find_run(NEWEST, str(tmp_path), "poisson30-n2c")
+        find_run(NEWEST_RUN, str(tmp_path), "poisson30-n2c")
 
 
 def test_auto_takes_the_newest_run_that_is_not_finished_or_none(tmp_path):
-    assert find_run(AUTO, str(tmp_path / "none"), "gauss25-n2c") is None
+    assert find_run(NEWEST_UNFINISHED_RUN, str(tmp_path / "none"), "gauss25-n2c") is None
     make_run(tmp_path, "00000-finished", "gauss25-n2c")
-    assert find_run(AUTO, str(tmp_path), "gauss25-n2c") is None
+    assert find_run(NEWEST_UNFINISHED_RUN, str(tmp_path), "gauss25-n2c") is None
     runs = [make_run(tmp_path, name, "gauss25-n2c") for name in ("00001-a", "00002-b")]
     runs.append(make_run(tmp_path, "00003-c", "gauss25-n2n"))
     for run in runs:
         (run / "training-state-00000004.state").touch()
     make_run(tmp_path, "00004-d", "gauss25-n2c")
-    assert find_run(AUTO, str(tmp_path), "gauss25-n2c") == runs[1]
+    assert find_run(NEWEST_UNFINISHED_RUN, str(tmp_path), "gauss25-n2c") == runs[1]
 
 
 def test_a_finished_run_is_refused_but_an_aborted_one_is_not(tmp_path):

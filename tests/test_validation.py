@@ -17,8 +17,8 @@ from dnnlib.denoising.evaluation.added_noise import Validation
 from dnnlib.denoising.evaluation.graph import Denoised
 from dnnlib.denoising.evaluation.metrics import psnr
 from dnnlib.denoising.evaluation.real_noise import RealScores
-from dnnlib.denoising.network.posterior import Posterior
-from dnnlib.denoising.network.window import cut
+from dnnlib.denoising.network.posterior import Prediction
+from dnnlib.denoising.network.window import crop
 from dnnlib.denoising.noise.evaluation_noise import EvaluationNoise
 from dnnlib.denoising.pictures.images import read_image, to_float
 from dnnlib.submission.run_context import RunContext
@@ -31,9 +31,9 @@ SIZES = [(40, 60), (64, 33)]
 def half(configuration, noisy, parameter, window, dtype):
     """Instead of a network: the noisy picture at half its brightness; the posterior mean and std tell the parameter."""
     del configuration, dtype
-    noisy = cut(noisy, window)
+    noisy = crop(noisy, window)
     std = tf.ones_like(noisy[..., 0]) * parameter[..., 0] / 2
-    return Posterior(noisy / 2, tf.zeros_like(noisy) + parameter, None, std, std)
+    return Prediction(noisy / 2, tf.zeros_like(noisy) + parameter, None, std, std)
 
 
 @pytest.fixture

@@ -89,6 +89,7 @@ def check_equal(one: Path, other: Path) -> None:
     assert sorted(path.name for path in (one / "img").iterdir()) == sorted(path.name for path in (other / "img").iterdir())
 
 
+@pytest.mark.slow
 def test_a_lost_worker_and_a_restart_change_nothing(place, alone):
     """Two processes; one is killed; the launcher starts them again, and all ends as if one had done it alone."""
     launcher = start(place, "launched", "--local", "2", "--restarts", "1", program=ROOT / "tools" / "launch.py")
@@ -131,8 +132,7 @@ def test_an_evaluation_on_several_devices(place, alone):
     assert found[0] == found[1]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("count", [2, 4])
+@pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_processes(place, alone, count):
     results = f"processes-{count}"
     check_equal(alone, finished(place, results, workers(place, results, count)))

@@ -17,7 +17,7 @@ _NAME = re.compile(
 
 @dataclass(frozen=True)
 class Configuration:
-    """The settings that a configuration's name stands for (SPEC section 2)."""
+    """Holds the settings that a configuration's name stands for (SPEC section 2)."""
 
     noise_style: str  # 'gauss25', 'poisson5_50', 'real_gauss', ...
     pipeline: str  # one of PIPELINES
@@ -28,7 +28,7 @@ class Configuration:
 
     @classmethod
     def from_name(cls, name: str) -> "Configuration":
-        """The configuration that a name stands for, published or not. Raises ValueError if there is none."""
+        """Returns the configuration that a name stands for, published or not. Raises ValueError if there is none."""
         match = _NAME.fullmatch(name)
         if not match:
             raise ValueError(f"{name!r} is no configuration")
@@ -38,14 +38,15 @@ class Configuration:
         parse_noise_style(configuration.noise_style)
         if configuration.name != name:
             raise ValueError(f"{name!r} is no configuration")
-        if mono and pipeline == "blindspot" and configuration.noise.family == "impulse":
-            raise ValueError(f"{name!r}: the posterior of impulse noise is not defined for one channel")
+        if mono and pipeline == "blindspot" and not configuration.noise.row.mono:
+            raise ValueError(f"{name!r}: the posterior of {configuration.noise.family} noise is not defined for one channel")
         if configuration.noise.real and configuration.noise_params not in ("global", "per_image"):
             raise ValueError(f"{name!r} is no configuration: real noise is learned, by sigma_global or sigma_per_image")
         return configuration
 
     @property
     def name(self) -> str:
+        """Returns the name, which `from_name` reads back; the hole size is not in it."""
         diag = "_diag" if self.diagonal else ""
         sigma = f"-sigma_{self.noise_params}" if self.pipeline == "blindspot" else ""
         mono = "-mono" if self.channels == 1 else ""
@@ -53,10 +54,12 @@ class Configuration:
 
     @property
     def noise(self) -> NoiseStyle:
+        """Returns what the noise style's name stands for."""
         return parse_noise_style(self.noise_style)
 
     @property
     def blind_spot(self) -> bool:
+        """Returns whether the network has a blind spot, and so needs no target."""
         return self.pipeline.startswith("blindspot")
 
 

@@ -1,66 +1,287 @@
-"""The options of a training run: their one list of defaults and what they may be. The command line takes both from here."""
+"""The options of the commands, each declared once: type, default, bounds, help, for which commands, and what a resumed run
+may change of them. The options of the devices are in `dnnlib.tflib.layout`.
 
-import math
-from dataclasses import asdict, dataclass
+No NumPy at the top, so that `--help` and wrong command lines are answered at once.
+"""
 
-from dnnlib.denoising.network.architecture import STRIDE
-from dnnlib.denoising.noise.estimation import PATCH
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from dnnlib.denoising.configuration import HOLE_SIZES, Configuration, check_hole_size
 from dnnlib.errors import UserError
-from dnnlib.tflib import precision
+from dnnlib.option_fields import REQUIRED, check_values, fixed_on_resume, option, shared
+from dnnlib.tflib.layout import DEVICES, Layout
+from dnnlib.tflib.precision import AUTO, FLOAT32, PRECISIONS
 
+TRAIN, EVAL, DENOISE, EXPORT = "train", "eval", "denoise", "export"
+NEWEST_RUN = "the newest"  # stands for `--resume` without a directory
+NEWEST_UNFINISHED_RUN = "auto"  # `--resume auto`: or else a new run
+DEFAULT_VALIDATION_SET = "kodak"
+NOISE_INIT_ESTIMATE = "estimate"
+LARGEST_INTEGER = 2**63 - 1  # counts and seeds become int64
 LARGEST_MINIBATCH = 1024  # each image has ops of its own in the graph
-NEWEST = "the newest"  # stands for `--resume` without a directory
-AUTO = "auto"  # the newest that is not finished, or else a new run
-NOISE_INITS = ("zero", "estimate")
-FREE_ON_RESUME = (
-    "microbatch_size", "max_skips",
-    "print_interval", "eval_interval", "snapshot_every", "state_interval", "state_minutes",
-)  # fmt: skip
+
+_command = partial(option, None, group="what to do (one of)")
+_data_option = partial(option, None, group="data", commands=(TRAIN, EVAL))
+_run_option = partial(option, group="run", free_on_resume=True)
+_denoising_option = partial(option, group="denoising", commands=(DENOISE,))
+_training_option = partial(option, group="training (counts are of images, not steps)", commands=(TRAIN,))
+_recipe_option = partial(_training_option, default_text="the recipe's")
+_DECAY = {"at_least": 0.0, "at_most": 0.999999, "must_be": "from 0 to below 1"}
+_count = partial(_training_option, metavar="N", at_least=1, at_most=LARGEST_INTEGER)
+
+
+@dataclass(frozen=True)
+class CommandOptions:
+    """Holds what the program is asked to do: one of these is given, and names what it is done with."""
+
+    train: str | None = _command("train one of the configurations listed below", metavar="CONFIG", commands=(TRAIN,))
+    eval: str | None = _command(
+        "evaluate a network file (.pickle); none of its code is run", metavar="FILE", commands=(EVAL,)
+    )
+    denoise: Sequence[str] | None = _command(
+        "denoise pictures: files, folders, patterns; PNG, JPEG, TIFF, WebP, .npy, each written back as it was",
+        metavar="INPUT", nargs="+", parse=str, commands=(DENOISE,),
+    )  # fmt: skip
+    export: str | None = _command("write the network as a SavedModel into a new folder", metavar="DIR", commands=(EXPORT,))
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Holds where shards and pictures are, of a training or an evaluation."""
+
+    train_h5: str | None = _data_option("training shard, made by dataset_tool_h5.py; not needed with --eval", metavar="FILE")
+    dataset_dir: str | None = _data_option("folder that holds the validation sets", metavar="DIR", free_on_resume=True)
+    validation_set: str | None = _data_option(
+        "name of a set listed below, or a folder of your own clean pictures; to evaluate a network of real noise: a folder "
+        "of noisy pictures, or a shard",
+        metavar="SET", default_text=DEFAULT_VALIDATION_SET,
+    )  # fmt: skip
+    reference_dir: str | None = _data_option(
+        "for real noise: clean pictures, named as the noisy ones to validate on, to measure PSNR and SSIM against",
+        metavar="DIR", free_on_resume=True,
+    )  # fmt: skip
+
+    def check_training(self, configuration: Configuration) -> None:
+        """Raises UserError where these are not the data that the configuration is trained and validated on."""
+        real = configuration.noise.real
+        if real and self.validation_set is not None:
+            raise UserError(
+                f"--validation-set is not for {configuration.name}: it is validated on the shard's held-out pictures; "
+                "leave it out"
+            )
+        if not real and self.reference_dir is not None:
+            raise UserError(f"--reference-dir is for real_ configurations, not for {configuration.name}: leave it out")
+        if not self.train_h5:
+            raise UserError("--train-h5 is missing: name the training shard; dataset_tool_h5.py makes one")
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Holds where a run keeps its results, and whether it is a new one."""
+
+    result_dir: str = _run_option("results", "where run directories go", metavar="DIR", commands=(TRAIN, EVAL))
+    resume: str | None = _run_option(
+        None, "with the same command again: go on with a run that was cut off; auto: if there is one, else begin a new one",
+        metavar="RUN_DIR", nargs="?", const=NEWEST_RUN, default_text="the newest of the configuration", commands=(TRAIN,),
+    )  # fmt: skip
+    dry_run: bool = _run_option(
+        False, "print the resolved options and the run's name, and stop", short="-n", commands=(TRAIN, EVAL)
+    )
+
+    def check(self) -> None:
+        """Raises UserError for a name that is empty."""
+        if self.resume == "":
+            raise UserError("--resume: the name of the run directory is empty")
+        if not self.result_dir:
+            raise UserError("--result-dir is empty: name a folder, or leave the option out")
 
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """Defaults are the published settings (SPEC section 2), but for the precision. All counts are of images, not steps."""
+    """Holds the settings of a training. Defaults are the published ones (SPEC section 2), but for the precision."""
 
-    num_iter: int = 2_000_000  # length of the schedule; each configuration has its published one
-    minibatch_size: int = 4  # images a step
-    microbatch_size: int = 0  # images that go through the network together; 0: 1 on a CPU, all of the device on a GPU
-    learning_rate: float = 3e-4  # Adam's, between ramp-up and ramp-down
-    train_resolution: int = 256  # side of the square crops in pixels, a multiple of 32
-    print_interval: int = 1_000  # a line of statistics every so many images
-    eval_interval: int = 10_000  # a validation pass every so many images
-    snapshot_every: int = 0  # a network file every so many images; 0: only the final one
-    noise_init: str = "zero"  # of the parameter of sigma_global: near zero as published, or an estimate from the data
-    precision: str = precision.AUTO  # of the convolutions: float32, bf16, or auto: the faster, and in a resumed run its own
-    hole_size: int = 1  # side of the blind spot in pixels: 1 as published; 3, 5, 7 for noise that neighbours share
-    seed: int = 1  # of initial weights, order, crops and noise
+    num_iter: int = _count(
+        2_000_000, "images to train on, the length of the schedule", default_text="the configuration's, 2000000 for most"
+    )
+    recipe: str = _training_option(
+        "published", "how steps are taken: one of the recipes listed below; other options count more",
+        metavar="NAME", in_older_runs="published",
+    )  # fmt: skip
+    minibatch_size: int = _recipe_option(4, "images in each step", metavar="N", at_least=1, at_most=LARGEST_MINIBATCH)
+    microbatch_size: int = _count(
+        0, "images that go through the network at a time; fewer need less memory", at_least=0,
+        default_text="1 on a CPU, all on a GPU", free_on_resume=True,  # it moves the last digits only
+    )  # fmt: skip
+    optimizer: str = _recipe_option(
+        "adam", "what makes steps of gradients", metavar="NAME", choices=("adam", "soap"), in_older_runs="adam"
+    )
+    beta1: float = _recipe_option(
+        0.9, "the optimizer's decay of the mean of gradients, per step", metavar="B", in_older_runs=0.9, **_DECAY
+    )
+    beta2: float = _recipe_option(
+        0.99, "the same of the mean of their squares", metavar="B", in_older_runs=0.99, **_DECAY
+    )
+    learning_rate: float = _recipe_option(3e-4, "learning rate of the optimizer at its peak", metavar="RATE", positive=True)
+    rate_shape: str = _recipe_option(
+        "ramps", "shape of the rate: ramps, up over the first 10 % of the images, down over the last 30 %; or linear decay",
+        metavar="SHAPE", choices=("ramps", "linear"), in_older_runs="ramps",
+    )  # fmt: skip
+    clip_norm: float = _recipe_option(
+        0.0, "norm to which larger gradients are scaled down; 0: none", metavar="NORM", at_least=0.0, at_most=1e30,
+        must_be="0 or more", in_older_runs=0.0,
+    )  # fmt: skip
+    noise_rate: float = _recipe_option(
+        1.0, "factor of the learning rate for the learned noise of sigma_global", metavar="FACTOR", positive=True,
+        in_older_runs=1.0,
+    )  # fmt: skip
+    train_resolution: int = _training_option(256, "side of the square crops; below 128 whole pictures suffer", metavar="PX")
+    print_interval: int = _count(1_000, "images between printed lines of statistics", free_on_resume=True)
+    eval_interval: int = _count(10_000, "images between validations", free_on_resume=True)
+    snapshot_every: int = _count(
+        0, "images between network files; 0: only the final one", at_least=0, default_text="the configuration's",
+        free_on_resume=True,
+    )  # fmt: skip
+    noise_init: str = _training_option(
+        "zero", "where sigma_global starts: zero, or estimate, which is made from noisy crops", metavar="HOW",
+        choices=("zero", NOISE_INIT_ESTIMATE),
+    )  # fmt: skip
+    precision: str = _training_option(
+        AUTO, "what convolutions compute in: float32, bf16, or auto, which for --train is bf16 where that is faster and as "
+        "good, in a resumed run what it began with, and else float32",
+        metavar="P", choices=PRECISIONS, group=DEVICES, commands=(TRAIN, EVAL), in_older_runs=FLOAT32,
+    )  # fmt: skip
+    hole_size: int = _training_option(
+        1, "side of the blind spot; 3, 5 or 7 for noise that neighbours share", metavar="PX", choices=HOLE_SIZES,
+        default_text="1, or, for --eval, --denoise and --export, which may take a smaller one, as trained",
+        commands=(TRAIN, EVAL, DENOISE, EXPORT), in_older_runs=1,
+    )  # fmt: skip
+    seed: int = _count(1, "seed of weights, order, crops and noise", at_least=0)
 
-    max_skips: int = 100  # so many steps in a row without finite gradients end the run
-    state_interval: int = 10_000  # a state to resume from every so many images,
-    state_minutes: float = 10.0  # or every so many minutes, whichever comes first
-
-    def determining(self, configuration: str, shard: str, validation_set: str) -> dict:
-        """What must be the same for a resumed run to end with the same results: all but intervals, paths,
-        and what goes through the network together, which moves the last digits only."""
-        values = {name: value for name, value in asdict(self).items() if name not in FREE_ON_RESUME}
-        return {"train": configuration, "train_h5": shard, "validation_set": validation_set, **values}
+    max_skips: int = _count(100, "steps in a row without finite gradients that end the run", free_on_resume=True)
+    state_interval: int = _count(10_000, "images between states to resume from", free_on_resume=True)
+    state_minutes: float = _training_option(
+        10.0, "minutes between states, where that is sooner", metavar="MIN", positive=True, free_on_resume=True
+    )
 
     def check(self) -> None:
         """Raises UserError naming the first option that cannot be."""
-        at_least = {"num_iter": 1, "minibatch_size": 1, "print_interval": 1, "eval_interval": 1}
-        at_least |= {"microbatch_size": 0, "snapshot_every": 0, "seed": 0, "state_interval": 1, "max_skips": 1}
-        for name, least in at_least.items():
-            value = getattr(self, name)
-            most = LARGEST_MINIBATCH if name == "minibatch_size" else 2**63 - 1
-            if not least <= value <= most:
-                raise UserError(f"--{name.replace('_', '-')} {value}: must be from {least} to {most}")
-        precision.check_precision(self.precision)
-        if self.noise_init not in NOISE_INITS:
-            raise UserError(f"--noise-init {self.noise_init}: must be {' or '.join(NOISE_INITS)}")
-        if self.noise_init == "estimate" and self.train_resolution < PATCH:
-            raise UserError(f"--train-resolution {self.train_resolution}: --noise-init estimate needs {PATCH} or more")
-        for name in ("learning_rate", "state_minutes"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: must be a positive number")
+        check_values(self)
+        from dnnlib.denoising.network.architecture import STRIDE  # late: they import NumPy
+        from dnnlib.denoising.noise.estimation import PATCH_SIDE
+
+        if self.noise_init == NOISE_INIT_ESTIMATE and self.train_resolution < PATCH_SIDE:
+            raise UserError(f"--train-resolution {self.train_resolution}: --noise-init estimate needs {PATCH_SIDE} or more")
         if self.train_resolution < STRIDE or self.train_resolution % STRIDE:
             raise UserError(f"--train-resolution {self.train_resolution}: must be a multiple of {STRIDE}, e.g. 128 or 256")
+
+    def check_for(self, configuration: Configuration) -> None:
+        """Raises UserError naming the first option that cannot be, or not in a training of the configuration."""
+        estimable = configuration.noise.real or configuration.noise.family == "gauss"
+        if self.noise_init == NOISE_INIT_ESTIMATE and not (configuration.noise_params == "global" and estimable):
+            raise UserError(
+                f"--noise-init estimate is for sigma_global, of Gaussian or of real noise, not for {configuration.name}"
+            )
+        self.check()
+        check_hole_size(configuration, self.hole_size)
+
+    def fixed_on_resume(self, configuration: str, shard: str, validation_set: str) -> dict[str, Any]:
+        """Returns what must be the same for a resumed run to end with the same results, by the names of options.
+
+        configuration: its name; shard: a fingerprint of the training shard; validation_set: its name, without folders.
+        """
+        return {"train": configuration, "train_h5": shard, "validation_set": validation_set, **fixed_on_resume(self)}
+
+
+@dataclass(frozen=True)
+class DenoisingOptions:
+    """Holds how pictures are denoised, and where the results go."""
+
+    network: str = _denoising_option(
+        REQUIRED, "network file (.pickle), for --denoise and --export", metavar="FILE",
+        missing="name the network file (.pickle)", commands=(DENOISE, EXPORT),
+    )  # fmt: skip
+    out: str = _denoising_option(
+        REQUIRED, "folder for the results, which keep their names; made if it is missing", metavar="DIR",
+        missing="name the folder for the results",
+    )  # fmt: skip
+    sigma: float | None = _denoising_option(
+        None, "level of Gaussian noise, of 255 whatever the type; for networks of sigma_known", metavar="S",
+        default_text="estimated from each picture",
+    )  # fmt: skip
+    lam: float | None = _denoising_option(
+        None, "level of Poisson noise: the count that white stands for", metavar="L", flag="--lambda"
+    )
+    alpha: float | None = _denoising_option(
+        None, "level of impulse noise: share of the pixels replaced, 0 to 1", metavar="A"
+    )
+    white: float | None = _denoising_option(
+        None, "the value that stands for white, e.g. 4095 for 12 bits in 16", metavar="V",
+        default_text="the type's largest; 1.0 for floats", commands=(DENOISE, EVAL),
+    )  # fmt: skip
+    black: float = _denoising_option(
+        0.0, "the value that stands for black, of raw data", metavar="V", commands=(DENOISE, EVAL)
+    )
+    tile: int | None = _denoising_option(
+        None, "denoise in tiles of this side; 0: in one piece; the result is the same", metavar="PX",
+        default_text="as memory allows", at_least=0, at_most=2**31 - 1, must_be="a number of pixels, or 0 for no tiles",
+    )  # fmt: skip
+    std: bool = _denoising_option(False, "also write the predicted standard deviation of each pixel")
+    compare: bool = _denoising_option(False, "also write noisy and denoised side by side")
+    hole_size: int | None = shared(TrainingOptions, "hole_size", default=None)  # None: as trained
+
+    @property
+    def given(self) -> dict[str, float | None]:
+        """The noise level by the names of the command line."""
+        return {"sigma": self.sigma, "lambda": self.lam, "alpha": self.alpha}
+
+    def check(self) -> None:
+        """Raises UserError naming the first option that cannot be."""
+        check_values(self)
+        levels = {f"--{name}": value for name, value in self.given.items() if value is not None}
+        if len(levels) > 1:
+            raise UserError(f"{' and '.join(levels)} do not go together: give the one of the network's noise")
+        from dnnlib.denoising.pictures.scale import Scale  # late: it imports NumPy
+
+        Scale(self.black, self.white).check()
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """Holds which network becomes a SavedModel, and where."""
+
+    export: str = shared(CommandOptions, "export", default=REQUIRED)
+    network: str = shared(DenoisingOptions, "network", default=REQUIRED)
+    hole_size: int | None = shared(TrainingOptions, "hole_size", default=None)  # None: as trained
+
+    def check(self) -> None:
+        """Raises UserError naming the first option that cannot be."""
+        check_values(self)
+
+
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """Holds which network is evaluated, and how."""
+
+    eval: str = shared(CommandOptions, "eval", default=REQUIRED)
+    hole_size: int | None = shared(TrainingOptions, "hole_size", default=None)  # None: as trained
+    precision: str = shared(TrainingOptions, "precision", default=AUTO)  # which is FLOAT32 here
+    white: float | None = shared(DenoisingOptions, "white", default=None)
+    black: float | None = shared(DenoisingOptions, "black", default=None)
+
+    @property
+    def scale(self) -> dict[str, float]:
+        """The values that stand for white and black, as far as they are given."""
+        values = {"white": self.white, "black": self.black}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def check(self) -> None:
+        """Raises UserError naming the first option that cannot be."""
+        check_values(self)
+
+
+OPTION_CLASSES = (  # of the whole command line, in the order of `--help`
+    CommandOptions, DenoisingOptions, DataOptions, RunOptions, Layout, TrainingOptions, EvaluationOptions, ExportOptions,
+)  # fmt: skip

@@ -23,6 +23,7 @@ class DirectoryLock:
                 raise UserError(f"{folder}: another process is at work in this run directory")
 
     def close(self) -> None:
+        """Releases the lock."""
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None

@@ -23,7 +23,7 @@ _PACKAGES = {
 
 
 def environment() -> dict:
-    """About this process: `packages`, `host`, `cpu_count`, `command_line`, and `git_commit` if there is one."""
+    """Tells about this process: `packages`, `host`, `cpu_count`, `command_line`, and `git_commit` if there is one."""
     commit = git_commit(PROGRAM_DIR)
     return {
         "packages": {"python": platform.python_version(), **package_versions()},
@@ -35,7 +35,7 @@ def environment() -> dict:
 
 
 def package_versions() -> dict[str, str | None]:
-    """Installed versions by package, None where a package is absent. Imports none of them."""
+    """Returns installed versions by package, None where a package is absent. Imports none of them."""
     return {name: next(filter(None, map(_version, providers)), None) for name, providers in _PACKAGES.items()}
 
 
@@ -48,7 +48,7 @@ def _version(distribution: str) -> str | None:
 
 @functools.lru_cache
 def git_commit(folder: Path) -> str | None:
-    """The commit checked out in `folder`; None where it is not the top of a git checkout, or git is not installed."""
+    """Returns the commit checked out in `folder`; None where that is no top of a git checkout, or git is not installed."""
     # A hook or another tool may have pointed git elsewhere by its GIT_* variables.
     environ = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
 
@@ -65,7 +65,7 @@ def git_commit(folder: Path) -> str | None:
 
 
 def jsonable(value):
-    """`value` as JSON's own types: numpy scalars and arrays become numbers and lists, paths text.
+    """Returns `value` as JSON's own types: numpy scalars and arrays become numbers and lists, paths text.
 
     NaN and infinities, which JSON lacks, become None. Raises TypeError for what has no such form.
     """
@@ -89,12 +89,12 @@ def jsonable(value):
 
 
 def settings_json(settings: dict) -> str:
-    """Indented JSON."""
+    """Returns settings as indented JSON."""
     return json.dumps(jsonable(settings), indent=2, allow_nan=False) + "\n"
 
 
 def settings_text(settings: dict) -> str:
-    """One setting a line, `name: value`, for people; groups are indented."""
+    """Returns one setting a line, `name: value`, for people; groups are indented."""
     return "".join(f"{line}\n" for line in _lines(settings, ""))
 
 

@@ -21,7 +21,7 @@ from dnnlib.submission.run_log import LineFile, RunLog, Tee, cannot_write
 
 
 class RunContext:
-    """A context manager around a run in `run_dir`, which must exist.
+    """Keeps the books of a run in `run_dir`, which must exist, as a context manager around it.
 
     While it is entered, what Python prints to sys.stdout and sys.stderr also goes to `log.txt`, whole lines at a time and
     without progress bars; should an error end the run, its traceback (or, for a UserError, its line) goes there too.
@@ -36,7 +36,7 @@ class RunContext:
     """
 
     def __init__(self, run_dir: str | os.PathLike, task: str, options: dict):
-        """task: e.g. "train gauss25-n2c"; options: settings by name, of types that `jsonable` takes."""
+        """Takes the run's task, e.g. "train gauss25-n2c", and its settings by name, of types that `jsonable` takes."""
         self.run_dir = Path(run_dir)
         self._task = task
         self._options = options
@@ -86,7 +86,7 @@ class RunContext:
             raise failure
 
     def abort_requested(self) -> bool:
-        """Whether somebody has put a file named `abort.txt` into the directory."""
+        """Returns whether somebody has put a file named `abort.txt` into the directory."""
         self._abort_seen = self._abort_seen or os.path.exists(self.run_dir / "abort.txt")
         return self._abort_seen
 
@@ -147,12 +147,12 @@ class RunContext:
 
 
 def _now() -> str:
-    """Local time with its distance from UTC, to the second."""
+    """Returns local time with its distance from UTC, to the second."""
     return datetime.datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
 
 
 def _closing_text(failure: BaseException | None) -> str | None:
-    """What the terminal will show of an error once the streams are the old ones again."""
+    """Returns what the terminal will show of an error once the streams are the old ones again."""
     if failure is None:
         return None
     if isinstance(failure, UserError):

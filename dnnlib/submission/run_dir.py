@@ -102,7 +102,7 @@ def _claim(result_dir: Path, description: str) -> Path:
 
 
 def _ids(result_dir: Path) -> set[int]:
-    """The ids in use, of whatever kind the entry is."""
+    """Returns the ids in use, of whatever kind the entry is."""
     return {int(match[1]) for match in map(_RUN_NAME.match, os.listdir(result_dir)) if match}
 
 
@@ -115,7 +115,7 @@ def _try_writing(result_dir: Path) -> None:
 
 
 def _refusal(result_dir: Path, error: OSError) -> UserError:
-    """The one line for what the file system said."""
+    """Returns the one line for what the file system said."""
     where = os.fspath(error.filename) if error.filename else os.fspath(result_dir)
     reason = error.strerror or one_line(error)
     if error.errno in (errno.EEXIST, errno.ENOTDIR):

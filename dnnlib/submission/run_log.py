@@ -12,13 +12,13 @@ _BLOCK = 1 << 16
 
 
 def cannot_write(path: str | os.PathLike, error: OSError) -> UserError:
-    """The one line for a file of the run directory that could not be written."""
+    """Returns the one line for a file of the run directory that could not be written."""
     reason = error.strerror or one_line(error)
     return UserError(f"{os.fspath(path)}: cannot be written ({reason}); free some space, or give another --result-dir")
 
 
 class LineFile:
-    """A text file (UTF-8) that is only ever appended to, and that a reader sees grow by whole lines.
+    """Appends to a text file (UTF-8), so that a reader sees it grow by whole lines.
 
     Each call is one unbuffered write, so nothing waits in memory. What a killed program left of an unfinished last line
     is removed on opening. Safe to share among threads. Raises UserError naming the file where it cannot be opened or
@@ -51,6 +51,7 @@ class LineFile:
                 raise cannot_write(self.path, error) from error
 
     def close(self) -> None:
+        """Closes the file."""
         with self._lock, contextlib.suppress(OSError):
             self._file.close()
 
@@ -76,7 +77,7 @@ class LineFile:
 
 
 class RunLog:
-    """What one or more streams print, line by line, in one file.
+    """Keeps what one or more streams print, line by line, in one file.
 
     A line is written once it is complete, and lines of different threads or streams are never mixed. Text of progress
     bars, which is text with a carriage return, is left out.

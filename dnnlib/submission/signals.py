@@ -9,7 +9,7 @@ from dnnlib.errors import Terminated
 
 
 class StopSignals:
-    """A context manager; within it the first signal only sets `requested`, and a second one ends the process at once.
+    """Hears signals while it is entered: the first only sets `requested`, and a second one ends the process at once.
 
     Call `raise_if_requested` at a safe point: KeyboardInterrupt for SIGINT (exit 130), Terminated for the others (exit 143).
     """
@@ -28,6 +28,7 @@ class StopSignals:
             signal.signal(number, handler)
 
     def raise_if_requested(self) -> None:
+        """Raises what the first signal stands for, if there was one."""
         if self.requested is not None:
             raise KeyboardInterrupt if self.requested == signal.SIGINT else Terminated
 

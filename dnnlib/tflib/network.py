@@ -37,7 +37,7 @@ _OLD_RECONSTRUCT, _NEW_RECONSTRUCT = (f"numpy.{core}.multiarray _reconstruct" fo
 
 @dataclass(eq=False)
 class Network:
-    """A network as its file holds it. Pickles as `dnnlib.tflib.network.Network`, in version 3 of the 2019 format.
+    """Holds a network as its file does. Pickles as `dnnlib.tflib.network.Network`, in version 3 of the 2019 format.
 
     `name`: of the network, e.g. 'net'. `static_kwargs`: settings by name; str, int, float, bool, None, and list, tuple and
     dict (with str keys) of those. `build_func_name`: of the 2019 program's function that built it, 'blindspot_pipeline' or
@@ -50,7 +50,7 @@ class Network:
     variables: dict[str, np.ndarray] = field(repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        """The state in the 2019 format. Its parts are fresh copies and interned names, so equal networks give equal bytes.
+        """Returns the state in the 2019 format, of fresh copies and interned names, so that equal networks give equal bytes.
 
         Raises FormatError on settings or variables that a file cannot hold.
         """
@@ -141,7 +141,7 @@ _OTHER_KINDS = {
 
 
 def _read(path: str | os.PathLike) -> bytes:
-    """The file's bytes. Raises FormatError on what cannot be read, is too large, or is plainly of another kind."""
+    """Reads the file's bytes. Raises FormatError on what cannot be read, is too large, or is plainly of another kind."""
     try:
         status = os.stat(path)
         if stat.S_ISDIR(status.st_mode):
@@ -191,7 +191,7 @@ def _fields(state, file_bytes: int | None = None) -> dict[str, Any]:
 
 
 def _settings(static_kwargs) -> dict[str, Any]:
-    """A fresh copy, of plain values; its size is bounded: a few lists that hold each other can stand for 10^9 values."""
+    """Copies plain values; the size is bounded: a few lists that hold each other can stand for 10^9 values."""
     left = _MAX_VALUES
 
     def plain(value, where: str, depth: int):
@@ -218,7 +218,7 @@ def _settings(static_kwargs) -> dict[str, Any]:
 
 
 def _variables(pairs: Iterable[tuple[Any, Any]], file_bytes: int | None = None) -> dict[str, np.ndarray]:
-    """Fresh float32 arrays by name. Together they may not exceed the file, though many may claim the same bytes of it."""
+    """Copies float32 arrays, by name. Together they may not exceed the file, though many may claim the same bytes of it."""
     variables: dict[str, np.ndarray] = {}
     for name, value in pairs:
         if type(name) is not str:
@@ -241,7 +241,7 @@ def _variables(pairs: Iterable[tuple[Any, Any]], file_bytes: int | None = None) 
 
 
 def _with_old_numpy_names(data: bytes) -> bytes:
-    """NumPy 2 renamed the function that pickled arrays name; it still knows the old name, and older NumPy knows no other."""
+    """Gives the function that pickled arrays name its name of before NumPy 2, which knows both; older NumPy does not."""
     for operation, argument, position in pickletools.genops(data):
         if operation.name == "GLOBAL" and argument == _NEW_RECONSTRUCT:  # named once, then taken from the memo
             end = position + len("c") + len(_NEW_RECONSTRUCT) + len("\n")

@@ -63,8 +63,9 @@ class Optimizer(abc.ABC):
         summed = strategy.extended.batch_reduce_to("SUM", list(zip(gradients, variables, strict=True)))
 
         def make(initial: Mapping[str, np.ndarray], prefix: str = "") -> dict:
+            zeros = tf.zeros_initializer()  # the first values are loaded afterwards
             return {
-                part: tf.get_variable(prefix + part, initializer=tf.constant(first), trainable=False)
+                part: tf.get_variable(prefix + part, first.shape, initializer=zeros, trainable=False)
                 for part, first in initial.items()
             }
 

@@ -3,25 +3,17 @@
 import contextlib
 from pathlib import Path
 
-from dnnlib.errors import UserError
-
 AUTO, FLOAT32, BF16 = "auto", "float32", "bf16"
 PRECISIONS = (AUTO, FLOAT32, BF16)
 
 
-def check_precision(precision: str) -> None:
-    """Raises UserError unless it is one of PRECISIONS."""
-    if precision not in PRECISIONS:
-        raise UserError(f"--precision {precision}: must be {', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}")
-
-
 def fastest_precision(on_gpu: bool) -> str:
-    """BF16 on a CPU that has instructions for it, where trainings end as well in it; otherwise FLOAT32."""
+    """Returns BF16 on a CPU that has instructions for it, where trainings end as well in it; otherwise FLOAT32."""
     return FLOAT32 if on_gpu or not cpu_has_bf16() else BF16
 
 
 def cpu_has_bf16() -> bool:
-    """Whether the CPU multiplies bfloat16 itself. Known on Linux only; elsewhere False."""
+    """Returns whether the CPU multiplies bfloat16 itself. Known on Linux only; elsewhere False."""
     with contextlib.suppress(OSError):
         flags = Path("/proc/cpuinfo").read_text("utf-8", "replace").split()
         return "avx512_bf16" in flags or "amx_bf16" in flags
@@ -29,7 +21,7 @@ def cpu_has_bf16() -> bool:
 
 
 def dtype_of(precision: str):
-    """FLOAT32 or BF16 as a type of TensorFlow's."""
+    """Returns FLOAT32 or BF16 as a type of TensorFlow's."""
     from dnnlib.tflib.runtime import tf
 
     return {FLOAT32: tf.float32, BF16: tf.bfloat16}[precision]

@@ -19,11 +19,14 @@ with quiet_start():
 
 
 class Replicas:
-    """The replicas of the graph, one a device. All workers must build the same graph, and run the same steps of it.
+    """Replicates the graph, once a device. All workers must build the same graph, and run the same steps of it.
 
-    on_gpu: whether they are GPUs; here: replicas of this process; count: of all; workers, task: processes, and which this
-    is; chief: whether the first. Make it before any other use of TensorFlow, and build the graph under `scope()`. Raises
-    UserError where there are fewer GPUs than asked for.
+    on_gpu: whether they are GPUs.
+    local_count, count: replicas of this process, and of all.
+    workers, task: processes of the job, and which of them this is; chief: whether it is the first.
+
+    Make it before any other use of TensorFlow, and build the graph under `scope()`. Raises UserError where there are fewer
+    GPUs than asked for.
     """
 
     def __init__(self, layout: Layout | None = None):
@@ -33,16 +36,16 @@ class Replicas:
             gpus = _use_gpus(layout.num_gpus)
         cpus = _split_cpu(layout.cpu_devices)
         self.on_gpu = bool(gpus)
-        self.here = len(gpus) or len(cpus)
-        self.count = self.here * self.workers
+        self.local_count = len(gpus) or len(cpus)
+        self.count = self.local_count * self.workers
         self._config = session_config()
         self._config.device_count.update({"CPU": len(cpus), **({} if gpus else {"GPU": 0})})
         self._target = ""
-        self._exchanges: dict = {}
+        self._worker_sums: dict = {}  # by size
         with quiet_start():
             if layout.workers:
                 self._join(list(layout.workers))
-            elif self.here > 1:
+            elif self.local_count > 1:
                 devices = [f"/gpu:{i}" for i in range(len(gpus))] or [f"/cpu:{i}" for i in range(len(cpus))]
                 self.strategy = tf2.distribute.MirroredStrategy(devices)
             else:
@@ -59,61 +62,73 @@ class Replicas:
         self._target = self._server.target
 
     def scope(self):
-        """Variables made in this context have a copy on each device."""
+        """Returns a context in which variables get a copy on each device."""
         return self.strategy.scope()
 
     def session(self):
+        """Opens a session on the current graph, on the devices of this process."""
         with quiet_start():
             return tf.Session(self._target, config=self._config)
 
     def run(self, function: Callable, *arguments: Sequence):
-        """Builds `function` once a replica. arguments: each a sequence of tensors, one for each replica here.
+        """Builds `function` once a replica, and returns what it returned, for `local`, `sum` or `sum_by_name`.
 
-        -> what it returned, for `local` or `sum`.
+        arguments: each a sequence of tensors, one for each replica of this process.
         """
 
         def spread(values: Sequence):
             return self.strategy.experimental_distribute_values_from_function(
-                lambda context: values[context.replica_id_in_sync_group % self.here]
+                lambda context: values[context.replica_id_in_sync_group % self.local_count]
             )
 
         return self.strategy.run(function, args=tuple(spread(values) for values in arguments))
 
-    def exchange(self, size: int):
-        """A placeholder for `size` float64 numbers of this worker, and their sums over the workers. Made once a size."""
-        if size not in self._exchanges:
-            mine = tf.placeholder(tf.float64, [size])
-            parts = [mine] + [tf.zeros([size], tf.float64)] * (self.here - 1)
-            self._exchanges[size] = mine, self.sum(self.run(tf.identity, parts))
-        return self._exchanges[size]
-
     def local(self, value) -> list:
-        """The values of this process's replicas."""
-        return list(self.strategy.experimental_local_results(value))
+        """Returns the values of this process's replicas; of a dict, a dict for each of them."""
+        if not isinstance(value, dict):
+            return list(self.strategy.experimental_local_results(value))
+        by_name = {name: self.local(part) for name, part in value.items()}
+        return [{name: values[i] for name, values in by_name.items()} for i in range(self.local_count)]
 
     def sum(self, value):
-        """The sum over all replicas of all workers; known to all."""
+        """Returns the sum over all replicas of all workers; it is known to all."""
         return self.strategy.reduce("SUM", value, axis=None)
+
+    def sum_by_name(self, values: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Returns the sums over all replicas of scalars of one type. All of them go from worker to worker together."""
+        names = sorted(values)  # the same order on all workers: dicts that `run` returns have none
+        vector = self.strategy.run(lambda scalars: tf.stack([scalars[name] for name in names]), args=(dict(values),))
+        return dict(zip(names, tf.unstack(self.sum(vector), num=len(names)), strict=True))
+
+    def worker_sum(self, size: int):
+        """Returns a placeholder for `size` float64 numbers of this worker, and their sums over the workers.
+
+        They are made once for each size.
+        """
+        if size not in self._worker_sums:
+            numbers = tf.placeholder(tf.float64, [size])
+            others = [tf.zeros([size], tf.float64)] * (self.local_count - 1)
+            self._worker_sums[size] = numbers, self.sum(self.run(tf.identity, [numbers, *others]))
+        return self._worker_sums[size]
 
 
 def sum_over_workers(replicas: Replicas, session, values) -> np.ndarray:
-    """The sum of each worker's values, float64 of one shape, in the same order of calls on all of them."""
+    """Returns the sum of each worker's values, float64 of one shape. All workers must make the same calls in one order."""
     values = np.asarray(values, np.float64)
     if replicas.workers == 1:
         return values
     with session.graph.as_default(), replicas.scope():
-        mine, total = replicas.exchange(values.size)
-    return session.run(total, {mine: values.ravel()}).reshape(values.shape)
+        numbers, total = replicas.worker_sum(values.size)
+    return session.run(total, {numbers: values.ravel()}).reshape(values.shape)
 
 
 def broadcast(replicas: Replicas, session, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The chief's float32 arrays on every worker; of the others' only the shapes count."""
-    mine = np.concatenate([np.ravel(array) for array in arrays.values()]) * float(replicas.chief)
-    pieces = np.split(sum_over_workers(replicas, session, mine), np.cumsum([array.size for array in arrays.values()])[:-1])
-    return {
-        name: piece.reshape(array.shape).astype(np.float32)
-        for (name, array), piece in zip(arrays.items(), pieces, strict=True)
-    }
+    """Returns the chief's arrays on every worker; of the others' only shapes and types count.
+
+    Types are those that float64 holds exactly.
+    """
+    sent = {name: array if replicas.chief else np.zeros_like(array) for name, array in arrays.items()}
+    return {name: sum_over_workers(replicas, session, array).astype(array.dtype) for name, array in sent.items()}
 
 
 def _use_gpus(wanted: int | None) -> list:

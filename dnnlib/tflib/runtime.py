@@ -62,7 +62,7 @@ tf.disable_eager_execution()
 
 
 def session_config():
-    """For sessions that take GPU memory as they need it."""
+    """Returns what sessions are opened with, so that they take GPU memory as they need it."""
     config = tf.ConfigProto(allow_soft_placement=True)
     config.gpu_options.allow_growth = True
     # The remapper trips over leaky ReLU after a bias (it logs errors and gives up), and costs more than it fuses.
@@ -71,13 +71,13 @@ def session_config():
 
 
 def create_session(graph=None):
-    """A session on `graph` (default: the current one), on one device."""
+    """Opens a session on `graph` (default: the current one), on one device."""
     with quiet_start():
         return tf.Session(graph=graph, config=session_config())
 
 
 def device_name() -> str:
-    """What the work is done on, as its maker calls it: the first GPU, or else the CPU."""
+    """Returns what the work is done on, as its maker calls it: the first GPU, or else the CPU."""
     for gpu in tf.config.list_physical_devices("GPU"):
         return tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
     with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
@@ -109,12 +109,12 @@ def initialize(session, values: Mapping[str, np.ndarray]) -> None:
 
 
 def fetch_variables(session, trainable: bool = True) -> dict[str, np.ndarray]:
-    """The variables of the session's graph in order of creation, name -> float32 array; trainable=False: really all."""
+    """Fetches the variables of the session's graph in order of creation, by name; trainable=False: really all."""
     with session.graph.as_default():
         variables = tf.trainable_variables() if trainable else tf.global_variables()
     return dict(zip([v.op.name for v in variables], session.run([_copies(v)[0] for v in variables]), strict=True))
 
 
 def _copies(variable) -> tuple:
-    """The copies of a variable that several devices share, one a device; of any other, itself."""
+    """Returns the copies of a variable that several devices share, one a device; of any other, itself."""
     return getattr(variable, "values", (variable,))

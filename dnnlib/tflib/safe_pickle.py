@@ -22,7 +22,7 @@ GIVE_NETWORK = "give the .pickle file of a trained network"
 
 
 class FormatError(ValueError):
-    """What is wrong with a network file: a phrase that follows the file's name, and the remedy."""
+    """Says what is wrong with a network file: a phrase that follows the file's name, and the remedy."""
 
     def __init__(self, message: str, remedy: str = COPY_AGAIN):
         super().__init__(f"{message}; {remedy}" if remedy else message)
@@ -84,7 +84,7 @@ _ADMITTED = {
 
 
 def _admitted(module: str, name: str) -> str:
-    """What a file names by a class or function, in a word or two; FormatError if no network file needs it."""
+    """Says what a file names by a class or function, in a word or two; FormatError if no network file needs it."""
     kind = _ADMITTED.get((module, name))
     if kind is None:
         raise FormatError(f"refers to {f'{module}.{name}'[:100]!r}, {_MALICIOUS}", remedy="")
@@ -121,7 +121,7 @@ class _Reader(pickle.Unpickler):
 
 
 def read_records(data: bytes) -> Any:
-    """The object that a pickle holds, with records for all that is not built in. Nothing in `data` is run.
+    """Reads the object that a pickle holds, with records for all that is not built in. Nothing in `data` is run.
 
     Raises FormatError on what no network file needs, and, as `pickle` does, nearly any other exception on damaged bytes.
     """
@@ -130,7 +130,7 @@ def read_records(data: bytes) -> Any:
 
 
 def kind_of(value) -> str:
-    """Which admitted name a record stands for (a value of `_ADMITTED`), e.g. 'network'; '' for what is no record."""
+    """Returns which admitted name a record stands for (a value of `_ADMITTED`), e.g. 'network'; '' for what is no record."""
     return value.kind if isinstance(value, _Record) else ""
 
 
@@ -138,7 +138,7 @@ def kind_of(value) -> str:
 
 
 def mapping_of(value, what: str) -> dict[str, Any]:
-    """A new dict of the items of a dict, or of the record of one. Raises FormatError unless all keys are text."""
+    """Returns a new dict of the items of a dict, or of the record of one. Raises FormatError unless all keys are text."""
     if kind_of(value) == "dict" and not value.args:
         items = value.entries
     elif isinstance(value, dict):
@@ -151,7 +151,7 @@ def mapping_of(value, what: str) -> dict[str, Any]:
 
 
 def array_of(record, what: str) -> np.ndarray:
-    """A view of the bytes of a pickled array of float16, 32 or 64. Raises FormatError unless shape and byte count agree."""
+    """Views the bytes of a pickled array of float16, 32 or 64. Raises FormatError unless shape and byte count agree."""
     axes = None
     if kind_of(record) == "array" and isinstance(record.state, tuple) and len(record.state) == 5:
         _, shape, dtype, fortran, raw = record.state
@@ -174,7 +174,7 @@ def array_of(record, what: str) -> np.ndarray:
 
 
 def number_of(record, what: str) -> bool | int | float:
-    """The plain value of a pickled NumPy number. Raises FormatError on other types."""
+    """Returns the plain value of a pickled NumPy number. Raises FormatError on other types."""
     if kind_of(record) != "number" or len(record.args) != 2:
         raise FormatError(f"has no number in {what}")
     dtype = _dtype(record.args[0], ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"), what)
@@ -182,7 +182,7 @@ def number_of(record, what: str) -> bool | int | float:
 
 
 def _dtype(record, codes: tuple[str, ...], what: str) -> np.dtype:
-    """The dtype that a record stands for, if it is plain (no fields, no sub-arrays, no objects) and among the codes."""
+    """Returns the dtype that a record stands for, if it is plain (no fields, sub-arrays, objects) and among the codes."""
     code = record.args[0] if kind_of(record) == "dtype" and record.args else None
     state = record.state if type(code) is str and code in codes else None
     if not isinstance(state, tuple) or len(state) < 5 or any(part is not None for part in state[2:5]):
@@ -194,7 +194,7 @@ def _dtype(record, codes: tuple[str, ...], what: str) -> np.dtype:
 
 
 def _bytes(value, length: int, what: str) -> bytes | bytearray:
-    """The bytes of a value or of its record; FormatError unless there are `length` of them."""
+    """Returns the bytes of a value or of its record; FormatError unless there are `length` of them."""
     raw = None
     if isinstance(value, (bytes, bytearray)):
         raw = value

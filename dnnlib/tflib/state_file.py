@@ -18,7 +18,7 @@ _FORMAT = b"selfsupervised-denoising state 1\n"
 
 
 class DamagedState(Exception):
-    """The file is no state, is truncated, or has changed since it was written. The message says which."""
+    """Says that a file is no state, is truncated, or has changed since it was written."""
 
 
 def save_state(path: str | os.PathLike, arrays: Mapping[str, np.ndarray], values: dict) -> None:
@@ -35,7 +35,7 @@ def save_state(path: str | os.PathLike, arrays: Mapping[str, np.ndarray], values
 
 
 def load_state(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict]:
-    """-> arrays, values as they were saved. Raises DamagedState, and OSError where the file cannot be read."""
+    """Returns arrays and values as they were saved. Raises DamagedState, and OSError where the file cannot be read."""
     with open(path, "rb") as file:
         content = file.read()
     if not content.startswith(_FORMAT):

@@ -20,11 +20,12 @@ class EventWriter:
         self._writer = tf.summary.FileWriter(str(folder))
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Shows values at a step, each under its tag."""
         summary = tf.Summary(value=[tf.Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
         self._add(step, summary)
 
     def image(self, step: int, tag: str, picture: np.ndarray) -> None:
-        """picture: uint8 [H,W,1 or 3]."""
+        """Shows a picture, uint8 [H,W,1 or 3], at a step under a tag."""
         height, width, channels = picture.shape
         jpeg = io.BytesIO()  # noise hardly compresses as PNG, and a long run has hundreds of them
         Image.fromarray(picture if channels == 3 else picture[:, :, 0]).save(jpeg, "JPEG", quality=90)
@@ -32,6 +33,7 @@ class EventWriter:
         self._add(step, tf.Summary(value=[tf.Summary.Value(tag=tag, image=image)]))
 
     def close(self) -> None:
+        """Closes the file."""
         with self._trouble():
             self._writer.close()
 

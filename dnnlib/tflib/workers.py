@@ -19,7 +19,7 @@ _FAILED = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.Cancell
 
 
 class Watch:
-    """A context manager around the work of one of several workers; it does nothing where there is only one.
+    """Watches over the other workers while one works, as a context manager; it does nothing where there is only one.
 
     A worker is alive when the server that TensorFlow runs in it answers. Where one has not answered for `timeout`
     seconds, this process ends with status 75 and a line that names it, whatever its main thread waits for. TensorFlow's
@@ -56,7 +56,7 @@ class Watch:
         self._stop.set()
 
     def wait_for_the_chief_to_end(self) -> None:
-        """For the others, when all is done: the first worker may still be reading from them."""
+        """Waits, when all is done: the first worker may still be reading from the others."""
         self._stop.set()
         deadline = time.monotonic() + self._timeout
         while answers(self._others[0], _INTERVAL) and time.monotonic() < deadline:
@@ -70,19 +70,19 @@ class Watch:
                 self._end_process(number)
 
     def _end_process(self, number: int) -> None:
-        """The main thread may hang for ever in a collective operation, so there is nothing to raise to."""
+        """Ends the process: the main thread may hang for ever in a collective operation, so there is nothing to raise to."""
         print(f"Error: {_message([number], self._others)}", file=sys.stderr, flush=True)
         time.sleep(_LINGER)
         os._exit(WorkerLost.status)
 
     def _not_answering(self) -> list[int]:
-        """Which of the others are gone, asked once for all, at the same time."""
+        """Returns which of the others are gone, asked once for all, at the same time."""
         replies = ordered_map(lambda address: answers(address, _INTERVAL), self._others.values(), len(self._others))
         return [number for number, alive in zip(self._others, replies, strict=True) if not alive]
 
 
 def answers(address: str, seconds: float) -> bool:
-    """Whether a gRPC server at host:port greets us within so many seconds."""
+    """Returns whether a gRPC server at host:port greets us within so many seconds."""
     # No proxy stands between workers; and a pool of connections would answer for a worker that no longer does.
     options = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
     with grpc.insecure_channel(address, options=options) as channel:

@@ -6,7 +6,7 @@ can start anywhere, and does not depend on the minibatch or on what was drawn be
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,17 +17,25 @@ _ORDER, _CROP = 0, 1  # streams of random numbers
 
 
 class Batch(NamedTuple):
-    """n: of the step; numbers int64 [B]: of the images in the run; images [B, crop, crop, C]: uint8, noisy ones float32."""
+    """Holds what one step is fed with, B images of this worker."""
 
-    n: int
-    numbers: np.ndarray
-    images: np.ndarray
+    n: int  # of the step: the images before it
+    numbers: np.ndarray  # int64 [B]: of the images in the run
+    images: np.ndarray  # [B, crop, crop, C]: uint8, noisy ones float32
 
 
 class Crops:
-    """Crop number m of a run over `shard`: uint8 [crop, crop, channels]; mono is the rounded mean over the channels."""
+    """Cuts crop number m of a run out of `shard`: uint8 [crop, crop, channels]; mono: the rounded mean over the channels."""
 
     def __init__(self, shard: Shard, crop: int, channels: int, seed: int):
+        """Cuts squares of a side out of a shard.
+
+        shard: of images of at least crop x crop pixels.
+
+        crop: the side in pixels.
+        channels: 3, or 1 for mono.
+        seed: of the run.
+        """
         self._shard, self._crop, self._channels, self._seed = shard, crop, channels, seed
         self._epoch, self._order = -1, np.empty(0, np.int64)
 
@@ -42,12 +50,22 @@ class Crops:
         crop = image[:, y : y + self._crop, x : x + self._crop]
         return self._finished(crop).transpose(1, 2, 0)
 
+    @property
+    def limits(self) -> Sequence[float]:
+        """The values at which the noise may have been clipped: none, for it is added to what is read."""
+        return ()
+
     def _finished(self, crop: np.ndarray) -> np.ndarray:
         return np.rint(crop.mean(axis=0, keepdims=True)).astype(np.uint8) if self._channels == 1 else crop
 
 
 class NoisyCrops(Crops):
-    """Of a NoisyShard, as it has them: float32 [crop, crop, channels], 0 for black and 1 for white, not clipped."""
+    """Cuts crops out of a NoisyShard, as it has them: float32 [crop, crop, channels], 0 for black and 1 for white, not
+    clipped."""
+
+    @property
+    def limits(self) -> Sequence[float]:
+        return self._shard.limits
 
     def _finished(self, crop: np.ndarray) -> np.ndarray:
         return self._shard.to_float(crop)
@@ -60,13 +78,16 @@ def _random(seed: int, stream: int, index: int) -> np.random.Generator:
 def batches(
     crops: Crops, minibatch_size: int, first: int, last: int, worker: int = 0, workers: int = 1
 ) -> Iterator[Batch]:
-    """The minibatches of the steps n = first, first + minibatch_size, ... up to and including `last` (SPEC 6.1).
+    """Yields the minibatches of the steps n = first, first + minibatch_size, ... up to and including `last` (SPEC 6.1).
 
-    Of several workers each gets its share, the worker-th of `workers` equal parts.
+    crops: of which they are made.
+    minibatch_size: images a step, of all workers together.
+    first, last: n of the steps.
+    worker, workers: each worker gets its part, the worker-th of `workers` equal ones.
     """
-    share = minibatch_size // workers
+    images_per_worker = minibatch_size // workers
     for n in range(first, last + 1, minibatch_size):
-        numbers = np.arange(n + worker * share, n + (worker + 1) * share)
+        numbers = n + worker * images_per_worker + np.arange(images_per_worker)
         yield Batch(n, numbers, np.stack([crops[int(m)] for m in numbers]))
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from dnnlib.denoising.data.noisy_shard import HELD_OUT, NoisyShard, Source, kind_of
-from dnnlib.denoising.pictures.files import page_count, read_picture
-from dnnlib.denoising.pictures.scale import COLOURS, float_from, white_of
-from dnnlib.denoising.pictures.search import ALL_SUFFIXES, pictures_in
+from dnnlib.denoising.pictures import formats
+from dnnlib.denoising.pictures.files import read_header, read_picture
+from dnnlib.denoising.pictures.scale import COLOURS, Scale
+from dnnlib.denoising.pictures.search import pictures_in
 from dnnlib.errors import UserError
 
 LARGEST_SIDE = 1024  # pixels; of larger pictures the middle is what is measured
@@ -19,17 +20,17 @@ LARGEST_SIDE = 1024  # pixels; of larger pictures the middle is what is measured
 
 @dataclass(frozen=True)
 class NoisyPictures:
-    """names, pages: of the files and the page in each; black, white: the values that stand for 0 and 1.
+    """Noisy pictures to validate on.
 
-    stored(i): picture i as it was stored, [H,W,C]; references: the folder of clean pictures of the same names, or None;
-    source: of a shard: the type of its files, and their black and white.
+    names, pages: of the files, and the page in each; stored(i): picture i as it was stored, [H,W,C]; scale: the values that
+    stand for black and white; references: the folder of clean pictures of the same names, or None; source: of a shard: what
+    its pictures were before.
     """
 
     names: Sequence[str]
     pages: Sequence[int]
     stored: Callable[[int], np.ndarray]
-    black: float
-    white: float | None  # None: the type's largest
+    scale: Scale
     references: Path | None = None
     source: Source | None = None
 
@@ -40,15 +41,15 @@ class NoisyPictures:
 
     @property
     def labels(self) -> list[str]:
-        """The names, with the page where a file has several."""
+        """Returns the names, with the page where a file has several."""
         several = {name for name, page in zip(self.names, self.pages, strict=True) if page}
         return [f"{n} page {page + 1}" if n in several else n for n, page in zip(self.names, self.pages, strict=True)]
 
     def read(self, i: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """Picture i and its reference, if there is one: float32 [H,W,C], black being 0 and white 1; the middle of large
-        ones. Raises UserError where the reference is missing, or of another size or number of channels."""
+        """Reads picture i and its reference, if there is one: float32 [H,W,C], black being 0 and white 1; the middle of
+        large ones. Raises UserError where the reference is missing, or of another size or number of channels."""
         stored = self.stored(i)
-        noisy = float_from(stored, self.black, white_of(stored.dtype, self.white))
+        noisy = self.scale.of(stored.dtype).to_float(stored)
         reference = None if self.references is None else self._reference(i, stored)
         return _middle(noisy), None if reference is None else _middle(reference)
 
@@ -65,7 +66,8 @@ class NoisyPictures:
             self.read(i)
 
     def _reference(self, i: int, stored: np.ndarray) -> np.ndarray:
-        """On the scale of the noisy picture if of the same type, as one of the same camera, or else on its type's own."""
+        """Reads a reference: on the scale of the noisy picture if of the same type, as one of the same camera, or else on
+        its type's own."""
         path = self.references / self.names[i]
         picture = read_picture(path)
         if self.pages[i] >= len(picture.pages):
@@ -75,36 +77,39 @@ class NoisyPictures:
             raise UserError(
                 f"--reference-dir: {path} is {_size(pixels)}, but the noisy picture is {_size(stored)}: both must be alike"
             )
-        source = self.source or Source(kind_of(stored.dtype), self.black, self.white)
-        same = kind_of(pixels.dtype) == source.dtype
-        return float_from(pixels, source.black if same else 0.0, white_of(pixels.dtype, source.white if same else None))
+        source = self.source or Source(kind_of(stored.dtype), self.scale)
+        scale = source.scale if kind_of(pixels.dtype) == source.dtype else Scale()
+        return scale.of(pixels.dtype).to_float(pixels)
 
 
 def held_out_pictures(shard: NoisyShard, reference_dir: str | None) -> NoisyPictures:
-    """The held-out part of an open shard. Raises UserError."""
+    """Returns the held-out part of an open shard. Raises UserError."""
 
     def stored(i: int) -> np.ndarray:
         return shard.read(i).transpose(1, 2, 0)
 
-    return NoisyPictures(shard.names, shard.pages, stored, shard.black, shard.white, _folder(reference_dir), shard.source)
+    return NoisyPictures(shard.names, shard.pages, stored, shard.scale, _folder(reference_dir), shard.source)
 
 
-def open_noisy_pictures(
-    given: str, channels: int, black: float, white: float | None, reference_dir: str | None
-) -> NoisyPictures:
-    """What --validation-set names for a network of a real_ configuration: a folder, or a shard with a held-out part.
+def open_noisy_pictures(given: str, channels: int, scale: Scale, reference_dir: str | None) -> NoisyPictures:
+    """Opens what --validation-set names for a network of a real_ configuration.
 
-    black, white: of a folder's pictures; a shard knows its own. Raises UserError.
+    given: a folder, or a shard with a held-out part.
+    channels: of the network, 1 or 3.
+    scale: of a folder's pictures, as the user told it; a shard knows its own.
+    reference_dir: the folder of the clean pictures, or None.
+
+    Raises UserError.
     """
     if os.path.isfile(given):
         return held_out_pictures(NoisyShard(given, 1, channels, HELD_OUT, "--validation-set"), reference_dir)
     if not os.path.isdir(given):
         raise UserError(f"--validation-set {given}: is neither a folder of noisy pictures nor a shard of dataset_tool_h5.py")
-    paths = [path for path in pictures_in(given, "--validation-set") if os.path.isfile(path)]
+    paths = pictures_in(given, "--validation-set", writable_only=True)
     if not paths:
-        raise UserError(f"--validation-set {given}: no picture in it ({', '.join(ALL_SUFFIXES)})")
+        raise UserError(f"--validation-set {given}: no picture in it ({', '.join(formats.suffixes(writable_only=True))})")
 
-    numbers = [(i, page) for i, path in enumerate(paths) for page in range(page_count(path))]
+    numbers = [(i, page) for i, path in enumerate(paths) for page in range(_page_count(path))]
     read = functools.lru_cache(maxsize=1)(read_picture)  # the pages of a file come one after the other
 
     def stored(n: int) -> np.ndarray:
@@ -114,9 +119,10 @@ def open_noisy_pictures(
             kind, wanted = COLOURS[picture.colours], COLOURS[channels]
             raise UserError(f"{paths[i]}: is {kind}, and the network is for {wanted} pictures")
         pixels = picture.pages[page][:, :, :channels]
-        if black >= (highest := white_of(pixels.dtype, white)):
+        black, white = scale.black, scale.of(pixels.dtype).white
+        if black >= white:
             raise UserError(
-                f"{paths[i]}: --black {black:g}: must be below white, which is {highest:g} for {pixels.dtype} unless it is "
+                f"{paths[i]}: --black {black:g}: must be below white, which is {white:g} for {pixels.dtype} unless it is "
                 "told; give --white too, or a lower --black"
             )
         if not np.isfinite(pixels).all():
@@ -124,19 +130,30 @@ def open_noisy_pictures(
         return pixels
 
     names, pages = [os.path.basename(paths[i]) for i, _ in numbers], [page for _, page in numbers]
-    return NoisyPictures(names, pages, stored, black, white, _folder(reference_dir))
+    return NoisyPictures(names, pages, stored, scale, _folder(reference_dir))
+
+
+def _page_count(path: str) -> int:
+    """Counts the pages of a file, undecoded: 1 where reading it will say what is wrong with it."""
+    try:
+        return read_header(path).pages
+    except UserError:
+        return 1
 
 
 def _folder(reference_dir: str | None) -> Path | None:
+    """Returns the path of the references, if there are any. Raises UserError where there is no such folder."""
     if reference_dir is not None and not os.path.isdir(reference_dir):
         raise UserError(f"--reference-dir {reference_dir}: no such folder")
     return None if reference_dir is None else Path(reference_dir)
 
 
 def _middle(pixels: np.ndarray) -> np.ndarray:
+    """Returns the middle of a picture [H,W,C], at most LARGEST_SIDE pixels a side."""
     top, left = (max(size - LARGEST_SIDE, 0) // 2 for size in pixels.shape[:2])
     return pixels[top : top + LARGEST_SIDE, left : left + LARGEST_SIDE]
 
 
 def _size(pixels: np.ndarray) -> str:
+    """Describes a picture [H,W,C] for a message."""
     return f"{pixels.shape[1]} x {pixels.shape[0]} {'grey' if pixels.shape[2] == 1 else 'RGB'}"

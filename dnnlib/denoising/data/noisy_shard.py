@@ -7,28 +7,31 @@ from typing import NamedTuple
 import numpy as np
 
 from dnnlib.denoising.data.shard import Shard
-from dnnlib.denoising.pictures.scale import COLOURS, float_from
+from dnnlib.denoising.pictures.scale import COLOURS, Scale
 
 HELD_OUT = "held_out"  # the group of the pictures to validate on
 
 
 class Source(NamedTuple):
-    """What the pictures were before they were stored: dtype ('uint8', 'uint16' or 'float', of any size), and the values that
-    stood for 0 and 1."""
+    """What the pictures were before they were stored.
+
+    dtype: 'uint8', 'uint16', or 'float' of any size; scale: the values that stood for black and white.
+    """
 
     dtype: str
-    black: float
-    white: float
+    scale: Scale
 
 
 def kind_of(dtype: np.dtype) -> str:
-    """As `Source` names it."""
+    """Names a type as `Source` does: all sizes of floats are alike."""
     return "float" if dtype.kind == "f" else dtype.name
 
 
 class NoisyShard(Shard):
-    """The pictures to train on, or, with part=HELD_OUT, the others. channels: 1 or 3; black, white: the stored values that
-    stand for 0 and 1; source: what they were before; names, pages: of the files and the page in each, for held-out pictures.
+    """An open shard of noisy pictures: those to train on, or, with part=HELD_OUT, the others.
+
+    channels: 1 or 3; scale: the stored values that stand for black and white; source: what the pictures were before;
+    names, pages: of the files and the page in each, for held-out pictures.
 
     Raises UserError as `Shard`, naming `option`, and for clean shards, for pictures that are not of `channels` channels,
     and where black and white or the source are not told. Values outside black..white are kept: noise is not clipped.
@@ -44,20 +47,20 @@ class NoisyShard(Shard):
             self.pages = self._file[part]["pages"][()]
 
     def to_float(self, stored: np.ndarray) -> np.ndarray:
-        """float32 of the same shape, black becomes 0 and white 1."""
-        return float_from(stored, self.black, self.white)
+        """Scales stored pixels to float32 of the same shape, black becoming 0 and white 1."""
+        return self.scale.to_float(stored)
 
     @property
     def limits(self) -> np.ndarray:
-        """What `to_float` makes of the values at which noise may have been clipped, bit for bit: of 0, white and the type's
-        largest; of floats, which are stored with room below, of black instead of 0."""
+        """Returns what `to_float` makes of the values at which noise may have been clipped, bit for bit: of 0, white and the
+        type's largest; of floats, which are stored with room below, of black instead of 0."""
         dtype = np.uint8 if self.source.dtype == "uint8" else np.uint16
-        stored = [self.black if self.source.dtype == "float" else 0, self.white, np.iinfo(dtype).max]
+        stored = [self.scale.black if self.source.dtype == "float" else 0, self.scale.white, np.iinfo(dtype).max]
         return self.to_float(np.array(stored, np.float64))
 
     def fingerprint(self) -> str:
-        """Of all names and contents, as they were when the shard was made, and of the scale."""
-        text = f"{self._checksum} {self.black} {self.white}"
+        """Tells shards apart by all names and contents, as they were when the shard was made, and by the scale."""
+        text = f"{self._checksum} {self.scale.black} {self.scale.white}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def _check_kind(self) -> None:
@@ -69,12 +72,13 @@ class NoisyShard(Shard):
             )
         if "black" not in attributes or "white" not in attributes:
             raise self._error("does not say which values are black and white; make it anew with dataset_tool_h5.py --noisy")
-        self.black, self.white = float(attributes["black"]), float(attributes["white"])
-        if not np.isfinite([self.black, self.white]).all() or self.black >= self.white:
-            raise self._error(f"its black {self.black:g} is not below its white {self.white:g}; make it anew")
+        black, white = float(attributes["black"]), float(attributes["white"])
+        if not np.isfinite([black, white]).all() or black >= white:
+            raise self._error(f"its black {black:g} is not below its white {white:g}; make it anew")
+        self.scale = Scale(black, white)
         if missing := {"source_dtype", "source_black", "source_white", "checksum"} - set(attributes):
             raise self._error(f"does not say its {min(missing)}: it is of an older version; make it anew with --noisy")
-        self.source = Source(*(attributes[f"source_{name}"] for name in Source._fields))
+        self.source = Source(attributes["source_dtype"], Scale(attributes["source_black"], attributes["source_white"]))
         self._checksum = attributes["checksum"]
         if self._part not in self._file or (self._part == HELD_OUT and not len(self._file[self._part].get("images", ()))):
             raise self._error("has no held-out pictures to validate on; make it anew with e.g. --holdout 0.05")

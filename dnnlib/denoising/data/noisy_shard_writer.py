@@ -14,14 +14,15 @@ from dnnlib.denoising.data.noisy_shard import HELD_OUT, Source, kind_of
 from dnnlib.denoising.data.shard_rows import ShardFile, ShardRows
 from dnnlib.denoising.data.shard_writer import MIN_SIDE, check_counts, check_sides, new_shard, shuffled
 from dnnlib.denoising.pictures.files import read_picture
-from dnnlib.denoising.pictures.scale import COLOURS, check_white
-from dnnlib.denoising.pictures.search import ALL_SUFFIXES, find_pictures
+from dnnlib.denoising.pictures.scale import COLOURS, Scale
+from dnnlib.denoising.pictures.search import find_pictures
 from dnnlib.errors import UserError
 from dnnlib.parallel import cores, ordered_map
 from dnnlib.progress import progress_bar, say
 
 # Floats are stored as 16 bits from -1 to 2 of white: noise must not be clipped, and a step of 1/21845 hides none.
 FLOAT_BLACK, FLOAT_WHITE = 21845, 43690
+STORED_FLOATS = Scale(float(FLOAT_BLACK), float(FLOAT_WHITE))
 LARGEST_PIECE = 1024  # pixels; a crop costs the reading of its whole piece
 CLIPPED = 0.005  # a share of the values that is worth a warning
 _MOST_DIFFERENT = 10  # files of another kind that may be odd ones; if they also outnumber the others, the first is
@@ -29,13 +30,17 @@ _MOST_DIFFERENT = 10  # files of another kind that may be odd ones; if they also
 
 @dataclass(frozen=True)
 class NoisyOptions:
-    """min_size, max_size: of width and height in pixels; holdout: share of the pictures to validate on; black, white: the
-    values that stand for 0 and 1, None: 0 and the type's largest. Raises UserError for what cannot be."""
+    """The options of the tool.
+
+    min_size, max_size: of width and height, in pixels; holdout: share of the pictures to validate on; black, white: the
+    values that stand for 0 and 1, white None: the type's largest; max_files: how many are used, None: all; workers: threads
+    that decode, None: one a core. Raises UserError for what cannot be.
+    """
 
     min_size: int = MIN_SIDE
     max_size: int = 2**31 - 1
     holdout: float = 0.05
-    black: float | None = None
+    black: float = 0.0
     white: float | None = None
     max_files: int | None = None
     workers: int | None = None
@@ -45,19 +50,34 @@ class NoisyOptions:
         if self.max_files == 1:
             raise UserError("--max-files must be at least 2: one picture is held out")
         check_sides(self.min_size, self.max_size)
-        check_white(self.white, self.black or 0.0)
+        self.scale.check()
         if not 0 < self.holdout < 1:
             raise UserError(f"--holdout {self.holdout:g}: must be a share of the pictures, above 0 and below 1, e.g. 0.05")
 
 
+    @property
+    def scale(self) -> Scale:
+        """Returns the values of black and white in the files."""
+        return Scale(self.black, self.white)
+
+
 class Page(NamedTuple):
-    """name: of the file, from the input folder on; page: its number there; pixels [C,H,W], as stored in the shard."""
+    """A picture of a file.
+
+    path: of the file; name: the same, from the input folder on; page: the picture's number in the file; pixels [C,H,W]: as
+    they are stored in the shard; dtype: of the file.
+    """
 
     path: str
     name: str
     page: int
     pixels: np.ndarray
-    dtype: np.dtype  # of the file
+    dtype: np.dtype
+
+    @property
+    def kind(self) -> tuple[str, str]:
+        """Returns what must be the same of all pages: 'grey' or 'RGB', and the type as `Source` names it."""
+        return COLOURS[self.pixels.shape[0]], kind_of(self.dtype)
 
 
 def write_noisy_shard(input_dir: str, out: str | os.PathLike, options: NoisyOptions) -> None:
@@ -76,7 +96,7 @@ def write_noisy_shard(input_dir: str, out: str | os.PathLike, options: NoisyOpti
     read or are of another kind than the first are named and left out.
     """
     with new_shard(out) as temporary:
-        paths = shuffled(find_pictures(input_dir, ALL_SUFFIXES))
+        paths = shuffled(find_pictures(input_dir, writable_only=True))
         with ShardFile(temporary) as shard:
             root = input_dir if os.path.isdir(input_dir) else os.path.commonpath([os.path.dirname(path) for path in paths])
             lines = _fill(shard, paths, root, options)
@@ -85,62 +105,110 @@ def write_noisy_shard(input_dir: str, out: str | os.PathLike, options: NoisyOpti
 
 
 def _fill(shard: ShardFile, paths: list[str], root: str, o: NoisyOptions) -> list[str]:
-    """Writes everything; -> the statistics to print at the end."""
-    most = min(len(paths), o.max_files or len(paths))
+    """Writes everything, and returns the statistics to print at the end.
+
+    shard: that is made; paths: of the files, in their order; root: the folder from which names count; o: the options.
+    """
+    counts = _Counts(looked_at=len(paths))
     parts: _Parts | None = None
-    ends: list[tuple[float, list[Page]]] = []  # the pictures of lowest and highest rank: one is held out, one is not
-    taken, skipped, different = 0, 0, 0
+    # The pictures of lowest and highest rank wait to the end: one is held out and one is not, whatever their ranks.
+    ends: list[tuple[float, list[Page]]] = []
+    for pages in _usable(paths, root, o, counts):
+        parts = parts or _Parts(shard, pages[0], o)
+        ends = sorted([*ends, (_rank(pages[0].name), pages)], key=lambda end: end[0])
+        if len(ends) > 2:
+            rank, pages = ends.pop(1)
+            parts.add(pages, held_out=rank < o.holdout)
+    if len(ends) < 2:
+        raise counts.too_few()
+    for (_, pages), held_out in zip(ends, (True, False), strict=True):
+        parts.add(pages, held_out)
+    parts.close()
+    return ["Statistics:", *counts.lines(parts.kind), *parts.lines()]
+
+
+@dataclass
+class _Counts:
+    """Numbers of files.
+
+    looked_at: all that there are; taken: into the shard; skipped: which cannot be read or are of a wrong size; different: of
+    another kind than the first.
+    """
+
+    looked_at: int
+    taken: int = 0
+    skipped: int = 0
+    different: int = 0
+
+    def lines(self, kind: str) -> list[str]:
+        """Returns what the statistics say of the files that are left out. kind: of the first."""
+        lines = [f"  files skipped: {self.skipped + self.different}"]
+        if self.different:
+            lines.append(f"  of them of another kind than the first ({kind}): {self.different}")
+        return lines
+
+    def too_few(self) -> UserError:
+        """Returns the error for fewer than two files that can be used."""
+        skipped = self.skipped + self.different
+        reason = f"{skipped} were skipped, see above" if skipped else "add more"
+        return UserError(
+            f"--input-dir: {self.taken or 'none'} of the {self.looked_at} files looked at can be used, and two are needed, "
+            f"one to train on and one to validate on: {reason}"
+        )
+
+
+def _usable(paths: list[str], root: str, o: NoisyOptions, counts: _Counts) -> Iterator[list[Page]]:
+    """Yields the pages of the files that can be used, in order, and prints a line for each file.
+
+    paths: of the files; root: the folder from which names count; o: the options; counts: what is counted on the way.
+    """
+    most = min(len(paths), o.max_files or len(paths))
+    first: Page | None = None
     with progress_bar(len(paths), "file") as bar:
         for pages in ordered_map(lambda path: _read(path, root, o), paths, o.workers or cores(), ahead=1):
             bar.update()
             if isinstance(pages, UserError):
-                skipped += 1
+                counts.skipped += 1
                 say(f"skipped: {pages}")
                 continue
-            parts = parts or _Parts(shard, pages[0], o)
-            if reason := parts.difference(pages):
-                different += 1
-                if different > max(taken, _MOST_DIFFERENT):
+            first = first or pages[0]
+            if reason := _difference(first, pages):
+                counts.different += 1
+                if counts.different > max(counts.taken, _MOST_DIFFERENT):
                     raise UserError(f"--input-dir: {reason}, as most are: put each kind into a folder of its own")
                 say(f"skipped: {reason}")
                 continue
-            taken += 1
-            say(f"{taken}/{most}: {pages[0].path}")
-            ends = sorted([*ends, (_rank(pages[0].name), pages)], key=lambda end: end[0])
-            if len(ends) > 2:
-                rank, pages = ends.pop(1)
-                parts.add(pages, held_out=rank < o.holdout)
-            if taken == most:
-                break
-    left_out = [f"  files skipped: {skipped + different}"]
-    if different:
-        left_out.append(f"  of them of another kind than the first ({parts.kind}): {different}")
-    if len(ends) < 2:
-        reason = f"{skipped + different} were skipped, see above" if skipped + different else "add more"
-        raise UserError(
-            f"--input-dir: {taken or 'none'} of the {len(paths)} files looked at can be used, and two are needed, one to "
-            f"train on and one to validate on: {reason}"
-        )
-    for (_, pages), held_out in zip(ends, (True, False), strict=True):
-        parts.add(pages, held_out)
-    parts.close()
-    return ["Statistics:", *left_out, *parts.lines()]
+            counts.taken += 1
+            say(f"{counts.taken}/{most}: {pages[0].path}")
+            yield pages
+            if counts.taken == most:
+                return
+
+
+def _difference(first: Page, pages: list[Page]) -> str | None:
+    """Returns what is wrong with pages that are of another kind than the first of all; None where they are alike."""
+    for page in pages:
+        for one, other in zip(first.kind, page.kind, strict=True):
+            if one != other:
+                return f"{page.path} is {other}, and {first.path} is {one}"
+    return None
 
 
 def _rank(name: str) -> float:
-    """From 0 to 1, as if drawn by lot; always the same of a name."""
+    """Returns a number from 0 to 1, as if drawn by lot, but always the same of a name."""
     return int.from_bytes(hashlib.sha256(name.encode(errors="surrogateescape")).digest()[:7], "big") / 2**56
 
 
 class _Parts:
-    """Both parts of a shard while it is written."""
+    """Both parts of a shard while it is written, and what is counted of them."""
 
     def __init__(self, shard: ShardFile, first: Page, o: NoisyOptions):
-        """first: the page that the others must be like."""
+        """Makes the empty parts. first: the page that the others must be like."""
         self._first, self._file = first, shard.file
-        self.black, self.white = _levels(first.dtype, o)
-        is_float = first.dtype.kind == "f"
-        self._source = kind_of(first.dtype), o.black or 0.0, o.white if is_float else self.white
+        source = o.scale.of(first.dtype)
+        source.check()
+        self._source = Source(kind_of(first.dtype), source)
+        self.scale = STORED_FLOATS if first.dtype.kind == "f" else source  # in the shard
         self._checksum = hashlib.sha256()
         self.training = ShardRows(shard, shard.file, first.pixels.dtype)
         self.held_out = ShardRows(shard, shard.file.create_group(HELD_OUT), first.pixels.dtype)
@@ -150,22 +218,17 @@ class _Parts:
 
     @property
     def kind(self) -> str:
-        return " ".join(_kind(self._first))
-
-    def difference(self, pages: list[Page]) -> str | None:
-        """What is wrong with pages that are of another kind than the first; None where they are alike."""
-        for page in pages:
-            for one, other in zip(_kind(self._first), _kind(page), strict=True):
-                if one != other:
-                    return f"{page.path} is {other}, and {self._first.path} is {one}"
-        return None
+        """Returns what all pages are, in words."""
+        return " ".join(self._first.kind)
 
     def add(self, pages: list[Page], held_out: bool) -> None:
+        """Writes the pages of a file into one of the parts."""
         for page in pages:
             heading = f"{held_out} {page.name} {page.page} {page.pixels.dtype} {page.pixels.shape}\n"
             self._checksum.update(heading.encode(errors="surrogateescape"))
             self._checksum.update(page.pixels)
-            limits = 0, np.iinfo(page.pixels.dtype).max, self.white, *([self.black] if page.dtype.kind == "f" else [])
+            black = [self.scale.black] if page.dtype.kind == "f" else []
+            limits = 0, np.iinfo(page.pixels.dtype).max, self.scale.white, *black
             self._clipped += sum(np.count_nonzero(page.pixels == limit) for limit in set(limits))
             self._values += page.pixels.size
             if held_out:
@@ -178,10 +241,12 @@ class _Parts:
                     self.training.append(piece)
 
     def close(self) -> None:
+        """Writes what belongs to the shard as a whole."""
         self.training.close()
         self.held_out.close()
-        self._file.attrs.update({"noisy": True, "black": self.black, "white": self.white})
-        self._file.attrs.update({f"source_{k}": v for k, v in zip(Source._fields, self._source, strict=True)})
+        source = self._source
+        self._file.attrs.update({"noisy": True, "black": self.scale.black, "white": self.scale.white})
+        self._file.attrs.update(source_dtype=source.dtype, source_black=source.scale.black, source_white=source.scale.white)
         self._file.attrs["checksum"] = self._checksum.hexdigest()
         group = self._file[HELD_OUT]
         names = [name.encode(errors="surrogateescape") for name in self._names]
@@ -189,13 +254,13 @@ class _Parts:
         group.create_dataset("pages", data=np.array(self._pages, np.int32))
 
     def lines(self) -> list[str]:
-        """The block printed at the end."""
-        kind, side = _kind(self._first)[0], LARGEST_PIECE
+        """Returns the block printed at the end."""
+        colours, side = self._first.kind[0], LARGEST_PIECE
         limits = "black or white" if self._first.dtype.kind == "f" else "0, white or the type's largest"
         lines = [
             f"  pictures to train on: {self._pictures}, in {len(self.training)} pieces of at most {side} x {side} pixels",
             f"  pictures held out: {len(self.held_out)}",
-            f"  {kind}, {self._first.pixels.dtype}, black {self.black:g}, white {self.white:g}",
+            f"  {colours}, {self._first.pixels.dtype}, black {self.scale.black:g}, white {self.scale.white:g}",
             f"  values at {limits}: {100 * self._clipped / self._values:.2f} %",
         ]
         if self._clipped > CLIPPED * self._values:
@@ -204,7 +269,7 @@ class _Parts:
 
 
 def _read(path: str, root: str, o: NoisyOptions) -> list[Page] | UserError:
-    """The pages of a file; or what is wrong with it."""
+    """Reads the pages of a file; returns what is wrong with it where that cannot be."""
     try:
         picture = read_picture(path)
     except UserError as error:
@@ -219,40 +284,25 @@ def _read(path: str, root: str, o: NoisyOptions) -> list[Page] | UserError:
         if page.dtype.kind == "f" and o.white is None:
             return UserError(f"{path}: holds floats: give --white (and --black), the values that stand for 1 (and 0)")
         try:
-            pixels = _stored(page[:, :, : picture.colours], o)
+            pixels = _stored(page[:, :, : picture.colours], o.scale)
         except UserError as error:
             return UserError(f"{path}: {error}")
         pages.append(Page(path, Path(name).as_posix(), number, np.ascontiguousarray(pixels.transpose(2, 0, 1)), page.dtype))
     return pages
 
 
-def _stored(pixels: np.ndarray, o: NoisyOptions) -> np.ndarray:
-    """Integers as they are, floats as uint16."""
+def _stored(pixels: np.ndarray, scale: Scale) -> np.ndarray:
+    """Returns pixels as the shard has them: integers as they are, floats as uint16 on the scale STORED_FLOATS."""
     if pixels.dtype.kind != "f":
         return pixels.astype(pixels.dtype.newbyteorder("="))
     if not np.isfinite(pixels).all():
         raise UserError("has values that are NaN or infinite: replace them first")
-    black = o.black or 0.0
-    parts = (pixels.astype(np.float64) - black) / (o.white - black)
-    return np.clip(np.rint(parts * (FLOAT_WHITE - FLOAT_BLACK) + FLOAT_BLACK), 0, 65535).astype(np.uint16)
-
-
-def _levels(dtype: np.dtype, o: NoisyOptions) -> tuple[float, float]:
-    """The stored values of black and white."""
-    if dtype.kind == "f":
-        return float(FLOAT_BLACK), float(FLOAT_WHITE)
-    white = float(np.iinfo(dtype).max) if o.white is None else o.white
-    check_white(white, o.black or 0.0)
-    return o.black or 0.0, white
-
-
-def _kind(page: Page) -> tuple[str, str]:
-    """What must be the same of all."""
-    return COLOURS[page.pixels.shape[0]], kind_of(page.dtype)
+    parts = (pixels.astype(np.float64) - scale.black) / (scale.white - scale.black)  # float64, unlike `Scale.to_float`
+    return STORED_FLOATS.to_stored(parts, np.dtype(np.uint16))
 
 
 def pieces(pixels: np.ndarray) -> Iterator[np.ndarray]:
-    """[C,H,W] cut evenly into as few parts as are no larger than LARGEST_PIECE."""
+    """Cuts [C,H,W] evenly into as few parts as are no larger than LARGEST_PIECE, and yields them."""
     for rows in np.array_split(np.arange(pixels.shape[1]), -(-pixels.shape[1] // LARGEST_PIECE)):
         for columns in np.array_split(np.arange(pixels.shape[2]), -(-pixels.shape[2] // LARGEST_PIECE)):
             yield pixels[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]

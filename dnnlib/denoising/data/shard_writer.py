@@ -13,7 +13,9 @@ import numpy as np
 from tqdm import tqdm
 
 from dnnlib.denoising.data.shard_rows import ShardFile, ShardRows
-from dnnlib.denoising.pictures.images import image_header, read_image
+from dnnlib.denoising.pictures.files import read_header
+from dnnlib.denoising.pictures.images import read_image
+from dnnlib.denoising.pictures.picture import Header
 from dnnlib.denoising.pictures.search import find_pictures
 from dnnlib.errors import UserError, one_line
 from dnnlib.files import atomic_path, remove_abandoned
@@ -26,10 +28,13 @@ MOST_WORKERS = 256
 
 
 class Candidate(NamedTuple):
-    """A picture of the right size, by its header."""
+    """A picture of the right size, by its header.
+
+    path: of the file; mode: what its pixels are: RGB, L, ...
+    """
 
     path: str
-    mode: str  # Pillow's name: RGB, L, ...
+    mode: str
 
 
 @dataclass
@@ -45,7 +50,7 @@ class Statistics:
     sides: tuple[int, int] = (MIN_SIDE, MAX_SIDE)  # allowed
 
     def lines(self) -> list[str]:
-        """The block printed at the end."""
+        """Returns the block printed at the end."""
         return [
             "Statistics:",
             f"  files looked at: {self.looked_at}",
@@ -64,14 +69,17 @@ def write_shard(
     input_dir: str, out: str | os.PathLike, max_files: int | None = None, workers: int | None = None,
     min_size: int | None = None, max_size: int | None = None,
 ) -> Statistics:  # fmt: skip
-    """Writes all pictures under `input_dir` (a folder or a glob pattern) whose width and height lie in
-    min_size..max_size pixels, None for 256 and 512, to `out`.
+    """Writes all pictures below a folder whose width and height are right to a shard.
 
-    The order is that of the sorted paths, shuffled with a fixed seed; with `max_files` the first so many are kept.
-    The file: `images`, vlen uint8 (n,), each RGB, channels first, flattened; `shapes`, int32 (n, 3): 3, height, width;
-    attribute `complete`. It appears under its name when it is whole; a file that was there is replaced then.
-    Progress and statistics are printed. Files that cannot be read are named, counted and left out.
-    workers: threads that read and decode, None for one a core; the file is the same, byte for byte, whatever their number.
+    input_dir: the folder, or a glob pattern.
+    out: the shard. It appears under its name when it is whole; a file that was there is replaced then.
+    max_files: how many are kept, the first ones in the shuffled order; None: all.
+    workers: threads that read and decode, None: one a core; the shard is the same, byte for byte, whatever their number.
+    min_size, max_size: of width and height, in pixels, both inclusive; None: 256 and 512.
+
+    The order is that of the sorted paths, shuffled with a fixed seed. The shard: `images`, vlen uint8 (n,), each RGB,
+    channels first, flattened; `shapes`, int32 (n, 3): 3, height, width; attribute `complete`. Of files with several pages
+    the first is taken. Progress and statistics are printed. Files that cannot be read are named, counted and left out.
 
     Raises UserError for wrong arguments, where no picture is left, and where `out` cannot be written.
     """
@@ -87,7 +95,7 @@ def write_shard(
 
 
 def check_counts(max_files: int | None, workers: int | None) -> None:
-    """Raises UserError for what cannot be."""
+    """Raises UserError, naming the option, for numbers that cannot be."""
     if max_files is not None and max_files < 1:
         raise UserError(f"--max-files must be at least 1, not {max_files}")
     if workers is not None and not 1 <= workers <= MOST_WORKERS:
@@ -95,7 +103,7 @@ def check_counts(max_files: int | None, workers: int | None) -> None:
 
 
 def check_sides(min_size: int, max_size: int) -> tuple[int, int]:
-    """Raises UserError for what cannot be."""
+    """Returns the smallest and the largest side. Raises UserError, naming the option, for sizes that cannot be."""
     if min_size < 1:
         raise UserError(f"--min-size must be at least 1, not {min_size}")
     if max_size < min_size:
@@ -120,7 +128,7 @@ def new_shard(out: str | os.PathLike) -> Iterator[Path]:
 
 
 def shuffled(paths: list[str]) -> list[str]:
-    """In the order that the same paths always get."""
+    """Returns paths in an order that the same paths always get."""
     paths = list(paths)
     np.random.RandomState(SHUFFLE_SEED).shuffle(paths)
     return paths
@@ -138,22 +146,23 @@ def right_size(paths: Sequence[str], statistics: Statistics, workers: int) -> It
                 statistics.unreadable += 1
                 say(f"skipped: {header}")
                 continue
-            width, height, mode = header
-            if min(width, height) >= statistics.sides[0] and max(width, height) <= statistics.sides[1]:
-                yield Candidate(path, mode)
+            sides = header.width, header.height
+            if min(sides) >= statistics.sides[0] and max(sides) <= statistics.sides[1]:
+                yield Candidate(path, header.mode)
             else:
                 statistics.wrong_size += 1
 
 
-def _header(path: str) -> tuple[str, tuple[int, int, str] | UserError]:
+def _header(path: str) -> tuple[str, Header | UserError]:
+    """Reads a header; returns what is wrong with the file where that cannot be."""
     try:
-        return path, image_header(path)
+        return path, read_header(path)
     except UserError as error:
         return path, error
 
 
 def _decode(candidate: Candidate) -> tuple[Candidate, np.ndarray | UserError]:
-    """RGB, uint8 [3, H, W]; or what is wrong with the file."""
+    """Reads a picture as RGB, uint8 [3, H, W]; returns what is wrong with the file where that cannot be."""
     try:
         return candidate, np.ascontiguousarray(read_image(candidate.path).transpose(2, 0, 1))
     except UserError as error:
@@ -161,7 +170,11 @@ def _decode(candidate: Candidate) -> tuple[Candidate, np.ndarray | UserError]:
 
 
 def _write(file_name: Path, paths: Sequence[str], max_files: int | None, statistics: Statistics, workers: int) -> None:
-    """Fills the HDF5 file; a few pictures a worker are in memory."""
+    """Fills the HDF5 file; a few pictures a worker are in memory.
+
+    file_name: of the shard that is made; paths: of the pictures in their order; max_files: how many are kept, None: all;
+    statistics: what is counted on the way; workers: threads that read and decode.
+    """
     candidates = right_size(paths, statistics, workers)
     with contextlib.closing(candidates):
         selected = list(itertools.islice(candidates, max_files))
@@ -178,7 +191,11 @@ def _write_rows(
     rows: ShardRows, pictures: Iterator[tuple[Candidate, np.ndarray | UserError]],
     most: int, statistics: Statistics, bar: tqdm,
 ) -> None:  # fmt: skip
-    """Adds at most `most` pictures, in order."""
+    """Adds pictures to a shard, in order.
+
+    rows: of the shard; pictures: decoded, or what is wrong with them; most: how many are added, at most; statistics: what
+    is counted; bar: is moved on with each.
+    """
     for candidate, pixels in pictures:
         if isinstance(pixels, UserError):
             statistics.unreadable += 1
@@ -198,6 +215,7 @@ def _write_rows(
 
 
 def _nothing_kept(found: Statistics) -> UserError:
+    """Returns the error for a folder without a picture that can be used."""
     return UserError(
         f"--input-dir: none of the {found.looked_at} pictures looked at can be used: {found.wrong_size} are not within "
         f"{found.sides[0]}..{found.sides[1]} pixels in width and height, {found.unreadable} cannot be read"

@@ -8,16 +8,22 @@ from pathlib import Path
 import numpy as np
 
 from dnnlib.denoising.network.architecture import STRIDE
-from dnnlib.denoising.pictures.images import image_header, list_images, pad_to_square, read_image, to_float
+from dnnlib.denoising.pictures import formats
+from dnnlib.denoising.pictures.files import read_header
+from dnnlib.denoising.pictures.images import pad_to_square, read_image, to_float
+from dnnlib.denoising.pictures.search import pictures_in
 from dnnlib.errors import UserError
 
-ANY_PICTURE = [f"*.{e}" for s in ("png", "jpg", "jpeg", "bmp", "tif", "tiff", "webp") for e in (s, s.upper())]
 LARGEST_SIDE = 2048  # whole pictures go through the network; at this size that takes about 20 GB
 
 
 @dataclass(frozen=True)
 class ValidationSet:
-    """paths: pictures sorted by name; side: of the common padded square, in pixels; repeats: passes in an evaluation."""
+    """Clean pictures to validate on.
+
+    name: as the user gave it; paths: of the pictures, sorted by name; side: of the common padded square, in pixels;
+    repeats: passes in an evaluation.
+    """
 
     name: str
     paths: Sequence[Path]
@@ -29,10 +35,11 @@ class ValidationSet:
 
     @property
     def labels(self) -> list[str]:
+        """Returns the pictures' names, for tables and lines."""
         return [path.name for path in self.paths]
 
     def read(self, i: int, channels: int) -> tuple[np.ndarray, int, int]:
-        """Picture i padded by reflection: float32 [side, side, channels] in [0, 1], and its true height and width."""
+        """Reads picture i, padded by reflection: float32 [side, side, channels] in [0, 1], and its true height and width."""
         image = read_image(self.paths[i], channels)
         return pad_to_square(to_float(image), self.side), image.shape[0], image.shape[1]
 
@@ -43,7 +50,7 @@ class ValidationSet:
 
 
 def open_validation_set(name: str, dataset_dir: str | None, known: Mapping[str, Mapping]) -> ValidationSet:
-    """A set by name (a key of `known`, config/validation_sets.py, under dataset_dir), or a folder of pictures.
+    """Opens a set by name (a key of `known`, config/validation_sets.py, under dataset_dir), or a folder of pictures.
 
     Reads the pictures' headers only. Raises UserError that names option, folder and remedy.
     """
@@ -53,18 +60,20 @@ def open_validation_set(name: str, dataset_dir: str | None, known: Mapping[str, 
         if not os.path.isdir(dataset_dir):
             raise UserError(f"--dataset-dir {dataset_dir}: no such folder")
         entry = known[name]
-        folder, patterns, repeats = Path(dataset_dir) / entry["folder"], [entry["pattern"]], entry["repeats"]
+        folder, pattern, repeats = Path(dataset_dir) / entry["folder"], entry["pattern"], entry["repeats"]
         remedy = f"get it with: {entry['source']}"
     else:
         if not os.path.isdir(name):
             raise UserError(f"--validation-set {name}: is none of {', '.join(known)}, and no folder of that name exists")
-        folder, patterns, repeats, remedy = Path(name), ANY_PICTURE, 1, "give a folder with PNG or JPEG files in it"
+        folder, pattern, repeats, remedy = Path(name), None, 1, "give a folder with PNG or JPEG files in it"
     if not os.path.isdir(folder):
         raise UserError(f"--validation-set {name}: there is no folder {folder}; {remedy}")
-    paths = list_images(folder, patterns)
+    paths = [Path(path) for path in pictures_in(folder, f"--validation-set {name}", pattern)]
     if not paths:
-        raise UserError(f"--validation-set {name}: no picture in {folder} ({', '.join(patterns[::2])}); {remedy}")
-    sizes = [max(image_header(path)[:2]) for path in paths]
+        looked_for = pattern or ", ".join(f"*{suffix}" for suffix in formats.suffixes(writable_only=False))
+        raise UserError(f"--validation-set {name}: no picture in {folder} ({looked_for}); {remedy}")
+    headers = [read_header(path) for path in paths]
+    sizes = [max(header.width, header.height) for header in headers]
     if max(sizes) > LARGEST_SIDE:
         worst = paths[int(np.argmax(sizes))]
         raise UserError(

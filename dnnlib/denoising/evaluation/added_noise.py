@@ -1,7 +1,7 @@
-"""A network over a validation set with the repeatable noise, and its PSNRs (SPEC section 7)."""
+"""Runs a network over a validation set with the repeatable noise, and measures its PSNRs (SPEC section 7)."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -13,44 +13,44 @@ from dnnlib.denoising.noise.evaluation_noise import EvaluationNoise
 
 
 class Scores(NamedTuple):
-    """PSNR in dB of each picture, in order: of the noisy input, the network's mean, the posterior mean."""
+    """Holds the PSNR in dB of each picture, in order: of the noisy input, the network's mean, the posterior mean."""
 
     noisy: np.ndarray
     mean: np.ndarray
     posterior_mean: np.ndarray
 
     def means(self) -> dict[str, float]:
-        """What to print and to record of a validation in training."""
+        """Returns what to print and to record of a validation in training."""
         return {"valid_psnr_mu": float(np.mean(self.mean)), "valid_psnr_pme": float(np.mean(self.posterior_mean))}
 
     def report(self) -> dict[str, float]:
-        """What to print and to record of an evaluation."""
+        """Returns what to print and to record of an evaluation."""
         return {"noisy_psnr": float(np.mean(self.noisy)), **self.means()}
 
     @property
     def pictures(self) -> dict[str, np.ndarray]:
-        """Of each picture, by name."""
+        """The scores of each picture, by name."""
         return {"psnr_noisy": self.noisy, "psnr_mu": self.mean, "psnr_pme": self.posterior_mean}
 
 
 class Validation(EvaluationGraph):
-    """Of clean pictures; the noise starts over with each call of `validate` and runs on from pass to pass."""
+    """Evaluates on clean pictures; the noise starts over with each call of `validate` and runs on from pass to pass."""
 
-    _columns = Scores._fields
+    measures = Scores._fields
 
     def _inputs(
-        self, pictures: ValidationSet, total: int, mine: Callable[[int], bool]
+        self, pictures: ValidationSet, total: int, assigned: Callable[[int], bool]
     ) -> Iterator[tuple[int, Input]]:
         channels = self._configuration.channels
         with contextlib.closing(EvaluationNoise(self._configuration.noise, channels)) as noise:
             for index in range(total):  # all of them, for the noise to be the same whoever takes which
                 clean, height, width = pictures.read(index % len(pictures), channels)
                 noisy, parameter = noise.corrupt(clean)
-                if mine(index):
+                if assigned(index):
                     yield index, Input(noisy, (height, width), clean[:height, :width], parameter)
 
-    def _row(self, denoised: Denoised) -> list[float]:
-        return [psnr(x, denoised.clean) for x in (denoised.noisy, denoised.mean, denoised.posterior_mean)]
+    def _measure(self, denoised: Denoised, _output) -> dict[str, float]:
+        return {name: psnr(getattr(denoised, name), denoised.clean) for name in self.measures}
 
-    def _scores(self, pictures: ValidationSet, rows: np.ndarray) -> Scores:
-        return Scores(*rows.T)
+    def _scores(self, _pictures, measured: Mapping[str, np.ndarray]) -> Scores:
+        return Scores(**measured)

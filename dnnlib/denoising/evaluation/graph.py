@@ -1,8 +1,8 @@
-"""The network over whole pictures, one by one, shared among devices and workers. What is measured of them: in subclasses."""
+"""Runs a network over whole pictures, shared among devices and workers. What is measured of them: in subclasses."""
 
 import abc
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,17 +16,17 @@ from dnnlib.tflib.runtime import out_of_memory, tf
 
 
 class Input(NamedTuple):
-    """A picture to denoise. noisy: float32 [S,T,C], padded to multiples of 32; size: height and width without padding;
-    clean: [H,W,C], None if not known; parameter: of the noise, for configurations that know it."""
+    """Holds a picture to denoise, float32 on the scale [0, 1]."""
 
-    noisy: np.ndarray
-    size: tuple[int, int]
-    clean: np.ndarray | None
-    parameter: float = 0.0
+    noisy: np.ndarray  # [S,T,C], padded to multiples of 32
+    size: tuple[int, int]  # height and width without padding
+    clean: np.ndarray | None  # [H,W,C], None if not known
+    parameter: float = 0.0  # of the noise, for configurations that know it
 
 
 class Denoised(NamedTuple):
-    """One picture, cropped to its size, float32 on the scale [0, 1]: [H,W,C], net_std [H,W]; clean: None if not known."""
+    """Holds one picture and its results, without padding, float32 on the scale [0, 1]: [H,W,C], net_std [H,W]; clean: None
+    if not known."""
 
     clean: np.ndarray | None
     noisy: np.ndarray
@@ -34,89 +34,128 @@ class Denoised(NamedTuple):
     posterior_mean: np.ndarray
     net_std: np.ndarray
 
+    @classmethod
+    def of(cls, picture: Input, output: Mapping[str, np.ndarray]) -> "Denoised":
+        """Puts together what was known of a picture and what the graph gave, by name."""
+        height, width = picture.size
+        results = {name: output[name] for name in ("mean", "posterior_mean", "net_std")}
+        return cls(clean=picture.clean, noisy=picture.noisy[:height, :width], **results)
+
     def export(self, folder: Path, number: int, suffix: str) -> None:
         """Writes `img-<number>-<tag>.<suffix>` for each of the five that there are (SPEC 7.1)."""
         for tag, picture in self.pictures().items():
             write_image(folder / f"img-{number:07d}-{tag}.{suffix}", picture)
 
     def pictures(self) -> dict[str, np.ndarray]:
-        """uint8 pictures by tag, [H,W,C], the std [H,W,1]."""
+        """Returns uint8 pictures by tag, [H,W,C], the std [H,W,1]."""
         pictures = {
             "a_nsy": self.noisy, "b_out": self.mean, "b_out2": self.posterior_mean,
             "b_std": self.net_std[..., None] / STD_SHOWN, "c_cln": self.clean,
         }
         return {tag: to_uint8(picture) for tag, picture in pictures.items() if picture is not None}
 
-    def strip(self) -> np.ndarray:
-        """The five side by side: uint8 [H,5W,C], 4W without a clean picture."""
+    def side_by_side(self) -> np.ndarray:
+        """Returns the five as one picture: uint8 [H,5W,C], 4W without a clean picture."""
         shape = self.noisy.shape
         return np.concatenate([np.broadcast_to(picture, shape) for picture in self.pictures().values()], axis=1)
 
 
 class EvaluationGraph(abc.ABC):
-    """The network on one picture a replica. Build it under `replicas.scope()`, after the training graph with reuse=True
-    to share its variables.
+    """Runs the network over pictures, one on each replica. Subclasses say which pictures, what is measured of each, and what
+    is made of it.
 
-    Subclasses say which pictures (`_inputs`), what is measured of each (`_row`, as many numbers as `_columns`), and what
-    is made of it (`_scores`). `_results`: what they need of the Posterior beside mean, posterior_mean and net_std.
+    Build it under `replicas.scope()`, after the training graph with reuse=True to share its variables.
     """
 
-    _results: Sequence[str] = ()
-    _columns: Sequence[str]
+    results: Sequence[str] = ()  # what `_measure` needs of the Prediction beside mean, posterior_mean and net_std
 
     def __init__(self, configuration: Configuration, replicas: Replicas, reuse: bool = False, dtype=tf.float32):
+        """Builds the graph.
+
+        configuration: of the network.
+        replicas: what it runs on.
+        reuse: whether its variables are there already.
+        dtype: see `plain_unet`.
+        """
         self._configuration, self._replicas = configuration, replicas
-        shape = [1, None, None, configuration.channels]
-        self._noisy = [tf.placeholder(tf.float32, shape) for _ in range(replicas.here)]
-        self._parameters = [tf.placeholder(tf.float32, [1, 1, 1, 1]) for _ in range(replicas.here)]
-        self._sizes = [tf.placeholder(tf.int32, [2]) for _ in range(replicas.here)]
+        self._placeholders = [_Placeholders.of(configuration.channels) for _ in range(replicas.local_count)]
 
         def one_replica(noisy, parameter, size):
+            window = tf.concat([[0, 0], size], axis=0)
             with tf.variable_scope(tf.get_variable_scope(), reuse=reuse or None):
-                model = build_model(configuration, noisy, parameter, window=tf.concat([[0, 0], size], axis=0), dtype=dtype)
-            return [getattr(model, name) for name in ("mean", "posterior_mean", "net_std", *self._results)]
+                prediction = build_model(configuration, noisy, parameter, window=window, dtype=dtype)
+            return {name: getattr(prediction, name) for name in ("mean", "posterior_mean", "net_std", *self.results)}
 
-        results = replicas.run(one_replica, self._noisy, self._parameters, self._sizes)
-        self._fetches = list(zip(*map(replicas.local, results), strict=True))
+        noisy, parameters, sizes = zip(*self._placeholders, strict=True)
+        self._fetches = replicas.local(replicas.run(one_replica, noisy, parameters, sizes))
 
     def validate(
         self, session, pictures, passes: int = 1, on_picture: Callable[[int, Denoised], None] | None = None
     ):
-        """Denoises all the pictures `passes` times -> what `_scores` makes of it.
+        """Denoises all the pictures `passes` times, and returns what `_scores` makes of it.
 
-        on_picture(index, denoised) is called for each, with an index that runs on from pass to pass. Several workers share
-        the pictures (the last is the chief's); each calls this, hears of its own, and gets the scores of all.
+        session: with the values of the variables.
+        pictures: what `_inputs` knows.
+        passes: how often.
+        on_picture: called with index and result of each; the index runs on from pass to pass.
+
+        Several workers share the pictures (the last is the chief's); each calls this, hears of its own, and gets the scores
+        of all.
         """
         total, replicas = passes * len(pictures), self._replicas
-        rows = np.zeros([total, len(self._columns)])
-        mine = self._inputs(pictures, total, lambda index: (total - 1 - index) % replicas.workers == replicas.task)
-        while together := list(itertools.islice(mine, replicas.here)):
-            outputs = self._denoise(session, [given for _, given in together])
-            for (index, given), (mean, posterior_mean, net_std, *others) in zip(together, outputs, strict=True):
-                height, width = given.size
-                denoised = Denoised(given.clean, given.noisy[:height, :width], mean, posterior_mean, net_std)
-                rows[index] = self._row(denoised, *others)
+        measured = {name: np.zeros(total) for name in self.measures}
+        inputs = self._inputs(pictures, total, lambda index: (total - 1 - index) % replicas.workers == replicas.task)
+        while together := list(itertools.islice(inputs, replicas.local_count)):
+            outputs = self._denoise(session, [picture for _, picture in together])
+            for (index, picture), output in zip(together, outputs, strict=True):
+                denoised = Denoised.of(picture, output)
+                for name, value in self._measure(denoised, output).items():
+                    measured[name][index] = value
                 if on_picture:
                     on_picture(index, denoised)
-        return self._scores(pictures, sum_over_workers(replicas, session, rows))
+        return self._scores(pictures, {name: sum_over_workers(replicas, session, x) for name, x in measured.items()})
 
-    def _denoise(self, session, given: Sequence[Input]) -> list[list[np.ndarray]]:
-        """At most as many pictures as there are replicas here -> for each: what the graph gives, [H,W,..]. Padding is seen,
-        but its own results are not computed."""
-        feed = dict(zip(self._noisy, [one.noisy[None] for one in given], strict=False))
-        feed |= dict(zip(self._parameters, [np.full([1, 1, 1, 1], one.parameter) for one in given], strict=False))
-        feed |= dict(zip(self._sizes, [one.size for one in given], strict=False))
+    def _denoise(self, session, pictures: Sequence[Input]) -> list[dict[str, np.ndarray]]:
+        """Denoises at most as many pictures as there are local replicas -> for each: what the graph gives, [H,W,..]. Padding
+        is seen, but its own results are not computed."""
+        feed, fetches = {}, []
+        for picture, placeholders, fetch in zip(pictures, self._placeholders, self._fetches, strict=False):
+            feed |= placeholders.feed(picture)
+            fetches.append(fetch)
         with out_of_memory("the pictures are too large for this device; crop them"):
-            return [[x[0] for x in results] for results in session.run(self._fetches[: len(given)], feed)]
+            outputs = session.run(fetches, feed)
+        return [{name: batch[0] for name, batch in output.items()} for output in outputs]
+
+    @property
+    @abc.abstractmethod
+    def measures(self) -> Sequence[str]:
+        """The names of what is measured of each picture."""
 
     @abc.abstractmethod
-    def _inputs(self, pictures, total: int, mine: Callable[[int], bool]) -> Iterator[tuple[int, Input]]:
-        """Index and picture, in order, for those of `range(total)` that are mine."""
+    def _inputs(self, pictures, total: int, assigned: Callable[[int], bool]) -> Iterator[tuple[int, Input]]:
+        """Yields index and picture, in order, for those of `range(total)` that are assigned to this worker."""
 
     @abc.abstractmethod
-    def _row(self, denoised: Denoised, *results: np.ndarray) -> list[float]:
-        """What is measured of one picture. results: those of `_results`."""
+    def _measure(self, denoised: Denoised, output: Mapping[str, np.ndarray]) -> dict[str, float]:
+        """Returns `measures` of one picture; output: of the graph, with `results`."""
 
     @abc.abstractmethod
-    def _scores(self, pictures, rows: np.ndarray):
-        """rows [total, columns]: of all pictures in order, whoever had them."""
+    def _scores(self, pictures, measured: Mapping[str, np.ndarray]):
+        """Returns what is made of `measures`; measured: [total] of each, of all pictures in order, whoever had them."""
+
+
+class _Placeholders(NamedTuple):
+    """Holds where one replica is fed with a picture."""
+
+    noisy: tf.Tensor
+    parameter: tf.Tensor
+    size: tf.Tensor
+
+    @classmethod
+    def of(cls, channels: int) -> "_Placeholders":
+        noisy = tf.placeholder(tf.float32, [1, None, None, channels])
+        return cls(noisy, tf.placeholder(tf.float32, [1, 1, 1, 1]), tf.placeholder(tf.int32, [2]))
+
+    def feed(self, picture: Input) -> dict:
+        parameter = np.full([1, 1, 1, 1], picture.parameter)
+        return {self.noisy: picture.noisy[None], self.parameter: parameter, self.size: picture.size}

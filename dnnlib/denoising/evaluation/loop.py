@@ -24,7 +24,12 @@ def evaluate(
     """Evaluates in an entered run: prints and records the averages, writes those of each picture to `pictures.csv`, and
     exports the pictures of the first pass.
 
-    pictures: NoisyPictures for real noise. replicas: of one process; None: the first device. precision: FLOAT32 or BF16.
+    network, configuration: of `load_configured`.
+    pictures: NoisyPictures for real noise.
+    run: where the results go.
+    replicas: of one process; None: the first device.
+    precision: FLOAT32 or BF16.
+
     Raises UserError for pictures that cannot be used.
     """
     count, passes = len(pictures), pictures.repeats
@@ -56,10 +61,11 @@ def evaluate(
 
 
 def _write_table(labels: list[str], scores: Scores | RealScores, run: RunContext) -> None:
-    """A row for each picture and pass, in the first with the index of `img/`; empty cells for what could not be told."""
-    numbers = zip(*scores.pictures.values(), strict=True)
-    cells = [["" if np.isnan(value) else f"{value:.6g}" for value in row] for row in numbers]
-    rows = [[index, label, *row] for index, (label, row) in enumerate(zip(labels, cells, strict=True))]
+    """Writes a row for each picture and pass, in the first with the index of `img/`; empty cells for what is unknown."""
+    rows = []
+    for index, label in enumerate(labels):
+        values = [of_all[index] for of_all in scores.pictures.values()]
+        rows.append([index, label, *("" if np.isnan(value) else f"{value:.6g}" for value in values)])
     run.write_table("pictures.csv", ["index", "picture", *scores.pictures], rows)
 
 

@@ -6,17 +6,17 @@ from dnnlib.denoising.pictures.images import to_uint8
 
 
 def psnr(image: np.ndarray, reference: np.ndarray) -> float:
-    """dB between two images of one shape, float with [0, 1] for black to white; infinite when they are equal."""
+    """Returns the PSNR in dB of two images of one shape, float with [0, 1] for black to white; infinite for equal ones."""
     difference = to_uint8(image).astype(np.float64) - to_uint8(reference)
     error = np.mean(difference**2)
     return float(10.0 * np.log10(255.0**2 / error)) if error > 0 else float("inf")
 
 
 def ssim(image: np.ndarray, reference: np.ndarray) -> float:
-    """Structural similarity of two images [H,W,C], float with [0, 1] for black to white, rounded to 8 bits as for `psnr`:
-    at most 1. With the Gaussian window of Wang, Bovik, Sheikh, Simoncelli (2004), sigma 1.5, averaged over the channels.
+    """Returns the structural similarity, at most 1, of two images [H,W,C], float with [0, 1] for black to white.
 
-    NaN where a side is below the window's 11 pixels.
+    They are rounded to 8 bits as for `psnr`. The window is Gaussian, of sigma 1.5, as Wang, Bovik, Sheikh, Simoncelli (2004)
+    have it; the result is averaged over the channels. NaN where a side is below the window's 11 pixels.
     """
     from skimage.metrics import structural_similarity  # late: few need it, and it takes a while to import
 

@@ -1,7 +1,7 @@
-"""A network over noisy pictures as they are, and what can be said of it without clean ones: likelihood, noise
+"""Runs a network over noisy pictures as they are, and measures what can be told without clean ones: likelihood, noise
 parameters, whiteness; and PSNR and SSIM where there are references."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,76 +11,82 @@ from dnnlib.denoising.evaluation.graph import Denoised, EvaluationGraph, Input
 from dnnlib.denoising.evaluation.metrics import psnr, ssim
 from dnnlib.denoising.evaluation.whiteness import NAMES, Whiteness, averaged, whiteness
 from dnnlib.denoising.network.architecture import STRIDE
-from dnnlib.denoising.noise.families import field_units
+from dnnlib.denoising.noise.families import in_user_units, named_in_user_units, parameter_names
 from dnnlib.denoising.pictures.images import pad_to_multiple
 
 _QUALITY = [f"{what}_{of}" for what in ("psnr", "ssim") for of in ("noisy", "mu", "pme")]
 
 
 class RealScores(NamedTuple):
-    """Averages over the pictures that can be judged. nll: the negative log-likelihood of the noisy values, in nats a value;
-    parameters: of the noise, averaged in the units of `posterior`, then in those of `field_units`; whiteness: of the
-    residuals; hole_size: of the network as it was used; quality: psnr and ssim of the noisy pictures, the mean and the
-    posterior mean, by name, empty without references. pictures: the same of each picture, by name, NaN where unknown."""
+    """Holds averages over the pictures that can be judged, and the scores of each."""
 
-    nll: float
-    parameters: dict[str, float]
-    whiteness: Whiteness
-    hole_size: int
-    quality: dict[str, float]
-    pictures: dict[str, np.ndarray] = {}
+    nll: float  # the negative log-likelihood of the noisy values, in nats a value
+    parameters: dict[str, float]  # of the noise, averaged in the units of `posterior`, then in those of `in_user_units`
+    whiteness: Whiteness  # of the residuals
+    hole_size: int  # of the network as it was used
+    quality: dict[str, float]  # PSNR and SSIM of noisy pictures, mean and posterior mean; empty without references
+    pictures: dict[str, np.ndarray] = {}  # the scores of each picture, by name, NaN where unknown
 
     def means(self) -> dict[str, float]:
-        """What to print and to record of a validation in training."""
+        """Returns what to print and to record of a validation in training."""
         largest = self.whiteness.largest(self.hole_size)
-        correlation = {} if largest is None else {"valid_corr": largest[0]}  # none is not zero, which would say white
+        correlation = {} if largest is None else {"valid_corr": largest.value}  # none is not zero, which would say white
         return {"valid_nll": self.nll, **correlation, **self.whiteness.values(), **self.quality}
 
     def report(self) -> dict[str, float]:
-        """What to print and to record of an evaluation."""
+        """Returns what to print and to record of an evaluation."""
         return {**self.parameters, **self.means()}
 
     def advice(self) -> str | None:
+        """Returns a line that says what is wrong and what helps, None where nothing is, or that cannot be told."""
         return self.whiteness.advice(self.hole_size)
 
 
 class RealValidation(EvaluationGraph):
-    """Of noisy pictures, with clean ones or without."""
+    """Evaluates on noisy pictures, with clean ones or without."""
 
-    _results = ("noise_std", "nll", "parameter")
+    results = ("noise_std", "nll", "parameter")
 
     @property
-    def _columns(self) -> list[str]:
-        parameters = [f"parameter{i}" for i in range(self._configuration.noise.parameters)]
-        return ["nll", *parameters, *NAMES, *_QUALITY]
+    def measures(self) -> Sequence[str]:
+        """The names of what is measured; the noise's parameters are in the units of `posterior`."""
+        return ["nll", *parameter_names(self._configuration.noise), *NAMES, *_QUALITY]
 
     def _inputs(
-        self, pictures: NoisyPictures, total: int, mine: Callable[[int], bool]
+        self, pictures: NoisyPictures, total: int, assigned: Callable[[int], bool]
     ) -> Iterator[tuple[int, Input]]:
-        for index in filter(mine, range(total)):
+        for index in filter(assigned, range(total)):
             noisy, reference = pictures.read(index % len(pictures))
             padded = pad_to_multiple(noisy, STRIDE)  # as `Denoiser` does, and no square
             yield index, Input(padded, noisy.shape[:2], reference)
 
-    def _row(self, denoised: Denoised, noise_std, nll, parameter) -> list[float]:
-        residual, net_std = denoised.noisy - denoised.mean, denoised.net_std
-        white = whiteness(residual, net_std, np.broadcast_to(noise_std, net_std.shape))
-        quality = [0.0] * len(_QUALITY)
-        if denoised.clean is not None:
-            results = (denoised.noisy, denoised.mean, denoised.posterior_mean)
-            quality = [function(x, denoised.clean) for function in (psnr, ssim) for x in results]
-        return [nll.mean(dtype=np.float64), *parameter.ravel(), *white.horizontal, *white.vertical, *quality]
+    def _measure(self, denoised: Denoised, output: Mapping[str, np.ndarray]) -> dict[str, float]:
+        parameters = dict(zip(parameter_names(self._configuration.noise), output["parameter"].ravel(), strict=True))
+        noise_std = np.broadcast_to(output["noise_std"], denoised.net_std.shape)
+        correlations = whiteness(denoised.noisy - denoised.mean, denoised.net_std, noise_std).by_name()
+        quality = _quality(denoised) if denoised.clean is not None else {}
+        return {"nll": output["nll"].mean(dtype=np.float64), **parameters, **correlations, **quality}
 
-    def _scores(self, pictures: NoisyPictures, rows: np.ndarray) -> RealScores:
+    def _scores(self, pictures: NoisyPictures, measured: Mapping[str, np.ndarray]) -> RealScores:
         noise = self._configuration.noise
-        nll, parameters, white, quality = np.split(rows, np.cumsum([1, noise.parameters, len(NAMES)]), axis=1)
-        quality = dict(zip(_QUALITY, quality.T, strict=True)) if pictures.references is not None else {}
-        correlations = dict(zip(NAMES, white.T, strict=True))
+        correlations = {name: measured[name] for name in NAMES}
+        quality = {name: measured[name] for name in _QUALITY} if pictures.references is not None else {}
+        # Averages.
+        parameters = np.stack([measured[name] for name in parameter_names(noise)], axis=1).mean(axis=0).tolist()
+        of_each = [Whiteness.of(dict(zip(NAMES, row, strict=True))) for row in zip(*correlations.values(), strict=True)]
+        means = {f"valid_{name}": float(np.nanmean(x)) for name, x in quality.items() if not np.isnan(x).all()}
         return RealScores(
-            float(nll.mean()),
-            {k: float(v) for k, v in field_units(noise.family, parameters.mean(axis=0)).items()},
-            averaged([Whiteness.of(dict(zip(NAMES, row, strict=True))) for row in white]),
-            self._configuration.hole_size,
-            {f"valid_{name}": float(np.nanmean(x)) for name, x in quality.items() if not np.isnan(x).all()},
-            {"nll": nll[:, 0], **field_units(noise.family, parameters.T), **correlations, **quality},
+            nll=float(measured["nll"].mean()),
+            parameters=in_user_units(noise.family, parameters),
+            whiteness=averaged(of_each),
+            hole_size=self._configuration.hole_size,
+            quality=means,
+            pictures={"nll": measured["nll"], **named_in_user_units(noise, measured), **correlations, **quality},
         )
+
+
+def _quality(denoised: Denoised) -> dict[str, float]:
+    """Compares a picture and its results with the clean one: _QUALITY by name."""
+    of = {"noisy": denoised.noisy, "mu": denoised.mean, "pme": denoised.posterior_mean}
+    metrics = {"psnr": psnr, "ssim": ssim}
+    return {f"{metric}_{x}": metrics[metric](of[x], denoised.clean) for metric in metrics for x in of}

@@ -18,7 +18,9 @@ from dnnlib.denoising.configuration import HOLE_SIZES
 from dnnlib.denoising.network.architecture import hole_shift
 
 LAGS = (1, 2, 3)  # pixels
-NAMES = tuple(f"corr_{way}{lag}" for way in "hv" for lag in LAGS)
+HORIZONTAL = {lag: f"corr_h{lag}" for lag in LAGS}  # names of the correlations
+VERTICAL = {lag: f"corr_v{lag}" for lag in LAGS}
+NAMES = (*HORIZONTAL.values(), *VERTICAL.values())
 SMOOTH = 0.25  # share of a picture's pixels, those that the network is surest of: elsewhere it errs by more than noise
 DOMINATED = 0.7  # of them those count where the network's std is below so much of the noise's: else it is the picture's
 ENOUGH = 0.02  # share of a picture's pixels; of fewer nothing is said
@@ -37,58 +39,74 @@ THRESHOLD = 0.2  # at the nearest lag that counts, where the picture is left ove
 FARTHER = 0.15  # at the others
 
 
+class Correlation(NamedTuple):
+    """Holds a correlation of the residual with itself, some pixels apart."""
+
+    value: float
+    lag: int  # pixels
+    direction: str  # "horizontally" or "vertically"
+
+
 class Whiteness(NamedTuple):
-    """horizontal, vertical: correlations at LAGS, of one picture or averaged over several."""
+    """Holds correlations at LAGS, of one picture or averaged over several."""
 
     horizontal: tuple[float, ...]
     vertical: tuple[float, ...]
 
     @classmethod
     def of(cls, values: Mapping[str, float]) -> "Whiteness":
-        """From what `values` gave."""
-        found = tuple(values.get(name, math.nan) for name in NAMES)
-        return cls(found[: len(LAGS)], found[len(LAGS) :])
+        """Takes what `values` gave."""
+        rows = (tuple(values.get(name, math.nan) for name in names.values()) for names in (HORIZONTAL, VERTICAL))
+        return cls(*rows)
 
     @property
     def judged(self) -> bool:
         """Whether there was enough to judge by; if not, all is NaN."""
-        return all(map(math.isfinite, (*self.horizontal, *self.vertical)))
+        return all(map(math.isfinite, self.by_name().values()))
+
+    def by_name(self) -> dict[str, float]:
+        """Returns corr_h1, ..., corr_v3; NaN unless judged."""
+        return dict(zip(NAMES, (*self.horizontal, *self.vertical), strict=True))
 
     def values(self) -> dict[str, float]:
-        """By name: corr_h1, ..., corr_v3; nothing unless judged."""
-        return dict(zip(NAMES, (*self.horizontal, *self.vertical), strict=True)) if self.judged else {}
+        """Returns the same, but nothing unless judged."""
+        return self.by_name() if self.judged else {}
 
-    def largest(self, hole_size: int) -> tuple[float, int, str] | None:
-        """The correlation farthest from 0 that a network with such a blind spot must not show, its lag and its direction.
+    def largest(self, hole_size: int) -> Correlation | None:
+        """Returns the correlation farthest from 0 that a network with such a blind spot must not show.
 
         At smaller lags than the blind spot reaches correlation is no matter: the network cannot see it. None where no lag
         is left, or there was too little to judge by.
         """
-        counted = self._counted(hole_size)
-        return max(((value, *place) for place, value in counted.items()), key=lambda one: abs(one[0]), default=None)
+        return max(self._visible(hole_size), key=lambda correlation: abs(correlation.value), default=None)
 
-    def _counted(self, hole_size: int) -> dict[tuple[int, str], float]:
-        """By lag and direction, what a network with such a blind spot must not show."""
-        rows = {"horizontally": self.horizontal, "vertically": self.vertical} if self.judged else {}
-        found = {(lag, way): value for way, row in rows.items() for lag, value in zip(LAGS, row, strict=True)}
-        return {place: value for place, value in found.items() if place[0] >= hole_shift(hole_size)}
+    def _visible(self, hole_size: int) -> list[Correlation]:
+        """Returns the correlations at lags that a network with such a blind spot can see, if judged."""
+        directions = {"horizontally": self.horizontal, "vertically": self.vertical} if self.judged else {}
+        return [
+            Correlation(value, lag, direction)
+            for direction, values in directions.items()
+            for lag, value in zip(LAGS, values, strict=True)
+            if lag >= hole_shift(hole_size)
+        ]
 
     def advice(self, hole_size: int) -> str | None:
-        """A line that says what is wrong and what helps; None where the residual is white, or that cannot be told.
+        """Returns a line that says what is wrong and what helps; None where the residual is white, or that cannot be told.
 
         Pixels that are alike, and the more the nearer they are, are what a network leaves of the picture that has not
         learned it yet; anything else is what an interpolation leaves of correlated noise.
         """
         nearest = hole_shift(hole_size)
         limit = {lag: THRESHOLD if lag == nearest else FARTHER for lag in LAGS}
-        counted = self._counted(hole_size)
-        beyond = [place for place, value in counted.items() if abs(value) > limit[place[0]]]
+        visible = self._visible(hole_size)
+        beyond = [correlation for correlation in visible if abs(correlation.value) > limit[correlation.lag]]
         if not beyond:
             return None
-        lag, way = max(beyond, key=lambda place: abs(counted[place]))
-        value = counted[lag, way]
-        found = f"{value:.2f} at {lag} pixel{'s' if lag > 1 else ''} {way}; of white noise it stayed within {limit[lag]}"
-        if 0 < value <= counted[nearest, way]:
+        value, lag, direction = max(beyond, key=lambda correlation: abs(correlation.value))
+        pixels = f"{lag} pixel{'s' if lag > 1 else ''}"
+        found = f"{value:.2f} at {pixels} {direction}; of white noise it stayed within {limit[lag]}"
+        (neighbours,) = (c.value for c in visible if c.lag == nearest and c.direction == direction)
+        if 0 < value <= neighbours:
             return f"The residual still holds a part of the picture ({found}): train on before you judge the noise by it"
         larger = min(size for size in HOLE_SIZES if size > hole_size)  # there is one: with the largest no lag is left
         return (
@@ -98,7 +116,8 @@ class Whiteness(NamedTuple):
 
 
 def whiteness(residual: np.ndarray, net_std: np.ndarray, noise_std: np.ndarray) -> Whiteness:
-    """Of one picture: residual [H,W,C] noisy - mean; net_std, noise_std [H,W], the network's of the pixel and the noise's.
+    """Measures one picture: residual [H,W,C] noisy - mean; net_std, noise_std [H,W], the network's of the pixel and the
+    noise's.
 
     All on one scale. The residual is divided by the std that the network expects, so that bright parts count as dark ones
     do; only pairs are taken of which the network is sure of both, and surer than the noise is weak: what the network misses
@@ -109,14 +128,24 @@ def whiteness(residual: np.ndarray, net_std: np.ndarray, noise_std: np.ndarray) 
     sure = (net_std <= np.quantile(net_std, SMOOTH)) & (net_std < DOMINATED * noise_std)
     if sure.mean() < ENOUGH:
         return _UNKNOWN
-    return Whiteness(*(tuple(_correlation(z, sure, axis, lag) for lag in LAGS) for axis in (1, 0)))
+    columns, rows = 1, 0  # axes
+    return Whiteness(
+        horizontal=tuple(_correlation(z, sure, columns, lag) for lag in LAGS),
+        vertical=tuple(_correlation(z, sure, rows, lag) for lag in LAGS),
+    )
 
 
 _UNKNOWN = Whiteness((math.nan,) * len(LAGS), (math.nan,) * len(LAGS))
 
 
 def _correlation(z: np.ndarray, sure: np.ndarray, axis: int, lag: int) -> float:
-    """Of the pixels that lie `lag` apart, averaged over the channels; 0 where there are none."""
+    """Correlates pixels that lie `lag` apart, averaged over the channels; 0 where there are none.
+
+    z: [H,W,C].
+    sure: bool [H,W], the pixels to take.
+    axis: 0 or 1, the direction.
+    lag: in pixels.
+    """
     near, far = ([slice(None)] * 2 for _ in range(2))
     near[axis], far[axis] = slice(None, -lag), slice(lag, None)
     both = sure[tuple(near)] & sure[tuple(far)]
@@ -129,6 +158,10 @@ def _correlation(z: np.ndarray, sure: np.ndarray, axis: int, lag: int) -> float:
 
 
 def averaged(several: list[Whiteness]) -> Whiteness:
-    """Over the pictures that could be judged."""
+    """Averages over the pictures that could be judged."""
     several = [one for one in several if one.judged] or [_UNKNOWN]
-    return Whiteness(*(tuple(map(float, np.mean(rows, axis=0))) for rows in zip(*several, strict=True)))
+
+    def mean(rows) -> tuple[float, ...]:
+        return tuple(np.mean(list(rows), axis=0).tolist())
+
+    return Whiteness(mean(one.horizontal for one in several), mean(one.vertical for one in several))

@@ -1,4 +1,4 @@
 """A user's own pictures: denoised whole or in tiles, written back as they were, or the network exported.
 
-May import `pictures`, `network`, `noise` and `configuration`.
+May import `pictures`, `network`, `noise`, `configuration` and `options`.
 """

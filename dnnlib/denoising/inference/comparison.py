@@ -5,7 +5,7 @@ from PIL import Image
 
 from dnnlib.denoising.inference.std_file import STD_WHITE
 from dnnlib.denoising.pictures.images import STD_SHOWN, to_uint8
-from dnnlib.denoising.pictures.scale import float_from
+from dnnlib.denoising.pictures.scale import Scale
 
 _LARGEST = 1024  # pixels; larger pictures are shown smaller
 _ZOOM = 4
@@ -13,24 +13,29 @@ _CANDIDATES = 12  # places along each side where the detail may be
 
 
 def comparison(
-    noisy: np.ndarray, denoised: np.ndarray, std: np.ndarray | None, colours: int, white: float, black: float = 0.0
+    noisy: np.ndarray, denoised: np.ndarray, std: np.ndarray | None, colours: int, scale: Scale
 ) -> np.ndarray:
-    """uint8 RGB [2h, 2w or 3w, 3], h and w those of the picture, or less for large ones.
+    """Makes a picture to look at: uint8 RGB [2h, 2w or 3w, 3], h and w those of the picture, or less for large ones.
 
-    noisy, denoised: [H,W,C], of which `colours` channels are shown, black as 0 and white as 255; std: uint16 [H,W] of
-    `to_std16` or None, shown 10/255 of white as 255.
+    noisy, denoised: [H,W,C], of any type.
+    std: uint16 [H,W] of `to_std16`, shown with 10/255 of white as 255; None: without.
+    colours: how many of the channels are shown.
+    scale: the values that are shown as 0 and 255.
     """
+    # The size of the panels, and the detail.
     height, width = noisy.shape[:2]
     shrink = max(1, -(-max(height, width) // _LARGEST))
     height, width = max(height // shrink, 1), max(width // shrink, 1)
     detail = _most_detailed(denoised[:, :, :colours], max(height // _ZOOM, 1), max(width // _ZOOM, 1))
 
+    # From values to what is shown of them.
     def shown(pixels: np.ndarray) -> np.ndarray:
-        return np.broadcast_to(to_uint8(float_from(pixels, black, white)), (*pixels.shape[:2], 3))
+        return np.broadcast_to(to_uint8(scale.to_float(pixels)), (*pixels.shape[:2], 3))
 
     def shown_std(pixels: np.ndarray) -> np.ndarray:
         return np.broadcast_to(to_uint8(pixels * np.float32(STD_WHITE / 65535 / STD_SHOWN)), (*pixels.shape[:2], 3))
 
+    # Each panel: the whole above, the detail below.
     panels = [(noisy[:, :, :colours], shown), (denoised[:, :, :colours], shown)]
     if std is not None:
         panels.append((std[:, :, np.newaxis], shown_std))
@@ -43,7 +48,10 @@ def comparison(
 
 
 def _shrunk(pixels: np.ndarray, height: int, width: int, factor: int) -> np.ndarray:
-    """Means over factor x factor pixels, float32 [height,width,C]."""
+    """Averages factor x factor pixels each.
+
+    pixels: [H,W,C]; height, width: of the result, float32 [height,width,C]; factor: of both sides.
+    """
     total = np.zeros((height, width, pixels.shape[2]), np.float32)
     for i in range(factor):
         for j in range(factor):
@@ -52,7 +60,7 @@ def _shrunk(pixels: np.ndarray, height: int, width: int, factor: int) -> np.ndar
 
 
 def _most_detailed(pixels: np.ndarray, height: int, width: int) -> tuple[slice, slice]:
-    """Rows and columns of a rectangle height x width where neighbours differ most."""
+    """Finds the rows and columns of a rectangle height x width where neighbours differ most."""
     best = (-1.0, 0, 0)
     for top in np.linspace(0, pixels.shape[0] - height, _CANDIDATES).astype(int):
         for left in np.linspace(0, pixels.shape[1] - width, _CANDIDATES).astype(int):

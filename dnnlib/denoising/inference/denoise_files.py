@@ -1,23 +1,41 @@
 """What `--denoise` does: looks at all that was given, then denoises file by file; a broken one does not stop the others."""
 
 import time
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.inference.comparison import comparison
-from dnnlib.denoising.inference.jobs import Job, make_folder, plan
-from dnnlib.denoising.inference.noise_level import check_given, level_text
-from dnnlib.denoising.inference.options import DenoisingOptions
+from dnnlib.denoising.inference.noise_level import NoiseLevel, check_given, level_text
+from dnnlib.denoising.inference.output_paths import Output, make_folder, plan_outputs
 from dnnlib.denoising.inference.std_file import STD_WHITE, to_std16, write_std
 from dnnlib.denoising.network.network_file import load_configured
+from dnnlib.denoising.options import DenoisingOptions
 from dnnlib.denoising.pictures.files import read_picture
 from dnnlib.denoising.pictures.images import write_image
 from dnnlib.denoising.pictures.picture import Picture
+from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.denoising.pictures.search import find_inputs
 from dnnlib.errors import UserError
 from dnnlib.progress import progress_bar, say
 from dnnlib.tflib.network import Network
+
+if TYPE_CHECKING:
+    from dnnlib.denoising.inference.denoiser import Denoiser, PreparedPicture
+
+
+class DenoisedPage(NamedTuple):
+    """A page of a file, denoised.
+
+    pixels: [H,W,C] with the page's alpha; std: uint16 [H,W] of `to_std16`, None if not wanted or not known; level: of the
+    noise; scale: the values of black and white.
+    """
+
+    pixels: np.ndarray
+    std: np.ndarray | None
+    level: NoiseLevel
+    scale: Scale
 
 
 def denoise(inputs: list[str], options: DenoisingOptions) -> None:
@@ -26,86 +44,108 @@ def denoise(inputs: list[str], options: DenoisingOptions) -> None:
     check_given(configuration, options.given)
     if options.std and configuration.pipeline != "blindspot":
         raise UserError(f"--std: a network of {configuration.name} does not tell how sure it is; leave the option out")
-    beside = (["std.png", "std.tif"] if options.std else []) + (["compare.png"] if options.compare else [])
-    jobs = plan(find_inputs(inputs), options.out, beside)
+    extra_endings = (["std.png", "std.tif"] if options.std else []) + (["compare.png"] if options.compare else [])
+    outputs = plan_outputs(find_inputs(inputs), options.out, extra_endings)
     make_folder(options.out)
-    skipped = _denoise_all(network, configuration, jobs, options)
+    skipped = _denoise_all(network, configuration, outputs, options)
     if skipped:
-        raise UserError(f"{skipped} of {len(jobs)} files skipped, see above")
+        raise UserError(f"{skipped} of {len(outputs)} files skipped, see above")
 
 
-def _denoise_all(network: Network, configuration: Configuration, jobs: list[Job], options: DenoisingOptions) -> int:
-    """The number of files that were skipped."""
+def _denoise_all(
+    network: Network, configuration: Configuration, outputs: list[Output], options: DenoisingOptions
+) -> int:
+    """Denoises file by file, and prints a line for each.
+
+    network, configuration: as `load_configured` gives them; outputs: what is denoised, and where it goes; options: of the
+    command line. Returns the number of files that were skipped.
+    """
     from dnnlib.denoising.inference.denoiser import Denoiser  # late: it imports TensorFlow
 
     skipped = 0
     with Denoiser(network, configuration) as denoiser:
-        for job in jobs:
+        for output in outputs:
             try:
-                say(_denoise_file(denoiser, job, options))
+                say(_denoise_file(denoiser, output, options))
             except UserError as error:
                 say(f"skipped: {error}")
                 skipped += 1
             except MemoryError:
-                say(f"skipped: {job.source}: does not fit in memory")
+                say(f"skipped: {output.source}: does not fit in memory")
                 skipped += 1
     return skipped
 
 
-def _denoise_file(denoiser, job: Job, options: DenoisingOptions) -> str:
-    """The line that says what was done."""
+def _denoise_file(denoiser: "Denoiser", output: Output, options: DenoisingOptions) -> str:
+    """Denoises a file, writes all that is wanted, and returns the line that says what was done."""
     start = time.monotonic()
-    picture = read_picture(job.source)
+    picture = read_picture(output.source)
     try:
-        results, stds, levels = _denoise_pages(denoiser, picture, options)
+        pages = _denoise_pages(denoiser, picture, options)
     except UserError as error:
-        raise UserError(f"{job.source}: {error}") from error
-    first = (picture.pages[0], results[0], stds[0] if stds else None)
-    written = [f"{job.result}"]
-    picture.write(job.result, results)
-    if options.std:
-        path = job.beside("std.tif" if picture.kind in ("TIFF", "NumPy") else "std.png")
-        write_std(path, stds)
-        written.append(f"{path} (65535 = {STD_WHITE:g} of white)")
-    if options.compare:
-        path = job.beside("compare.png")
-        white = denoiser.check(first[0][:, :, : picture.colours], options.white, options.black)
-        write_image(path, comparison(*first, picture.colours, white, options.black))
-        written.append(f"{path}")
+        raise UserError(f"{output.source}: {error}") from error
+    picture.write(output.result, [page.pixels for page in pages])
+    written = [f"{output.result}", *_write_extras(picture, pages, output, options)]
     notes = list(picture.notes)
     if picture.colours < denoiser.configuration.channels:
         notes.append("grey: repeated for the RGB network, and averaged")
     seconds = time.monotonic() - start
-    parts = [_size(picture), level_text(levels), *notes, f"{seconds:.1f} s"]
-    return f"{job.source}: {', '.join(parts)} -> {', '.join(written)}"
+    parts = [_size(picture), level_text([page.level for page in pages]), *notes, f"{seconds:.1f} s"]
+    return f"{output.source}: {', '.join(parts)} -> {', '.join(written)}"
 
 
-def _denoise_pages(denoiser, picture: Picture, options: DenoisingOptions):
-    """Denoised pages, their stds as uint16 [H,W] if wanted, and their noise levels."""
-    pages = [page[:, :, : picture.colours] for page in picture.pages]
-    whites = [denoiser.check(page, options.white, options.black) for page in pages]
-    sides = [denoiser.tile_side(*page.shape[:2], options.tile) for page in pages]
-    total = sum(denoiser.steps(*page.shape[:2], side) for page, side in zip(pages, sides, strict=True))
-    results, stds, levels = [], [], []
-    with progress_bar(total, "tile") as bar:
-        for i, (page, white, side) in enumerate(zip(pages, whites, sides, strict=True)):
-            result = picture.pages[i].copy()
-            std = np.empty(page.shape[:2], np.uint16) if denoiser.has_std and (options.std or options.compare) else None
+def _denoise_pages(denoiser: "Denoiser", picture: Picture, options: DenoisingOptions) -> list[DenoisedPage]:
+    """Denoises all pages of a file, after all of them have been checked."""
+    told = Scale(options.black, options.white)
+    prepared = [
+        denoiser.prepare(page[:, :, : picture.colours], options.given, told, options.tile) for page in picture.pages
+    ]
+    keeps_std = denoiser.has_std and (options.std or options.compare)
+    with progress_bar(sum(page.steps for page in prepared), "tile") as bar:
+        return [
+            _denoise_page(page, ready, picture.colours, keeps_std, bar.update)
+            for page, ready in zip(picture.pages, prepared, strict=True)
+        ]
 
-            def put_std(region, values, std=std):
-                std[region] = to_std16(values)
 
-            level = denoiser.level(page, options.given, white, side, bar.update, options.black)
-            keep = None if std is None else put_std
-            denoised = result[:, :, : picture.colours]
-            denoiser.denoise(page, denoised, level, white, side, keep, bar.update, options.black)
-            results.append(result)
-            stds += [] if std is None else [std]
-            levels.append(level)
-    return results, stds, levels
+def _denoise_page(page: np.ndarray, prepared: "PreparedPicture", colours: int, keeps_std: bool, done) -> DenoisedPage:
+    """Denoises a page.
+
+    page: [H,W,C], of which the first `colours` channels are denoised; prepared: made of those; keeps_std: whether the std is
+    wanted; done(): is called after each tile.
+    """
+    result = page.copy()
+    std = np.empty(page.shape[:2], np.uint16) if keeps_std else None
+
+    def put_std(region: tuple[slice, slice], values: np.ndarray) -> None:
+        std[region] = to_std16(values)
+
+    level = prepared.run(result[:, :, :colours], put_std if keeps_std else None, done)
+    return DenoisedPage(result, std, level, prepared.scale)
+
+
+def _write_extras(
+    picture: Picture, pages: list[DenoisedPage], output: Output, options: DenoisingOptions
+) -> list[str]:
+    """Writes what is wanted beside the result.
+
+    picture: as it was read; pages: the same denoised; output: where the result went; options: what is wanted.
+    Returns what the line is to say of the files.
+    """
+    written = []
+    if options.std:
+        path = output.extra("std.tif" if picture.format.holds_pages else "std.png")
+        write_std(path, [page.std for page in pages])
+        written.append(f"{path} (65535 = {STD_WHITE:g} of white)")
+    if options.compare:
+        path = output.extra("compare.png")
+        write_image(path, comparison(picture.pages[0], pages[0].pixels, pages[0].std, picture.colours, pages[0].scale))
+        written.append(f"{path}")
+    return written
 
 
 def _size(picture: Picture) -> str:
+    """Describes a picture for the line that says what was done."""
     height, width = picture.pages[0].shape[:2]
     colour = "grey" if picture.colours == 1 else "RGB"
     alpha = " with alpha" if picture.pages[0].shape[2] > picture.colours else ""

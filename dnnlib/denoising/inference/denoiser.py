@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -9,12 +10,14 @@ from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.inference.memory import network_budget
 from dnnlib.denoising.inference.noise_level import NoiseLevel, check_given, known_level, learned_level
 from dnnlib.denoising.inference.tiled_network import TiledNetwork, fitting_tile
-from dnnlib.denoising.inference.tiling import PaddedPicture, Region, cores
+from dnnlib.denoising.inference.tiling import PaddedPicture, Region, tiles
 from dnnlib.denoising.network.architecture import NOISE_VARIABLE, STRIDE
 from dnnlib.denoising.network.network_file import load_configured
-from dnnlib.denoising.pictures.scale import check_white, largest_of, white_of
+from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.errors import UserError
 from dnnlib.tflib.network import Network
+
+PutStd = Callable[[tuple[slice, slice], np.ndarray], None]
 
 
 class Denoiser:
@@ -29,8 +32,8 @@ class Denoiser:
     def __init__(self, network: Network, configuration: Configuration):
         """Takes what `load_configured` gives."""
         self.configuration = configuration
-        self._raw_global = network.variables.get(NOISE_VARIABLE)
-        self._network = TiledNetwork(configuration, network.variables)
+        self.raw_global = network.variables.get(NOISE_VARIABLE)
+        self.tiled_network = TiledNetwork(configuration, network.variables)
 
     @classmethod
     def load(cls, path: str | os.PathLike, hole_size: int | None = None) -> "Denoiser":
@@ -49,11 +52,11 @@ class Denoiser:
 
     def close(self) -> None:
         """Frees the network's memory."""
-        self._network.close()
+        self.tiled_network.close()
 
     @property
     def has_std(self) -> bool:
-        """Whether the network tells how sure it is: those of `blindspot` do."""
+        """Tells whether the network knows how sure it is: those of `blindspot` do."""
         return self.configuration.pipeline == "blindspot"
 
     def __call__(
@@ -85,83 +88,101 @@ class Denoiser:
         Raises UserError for images of another shape or type, of zero area, with NaN or infinity, in colour where the network
         is for one channel, and for a noise level that does not go with the network or cannot be estimated.
         """
-        given = {"sigma": sigma, "lambda": lam, "alpha": alpha}
-        check_given(self.configuration, given)
         image = np.asarray(image)
         colours = colour_channels(image.shape)
         pixels = image if image.ndim == 3 else image[:, :, np.newaxis]
+        given = {"sigma": sigma, "lambda": lam, "alpha": alpha}
+        prepared = self.prepare(pixels[:, :, :colours], given, Scale(black, white), tile)
         result = pixels.copy()
         std = np.empty(pixels.shape[:2], np.float32) if self.has_std else None
-        white = self.check(pixels[:, :, :colours], white, black)
-        side = self.tile_side(*image.shape[:2], tile)
-        level = self.level(pixels[:, :, :colours], given, white, side, black=black)
 
         def keep_std(region: tuple[slice, slice], values: np.ndarray) -> None:
-            std[region] = values * np.float32(white - black)
+            std[region] = prepared.scale.spread(values)
 
-        keep = keep_std if self.has_std else None
-        self.denoise(pixels[:, :, :colours], result[:, :, :colours], level, white, side, keep, black=black)
+        prepared.run(result[:, :, :colours], keep_std if self.has_std else None)
         return result.reshape(image.shape), std
 
-    def check(self, pixels: np.ndarray, white: float | None, black: float = 0.0) -> float:
-        """The value of white in pixels [H,W,1 or 3]. Raises UserError if this network cannot denoise them."""
+    def prepare(
+        self, pixels: np.ndarray, given: Mapping[str, float | None], scale: Scale, tile: int | None = None
+    ) -> "PreparedPicture":
+        """Checks a picture and all that is told of it, and decides how it is cut; `run` of what this returns denoises it.
+
+        pixels: [H,W,1 or 3], of any type of pictures.
+        given: the noise level, as for `check_given`.
+        scale: the values of black and white, as the user told them.
+        tile: side of the tiles in pixels, 0: none; None: as the memory at hand allows.
+
+        Raises UserError where this network cannot denoise the picture, and for what cannot be told of it.
+        """
+        check_given(self.configuration, given)
         if pixels.size == 0:
             raise UserError("the picture has no pixels")
         if pixels.shape[2] == 3 and self.configuration.channels == 1:
             raise UserError("a colour picture, but a network for one channel: convert it to grey, or take an RGB network")
-        white = white_of(pixels.dtype, white)
-        check_white(white, black)
+        scale = scale.of(pixels.dtype)
+        scale.check()
         if pixels.dtype.kind == "f":
             for row in range(0, len(pixels), 256):  # not at once: large pictures would need large masks
                 if not np.isfinite(pixels[row : row + 256]).all():
                     raise UserError("the picture has values that are NaN or infinite: replace them first")
-        return white
+        padded = PaddedPicture(pixels, scale, self.configuration.channels)
+        return PreparedPicture(self, pixels, padded, scale, self._tile_side(padded, tile), given)
 
-    def tile_side(self, height: int, width: int, tile: int | None) -> int:
-        """The side of the tiles for a picture, a multiple of 32, or 0: not cut. tile: as given, None: as memory allows."""
-        if tile is not None:
-            if tile < 0:
-                raise UserError(f"--tile {tile}: must be 0 or more pixels")
-            return -(-tile // STRIDE) * STRIDE
-        padded = height + -height % STRIDE, width + -width % STRIDE
-        return fitting_tile(*padded, network_budget(), self.configuration.hole_size)
+    def _tile_side(self, padded: PaddedPicture, tile: int | None) -> int:
+        """Returns the side of the tiles, a multiple of 32, or 0: not cut. tile: as for `prepare`."""
+        if tile is None:
+            return fitting_tile(padded.height, padded.width, network_budget(), self.configuration.hole_size)
+        if tile < 0:
+            raise UserError(f"--tile {tile}: must be 0 or more pixels")
+        return -(-tile // STRIDE) * STRIDE
 
-    def steps(self, height: int, width: int, side: int) -> int:
-        """How often `level` and `denoise` together call `done` for one picture."""
-        passes = 2 if self.configuration.noise_params == "per_image" else 1
-        return passes * len(cores(height + -height % STRIDE, width + -width % STRIDE, side))
 
-    def level(
-        self, pixels: np.ndarray, given: Mapping[str, float | None], white: float, side: int,
-        done: Callable[[], None] = lambda: None, black: float = 0.0,
-    ) -> NoiseLevel:  # fmt: skip
-        """The noise level of pixels [H,W,1 or 3]: one for the whole picture.
+@dataclass
+class PreparedPicture:
+    """A picture that a network can denoise: all of it is checked. `Denoiser.prepare` makes it.
 
-        given: as for `check_given`; side: of `tile_side`.
+    denoiser: with the network.
+    pixels: [H,W,1 or 3].
+    padded: the pixels as the network is to see them.
+    scale: of the pixels.
+    side: of the tiles, in pixels; 0: one tile.
+    given: the noise level, as far as the user gave it.
+    """
+
+    denoiser: Denoiser
+    pixels: np.ndarray
+    padded: PaddedPicture
+    scale: Scale
+    side: int
+    given: Mapping[str, float | None]
+    _level: NoiseLevel | None = field(default=None, init=False)
+
+    @property
+    def steps(self) -> int:
+        """Counts how often `run` calls `done`."""
+        passes = 2 if self.denoiser.configuration.noise_params == "per_image" else 1
+        return passes * len(tiles(self.padded.height, self.padded.width, self.side))
+
+    def level(self, done: Callable[[], None] = lambda: None) -> NoiseLevel:
+        """Returns the noise level, one for the whole picture: as it was given, estimated, or learned by the network.
+
+        done() is called after each tile that a network of sigma_per_image looks at. Raises UserError where the level cannot
+        be estimated.
         """
-        kind = self.configuration.noise_params if self.has_std else None
-        if kind is None:
-            return NoiseLevel([0.0])
-        if kind == "known":
-            return known_level(self.configuration, given, pixels, white, black)
-        if kind == "global":
-            return learned_level(self.configuration, self._raw_global)
-        height, width = pixels.shape[:2]
-        picture = PaddedPicture(pixels, white, self.configuration.channels, black)
-        return learned_level(self.configuration, self._network.mean_raw_parameter(picture, height, width, side, done))
+        if self._level is None:
+            self._level = self._find_level(done)
+        return self._level
 
-    def denoise(
-        self, pixels: np.ndarray, result: np.ndarray, level: NoiseLevel, white: float, side: int,
-        put_std: Callable[[tuple[slice, slice], np.ndarray], None] | None = None, done: Callable[[], None] = lambda: None,
-        black: float = 0.0,
-    ) -> None:  # fmt: skip
-        """Denoises pixels [H,W,1 or 3] that have been through `check` into `result` of the same shape and type.
+    def run(
+        self, result: np.ndarray, put_std: PutStd | None = None, done: Callable[[], None] = lambda: None
+    ) -> NoiseLevel:
+        """Denoises the picture into `result`, of the shape and type of the pixels, and returns its noise level.
 
         put_std((rows, columns), std float32 [h,w] in parts of white) is called for parts that make up the picture;
-        done() after each tile.
+        done() after each tile. Raises UserError as `level`.
         """
-        height, width, colours = pixels.shape
-        largest = largest_of(result.dtype)
+        height, width, colours = self.pixels.shape
+        level = self.level(done)
 
         def put(region: Region, mean: np.ndarray, std: np.ndarray) -> None:
             rows = slice(region.top, min(region.bottom, height))
@@ -170,17 +191,32 @@ class Denoiser:
             mean, std = (x[: part.shape[0], : part.shape[1]] for x in (mean, std))
             if colours < mean.shape[2]:
                 mean = mean.mean(axis=2, keepdims=True)
-            mean = mean * np.float32(white - black) + np.float32(black)
-            part[...] = mean if largest is None else np.clip(np.rint(mean), 0, largest)
+            part[...] = self.scale.to_stored(mean, result.dtype)
             if put_std:
                 put_std((rows, columns), std)
 
-        picture = PaddedPicture(pixels, white, self.configuration.channels, black)
-        self._network.denoise(picture, level.parameter, side, put, done)
+        self.denoiser.tiled_network.denoise(self.padded, level.parameter, self.side, put, done)
+        return level
+
+    def _find_level(self, done: Callable[[], None]) -> NoiseLevel:
+        """Finds the noise level in the way of the network's configuration."""
+        configuration = self.denoiser.configuration
+        kind = configuration.noise_params if self.denoiser.has_std else None
+        if kind is None:
+            return NoiseLevel([0.0])
+        if kind == "known":
+            return known_level(configuration, self.given, self.pixels, self.scale)
+        if kind == "global":
+            return learned_level(configuration, self.denoiser.raw_global)
+        if kind == "per_image":
+            height, width, _ = self.pixels.shape
+            network = self.denoiser.tiled_network
+            return learned_level(configuration, network.mean_raw_parameter(self.padded, height, width, self.side, done))
+        raise ValueError(f"a network of {configuration.name} knows its noise as {kind}")
 
 
 def colour_channels(shape: tuple[int, ...]) -> int:
-    """How many of the channels of [H,W] or [H,W,C] are to be denoised: 1 or 3. Raises UserError for other shapes."""
+    """Counts the channels of [H,W] or [H,W,C] that are to be denoised: 1 or 3. Raises UserError for other shapes."""
     channels = 1 if len(shape) == 2 else shape[2] if len(shape) == 3 else 0
     if channels not in (1, 3, 4):
         wanted = "[H,W], or [H,W,C] with C of 1 (grey), 3 (RGB) or 4 (RGB and alpha)"

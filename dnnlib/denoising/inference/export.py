@@ -6,7 +6,6 @@ import tempfile
 from pathlib import Path
 
 from dnnlib.denoising.configuration import Configuration
-from dnnlib.denoising.inference.noise_level import LEVELS
 from dnnlib.denoising.network.network_file import load_configured
 from dnnlib.errors import UserError, one_line
 from dnnlib.tflib.network import Network
@@ -40,13 +39,12 @@ def export(network_path: str, out: str, hole_size: int | None = None) -> None:
 
 
 def _save(network: Network, configuration: Configuration, folder: Path) -> tuple[str, str]:
-    """The names of the signature's inputs and outputs."""
+    """Writes the SavedModel, and returns the names of the signature's inputs and outputs."""
     from dnnlib.denoising.inference.export_graph import serving_graph  # late: it imports TensorFlow
     from dnnlib.tflib.runtime import create_session, initialize, tf
 
     with tf.Graph().as_default(), create_session() as session:
-        level = LEVELS.get(configuration.noise.family, "")
-        level = "lam" if level == "lambda" else level  # an argument that Python cannot name
+        level = configuration.noise.row.level.python_name if configuration.noise_params == "known" else ""
         inputs, outputs = serving_graph(configuration, level)
         initialize(session, network.variables)
         tf.get_logger().setLevel("ERROR")  # it warns that the function is of TensorFlow 1, whose graphs ours are

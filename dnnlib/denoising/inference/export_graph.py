@@ -2,8 +2,8 @@
 
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.network.architecture import STRIDE
-from dnnlib.denoising.network.model import interpret, network_outputs
-from dnnlib.denoising.network.unet import noise_parameter
+from dnnlib.denoising.network.model import network_outputs, prediction_from
+from dnnlib.denoising.network.noise_parameter import learned_noise_parameter
 from dnnlib.tflib.runtime import tf
 
 
@@ -25,11 +25,11 @@ def serving_graph(configuration: Configuration, level: str) -> tuple[dict, dict]
     parameter = tf.zeros([1, 1, 1, 1])
     if c.noise_params == "known":
         inputs[level] = tf.placeholder(tf.float32, [None], name=level)
-        value = {"sigma": inputs[level] / 255.0, "alpha": tf.maximum(inputs[level], 1e-6)}.get(level, inputs[level])
-        parameter = tf.reshape(value, [-1, 1, 1, 1])  # an alpha of zero would be 0 / 0 for some colours
+        value = c.noise.row.level.known_from_user(inputs[level])
+        parameter = tf.reshape(tf.maximum(value, c.noise.row.level.floor), [-1, 1, 1, 1])
     elif c.noise_params is not None:
-        parameter = noise_parameter(padded, c.noise_params, c.noise.parameters, c.noise.squared, window=window)
-    result = interpret(c, outputs, image, parameter)
+        parameter = learned_noise_parameter(c, padded, window)
+    result = prediction_from(c, outputs, image, parameter)
     denoised = tf.identity(result.posterior_mean, name="denoised")
     if c.pipeline != "blindspot":
         return inputs, {"denoised": denoised}

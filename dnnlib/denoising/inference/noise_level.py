@@ -1,6 +1,5 @@
 """The noise level that a network is told: as given by the user, as it has learned it, or as estimated from the picture."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -8,28 +7,29 @@ import numpy as np
 
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.noise.estimation import estimate_level
-from dnnlib.denoising.noise.families import field_units
+from dnnlib.denoising.noise.families import in_user_units
 from dnnlib.denoising.noise.learned_parameter import parameter_from_raw
+from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.errors import UserError
-
-LEVELS = {"gauss": "sigma", "poisson": "lambda", "impulse": "alpha"}  # what each family's parameter is called, if given
-_SCALE = {"gauss": 1 / 255, "poisson": 1.0, "impulse": 1.0}  # from the user's units to those of a known parameter
 
 
 class NoiseLevel(NamedTuple):
-    """parameter: as `posterior` takes it, one number or two; values: in the user's units by name, none for networks that
-    are told nothing."""
+    """A noise level, for the network and for the user.
+
+    parameter: as `posterior` takes it, one number or two. values: in the user's units by name, none for networks that are
+    told nothing. origin: 'given', 'learned' or 'estimated'.
+    """
 
     parameter: Sequence[float]
     values: Mapping[str, float] = {}
-    origin: str = ""  # 'given', 'learned' or 'estimated'
+    origin: str = ""
 
     def __str__(self) -> str:
         return level_text([self])
 
 
 def level_text(levels: Sequence[NoiseLevel]) -> str:
-    """What to print of the levels of a picture's pages, which are of one network."""
+    """Returns what to print of the levels of a picture's pages, which are of one network."""
     if not levels[0].values:
         return "no noise level needed"
     parts, pages = [], ""
@@ -41,11 +41,12 @@ def level_text(levels: Sequence[NoiseLevel]) -> str:
 
 
 def check_given(configuration: Configuration, given: Mapping[str, float | None]) -> None:
-    """given: 'sigma' (of 255), 'lambda' (the count that white maps to), 'alpha' (0..1), None where it is left out.
+    """Raises UserError where a level is given that the network does not take, or that cannot be.
 
-    Raises UserError where a level is given that the network does not take, or that cannot be.
+    given: by the names of families' parameters, in the user's units: 'sigma' (of 255), 'lambda' (the count that white maps
+    to), 'alpha' (0..1), ...; None where it is left out.
     """
-    c, wanted = configuration, LEVELS.get(configuration.noise.family)
+    c = configuration
     for name, value in given.items():
         if value is None:
             continue
@@ -53,32 +54,38 @@ def check_given(configuration: Configuration, given: Mapping[str, float | None])
             raise UserError(f"--{name} {value:g}: a network of {c.name} needs no noise level; leave the option out")
         if c.noise_params != "known":
             raise UserError(f"--{name} {value:g}: a network of {c.name} brings its own noise level; leave the option out")
-        if name != wanted:
-            raise UserError(f"--{name} {value:g}: a network of {c.name} takes --{wanted}; give that, or none")
-        if not (math.isfinite(value) and value >= 0) or (name == "lambda" and value == 0) or (name == "alpha" and value > 1):
-            allowed = {"sigma": "0 or more", "lambda": "above 0", "alpha": "from 0 to 1"}[name]
-            raise UserError(f"--{name} {value:g}: must be a number {allowed}")
+        wanted = c.noise.row.level
+        if name != wanted.name:
+            raise UserError(f"--{name} {value:g}: a network of {c.name} takes --{wanted.name}; give that, or none")
+        if not wanted.allows(value):
+            raise UserError(f"--{name} {value:g}: must be a number {wanted.allowed}")
 
 
 def known_level(
-    configuration: Configuration, given: Mapping[str, float | None], pixels: np.ndarray, white: float, black: float = 0.0
+    configuration: Configuration, given: Mapping[str, float | None], pixels: np.ndarray, scale: Scale
 ) -> NoiseLevel:
-    """For networks of sigma_known. given as in `check_given`; where it is left out, it is estimated from pixels [H,W,C] in
-    which black and white are `black` and `white`. Raises UserError where that cannot be done."""
-    family = configuration.noise.family
-    name = LEVELS[family]
-    value = given.get(name)
-    origin = "estimated" if value is None else "given"
+    """Returns the level for a network of sigma_known: what is given, or else what is estimated from the picture.
+
+    configuration: the network's.
+    given: as in `check_given`, which it has been through.
+    pixels: [H,W,C], of any real type.
+    scale: of the pixels.
+
+    Raises UserError where the level is left out and cannot be estimated.
+    """
+    level = configuration.noise.row.level
+    value, origin = given.get(level.name), "given"
     if value is None:
-        value = estimate_level(family, pixels, white, black) / _SCALE[family]
-    parameter = value * _SCALE[family]
-    if family == "impulse":
-        parameter = max(parameter, 1e-6)  # at zero the posterior is 0 / 0 for colours that the network holds impossible
-    return NoiseLevel([parameter], {name: value}, origin)
+        known = estimate_level(configuration.noise.family, pixels, scale.white, scale.black)
+        value, origin = level.user_from_known(known), "estimated"
+    return NoiseLevel([max(level.known_from_user(value), level.floor)], {level.name: value}, origin)
 
 
 def learned_level(configuration: Configuration, raw: np.ndarray) -> NoiseLevel:
-    """For networks of sigma_global and sigma_per_image; raw: values of their variable or means of their estimator."""
-    style = configuration.noise
-    parameter = parameter_from_raw(np.ravel(raw), style.squared).tolist()
-    return NoiseLevel(parameter, field_units(style.family, parameter), "learned")
+    """Returns the level of a network of sigma_global or sigma_per_image.
+
+    raw: the values of its variable, or the means of its estimator.
+    """
+    noise = configuration.noise
+    parameter = parameter_from_raw(np.ravel(raw), noise.learns_root).tolist()
+    return NoiseLevel(parameter, in_user_units(noise.family, parameter), "learned")

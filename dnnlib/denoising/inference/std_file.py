@@ -1,6 +1,5 @@
 """The predicted standard deviation as a picture of 16 bits."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ STD_WHITE = 0.5  # of white, shown as 65535: values between black and white cann
 
 
 def to_std16(std: np.ndarray) -> np.ndarray:
-    """std in parts of white, any shape -> uint16 of the same shape, 65535 for STD_WHITE and above."""
+    """Scales a std in parts of white, of any shape, to uint16 of the same shape: 65535 for STD_WHITE and above."""
     return np.rint(np.minimum(std / STD_WHITE, 1) * 65535).astype(np.uint16)
 
 
@@ -22,11 +21,13 @@ def write_std(path: Path, stds: list[np.ndarray]) -> None:
     """Writes uint16 [H,W] as a PNG, or, of any number, as the pages of a TIFF. Raises UserError, naming the file."""
     try:
         with atomic_write(path) as file:
-            if os.path.splitext(path)[1] == ".png":
+            if path.suffix == ".png":
                 file.write(png.encode16(stds[0][:, :, np.newaxis]))
-                return
-            with tifffile.TiffWriter(file) as writer:
-                for std in stds:
-                    writer.write(std, photometric="minisblack", compression="zlib", metadata=None, contiguous=False)
+            elif path.suffix == ".tif":
+                with tifffile.TiffWriter(file) as writer:
+                    for std in stds:
+                        writer.write(std, photometric="minisblack", compression="zlib", metadata=None, contiguous=False)
+            else:
+                raise ValueError(f"a std is written as .png or .tif, not as {path.name}")
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or one_line(error)}") from error

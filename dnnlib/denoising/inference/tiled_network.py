@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from dnnlib.denoising.configuration import Configuration
-from dnnlib.denoising.inference.tiling import PaddedPicture, Region, cores, surroundings
+from dnnlib.denoising.inference.tiling import PaddedPicture, Region, surroundings, tiles
 from dnnlib.denoising.network.architecture import DECODER_CHANNELS, ESTIMATOR_SCOPE, output_channels, unet_layers
 from dnnlib.denoising.network.layers import rotate
-from dnnlib.denoising.network.model import interpret
-from dnnlib.denoising.network.receptive_field import reach
+from dnnlib.denoising.network.model import prediction_from
+from dnnlib.denoising.network.receptive_field import receptive_field
 from dnnlib.denoising.network.unet import blind_branch, head, plain_unet, trunk
-from dnnlib.denoising.network.window import turned
+from dnnlib.denoising.network.window import rotate_window
 from dnnlib.tflib.runtime import create_session, initialize, out_of_memory, tf
 
 _HEAD_PIXELS = 1 << 15  # at a time: the head takes some 8 KB a pixel, mostly float64, and is no faster on more
@@ -30,30 +30,31 @@ class TiledNetwork:
     """The graph and the session of one network; several may live side by side. Pictures are float32 on the scale [0, 1]."""
 
     def __init__(self, configuration: Configuration, variables: Mapping[str, np.ndarray]):
+        """Builds the graph, and opens the session. variables: of the network, by name."""
         c = self.configuration = configuration
         self._turns = range(4 if c.blind_spot else 1)
         graph = tf.Graph()
         with graph.as_default():
             self._picture = tf.placeholder(tf.float32, [1, None, None, c.channels])
-            self._parameter = tf.placeholder(tf.float32, [1, 1, 1, c.noise.parameters])
+            self._parameter = tf.placeholder(tf.float32, [1, 1, 1, c.noise.parameter_count])
             layers = unet_layers(c.channels, output_channels(c.pipeline, c.channels, c.diagonal), c.blind_spot)
             self._window = tf.placeholder(tf.int32, [4])
             self._branches = [self._branch(k, layers) for k in self._turns]
             self._features = tf.placeholder(tf.float32, [1, None, None, len(self._turns) * DECODER_CHANNELS])
-            result = interpret(c, head(self._features, layers), self._picture, self._parameter)
+            result = prediction_from(c, head(self._features, layers), self._picture, self._parameter)
             self._results = [result.posterior_mean, result.net_std]
             if c.noise_params == "per_image":
                 with tf.variable_scope(ESTIMATOR_SCOPE):
-                    self._raw_parameter = plain_unet(self._picture, c.noise.parameters, self._window)
+                    self._raw_parameter = plain_unet(self._picture, c.noise.parameter_count, self._window)
         self._session = create_session(graph)
         initialize(self._session, variables)
 
     def _branch(self, k: int, layers):
-        """One of the network's views of the picture: features [1,h,w,96] of the window."""
+        """Builds one of the network's views of the picture, the k-th quarter turn: features [1,h,w,96] of the window."""
         with tf.variable_scope("", reuse=k > 0):
             if not self.configuration.blind_spot:
                 return trunk(self._picture, layers, False, self._window)
-            window = turned(self._window, k, self._picture)
+            window = rotate_window(self._window, k, self._picture)
             return rotate(blind_branch(rotate(self._picture, k), layers, self.configuration.hole_size, window), -k)
 
     def close(self) -> None:
@@ -68,12 +69,15 @@ class TiledNetwork:
         put: Callable[[Region, np.ndarray, np.ndarray], None],
         done: Callable[[], None],
     ) -> None:
-        """Denoises a picture in tiles of side x side pixels, 0: in one.
+        """Denoises a picture tile by tile.
 
-        parameter: of the noise, one number or two, in the units of `posterior`. put(region, posterior mean [h,w,C], net std
-        [h,w]) is called for parts that together cover the padded picture, done() after each tile.
+        picture: padded, on the scale [0, 1].
+        parameter: of the noise, one number or two, in the units of `posterior`.
+        side: of the tiles in pixels; 0: one tile.
+        put(region, posterior mean [h,w,C], net std [h,w]): is called for parts that together cover the padded picture.
+        done(): is called after each tile.
         """
-        for core in cores(picture.height, picture.width, side):
+        for core in tiles(picture.height, picture.width, side):
             features = self._features_of(picture, core)
             rows = max(_HEAD_PIXELS // core.width, 1)
             for top in range(core.top, core.bottom, rows):
@@ -90,13 +94,13 @@ class TiledNetwork:
     def mean_raw_parameter(
         self, picture: PaddedPicture, height: int, width: int, side: int, done: Callable[[], None]
     ) -> np.ndarray:
-        """The outputs [P] of the estimator of sigma_per_image, averaged over the height x width pixels that are no padding.
+        """Averages the outputs [P] of the estimator of sigma_per_image over the pixels that are no padding.
 
-        side and done as in `denoise`.
+        picture: padded, on the scale [0, 1]; height, width: without the padding; side, done: as for `denoise`.
         """
-        total = np.zeros(self.configuration.noise.parameters)
-        for core in cores(picture.height, picture.width, side):
-            around = surroundings(core, reach(blind=False), 0, picture.height, picture.width)
+        total = np.zeros(self.configuration.noise.parameter_count)
+        for core in tiles(picture.height, picture.width, side):
+            around = surroundings(core, receptive_field(blind=False), 0, picture.height, picture.width)
             raw = self._run(self._raw_parameter, self._feed(picture, around, core))[0]
             inside = raw[: max(height - core.top, 0), : max(width - core.left, 0)]
             total += inside.sum(axis=(0, 1), dtype=np.float64)
@@ -104,29 +108,34 @@ class TiledNetwork:
         return total / (height * width)
 
     def _features_of(self, picture: PaddedPicture, core: Region) -> np.ndarray:
-        """What the head sees of a core: float32 [h,w,96], or [h,w,384] of the four branches."""
+        """Computes what the head sees of a core: float32 [h,w,96], or [h,w,384] of the four branches."""
         features = np.empty([core.height, core.width, len(self._turns), DECODER_CHANNELS], np.float32)
         for k in self._turns:
-            sees = reach(self.configuration.blind_spot, self.configuration.hole_size)
-            around = surroundings(core, sees, k, picture.height, picture.width)
+            field = receptive_field(self.configuration.blind_spot, self.configuration.hole_size)
+            around = surroundings(core, field, k, picture.height, picture.width)
             # No name for the branch: it would live on during the next one.
             features[:, :, k] = self._run(self._branches[k], self._feed(picture, around, core))[0]
         return features.reshape(core.height, core.width, -1)
 
     def _feed(self, picture: PaddedPicture, around: Region, core: Region) -> dict:
+        """Returns what the session is fed with for a core: its surroundings, and where it lies in them."""
         rows, columns = core.within(around)
         window = [rows.start, columns.start, rows.stop, columns.stop]
         return {self._picture: picture.read(around)[None], self._window: window}
 
     def _run(self, fetches, feed):
+        """Runs the session; where memory runs out, the error names smaller tiles as the remedy."""
         with out_of_memory("take smaller tiles, e.g. --tile 256 (in Python tile=256)"):
             return self._session.run(fetches, feed)
 
 
 def fitting_tile(height: int, width: int, budget: float, hole_size: int = 1) -> int:
-    """The side of the largest tiles (a multiple of 32) with which a picture of height x width, padded, takes no more than
-    `budget` bytes; 0 where it need not be cut. 32 is the least, whatever the budget."""
-    r = reach(blind=True, hole_size=hole_size)  # the plain network looks less far, and has one branch
+    """Returns the side of the largest tiles, a multiple of 32, that fit in memory; 0 where the picture need not be cut.
+
+    height, width: of the picture, padded; budget: bytes that the network may take; hole_size: side of the blind spot in
+    pixels. 32 is the least, whatever the budget.
+    """
+    r = receptive_field(blind=True, hole_size=hole_size)  # the plain network looks less far, and has one branch
 
     def needed(side: int) -> float:
         around = (side + r.up + r.down) * (side + 2 * r.side) * _AROUND_BYTES

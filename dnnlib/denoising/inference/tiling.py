@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from dnnlib.denoising.network.architecture import STRIDE
-from dnnlib.denoising.network.receptive_field import Reach
-from dnnlib.denoising.pictures.scale import float_from
+from dnnlib.denoising.network.receptive_field import ReceptiveField
+from dnnlib.denoising.pictures.scale import Scale
 
 
 class Region(NamedTuple):
@@ -30,13 +30,13 @@ class Region(NamedTuple):
         return self.right - self.left
 
     def within(self, outer: "Region") -> tuple[slice, slice]:
-        """Its rows and columns counted from the corner of `outer`."""
+        """Returns the rows and columns counted from the corner of `outer`."""
         rows = slice(self.top - outer.top, self.bottom - outer.top)
         return rows, slice(self.left - outer.left, self.right - outer.left)
 
 
-def cores(height: int, width: int, side: int) -> list[Region]:
-    """Tiles of side x side, less at the bottom and right, that cover height x width; side 0: one tile."""
+def tiles(height: int, width: int, side: int) -> list[Region]:
+    """Cuts height x width into tiles of side x side, less at the bottom and right; side 0: one tile."""
     step = side or max(height, width)
     return [
         Region(top, left, min(top + step, height), min(left + step, width))
@@ -45,12 +45,13 @@ def cores(height: int, width: int, side: int) -> list[Region]:
     ]
 
 
-def surroundings(core: Region, reach: Reach, quarter_turns: int, height: int, width: int) -> Region:
-    """The part of a picture of height x width that the core's outputs depend on.
+def surroundings(core: Region, field: ReceptiveField, quarter_turns: int, height: int, width: int) -> Region:
+    """Returns the part of a picture that the outputs in a tile, the core, depend on.
 
-    quarter_turns: of the picture before it goes through the network; up is then right, down and left of the core.
+    core: the tile; field: how far the network sees; quarter_turns: of the picture before it goes through the network, up
+    being then right, down and left of the core; height, width: of the picture, in pixels.
     """
-    unturned = (reach.up, reach.side, reach.down, reach.side)
+    unturned = (field.up, field.side, field.down, field.side)
     top, right, bottom, left = (unturned[(i - quarter_turns) % 4] for i in range(4))
     return Region(
         max(core.top - top, 0), max(core.left - left, 0), min(core.bottom + bottom, height), min(core.right + right, width)
@@ -61,20 +62,19 @@ class PaddedPicture:
     """A picture as the network is to see it, region by region: float32 on the scale [0, 1], of sides that are multiples of
     the stride, by reflection at the bottom and right. Nothing is copied but the regions that are asked for."""
 
-    def __init__(self, pixels: np.ndarray, white: float, channels: int, black: float = 0.0):
-        """pixels [H,W,C] of any real type; black, white: what becomes 0 and 1; channels: C, or more: one is repeated."""
-        self._pixels, self._channels = pixels, channels
-        self._levels = black, white
+    def __init__(self, pixels: np.ndarray, scale: Scale, channels: int):
+        """Takes pixels [H,W,C] of any real type; scale: what becomes 0 and 1; channels: C, or more: one is repeated."""
+        self._pixels, self._scale, self._channels = pixels, scale, channels
         self._rows, self._columns = (_reflected(size) for size in pixels.shape[:2])
         self.height, self.width = len(self._rows), len(self._columns)
 
     def read(self, region: Region) -> np.ndarray:
-        """float32 [height, width, channels]."""
+        """Reads a region: float32 [height, width, channels]."""
         rows, columns = self._rows[region.top : region.bottom], self._columns[region.left : region.right]
-        part = float_from(self._pixels[rows[:, np.newaxis], columns], *self._levels)
+        part = self._scale.to_float(self._pixels[rows[:, np.newaxis], columns])
         return np.broadcast_to(part, (*part.shape[:2], self._channels))
 
 
 def _reflected(size: int) -> np.ndarray:
-    """0..size-1 and on by reflection up to a multiple of the stride; one pixel alone is repeated."""
+    """Returns 0..size-1 and on by reflection up to a multiple of the stride; one pixel alone is repeated."""
     return np.pad(np.arange(size), (0, -size % STRIDE), mode="reflect")

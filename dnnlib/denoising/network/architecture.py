@@ -5,6 +5,7 @@ The plain U-Net is SPEC'd by the paper's appendix, the blind-spot one by its sec
 
 import zlib
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,36 +19,49 @@ LEAKY_SLOPE = 0.1
 ESTIMATOR_SCOPE = "param_estimation_net"
 NOISE_VARIABLE = "noise_data"
 
+
+class Layer(NamedTuple):
+    """Says what a convolution's variables are: the side of its kernel, and its input and output channels."""
+
+    kernel: int
+    inputs: int
+    outputs: int
+
+
+Layers = dict[str, Layer]
 Shapes = dict[str, tuple[int, ...]]
 
 
-def unet_layers(inputs: int, outputs: int, blind_spot: bool) -> dict[str, tuple[int, int, int]]:
-    """Layers of one U-Net in the order of their use: name -> (kernel size, input channels, output channels)."""
+def unet_layers(inputs: int, outputs: int, blind_spot: bool) -> Layers:
+    """Returns the layers of one U-Net by name, in the order of their use."""
     e, d = ENCODER_CHANNELS, DECODER_CHANNELS
-    layers = {"enc_conv0": (3, inputs, e)}
-    for i in range(1, POOLINGS + 2):
-        layers[f"enc_conv{i}"] = (3, e, e)
-    for i in range(POOLINGS, 0, -1):
-        below = e if i == POOLINGS else d
-        skip = inputs if i == 1 else e
-        layers[f"dec_conv{i}a"] = (3, below + skip, d)
-        layers[f"dec_conv{i}b"] = (3, d, d)
+    # Encoder and bottleneck.
+    layers = {"enc_conv0": Layer(3, inputs, e)}
+    for level in range(1, POOLINGS + 2):
+        layers[f"enc_conv{level}"] = Layer(3, e, e)
+    # Decoder.
+    for level in range(POOLINGS, 0, -1):
+        below = e if level == POOLINGS else d
+        skip = inputs if level == 1 else e
+        layers[f"dec_conv{level}a"] = Layer(3, below + skip, d)
+        layers[f"dec_conv{level}b"] = Layer(3, d, d)
+    # Head.
     merged = 4 * d if blind_spot else d  # the four rotations meet here
-    layers["nin_a"] = (1, merged, merged)
-    layers["nin_b"] = (1, merged, d)
-    layers["nin_c"] = (1, d, outputs)
+    layers["nin_a"] = Layer(1, merged, merged)
+    layers["nin_b"] = Layer(1, merged, d)
+    layers["nin_c"] = Layer(1, d, outputs)
     return layers
 
 
 def output_channels(pipeline: str, channels: int, diagonal: bool) -> int:
-    """Channels of `nin_c`: the colours, and for `blindspot` the entries of the factor A after them (paper section 3.1)."""
+    """Returns how many channels `nin_c` has: the colours, and for `blindspot` the entries of the factor A (paper, 3.1)."""
     if pipeline != "blindspot":
         return channels
     return channels + (channels if diagonal else channels * (channels + 1) // 2)
 
 
 def hole_shift(hole_size: int) -> int:
-    """Rows by which each branch is shifted for a blind spot of hole_size x hole_size pixels (AT-BSN, CVPR 2024): 1 for 1.
+    """Returns by how many rows each branch is shifted for a blind spot of hole_size x hole_size pixels (AT-BSN, CVPR 2024).
 
     A branch sees nothing below so many rows above the pixel, so four of them leave out a square of side 2 * shift - 1.
     """
@@ -57,9 +71,12 @@ def hole_shift(hole_size: int) -> int:
 def variable_shapes(
     *, pipeline: str, channels: int, diagonal: bool = False, noise_params: str | None = None, parameters: int = 1
 ) -> Shapes:
-    """All trainable variables of a configuration, in file order: name -> shape.
+    """Returns the shapes of all trainable variables of a configuration by name, in file order.
 
-    pipeline: 'n2c', 'n2n', 'blindspot_mean' or 'blindspot'; noise_params: 'known', 'global', 'per_image' or None.
+    pipeline: 'n2c', 'n2n', 'blindspot_mean' or 'blindspot'.
+    channels: of the pictures.
+    diagonal: whether Sigma_x is.
+    noise_params: 'known', 'global', 'per_image' or None.
     parameters: of the noise, that are learned.
     """
     blind_spot = pipeline.startswith("blindspot")
@@ -72,15 +89,15 @@ def variable_shapes(
 
 
 def shapes_of(c: Configuration) -> Shapes:
-    """All trainable variables of a configuration, in file order: name -> shape."""
+    """Returns the shapes of all trainable variables of a configuration by name, in file order."""
     return variable_shapes(
         pipeline=c.pipeline, channels=c.channels, diagonal=c.diagonal, noise_params=c.noise_params,
-        parameters=c.noise.parameters,
+        parameters=c.noise.parameter_count,
     )
 
 
 def initial_variables(shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, np.ndarray]:
-    """Fresh float32 weights: He-normal kernels, zero biases, and zeros where the noise estimate must start near zero.
+    """Draws fresh float32 weights: He-normal kernels, zero biases, and zeros where the noise estimate must start near zero.
 
     Each variable has a random stream of its own, so one that is added or renamed leaves the others as they are.
     """
@@ -97,9 +114,9 @@ def initial_variables(shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[
     return values
 
 
-def _shapes_of(layers: Mapping[str, tuple[int, int, int]], prefix: str = "") -> Shapes:
+def _shapes_of(layers: Layers, prefix: str = "") -> Shapes:
     shapes: Shapes = {}
-    for name, (size, inputs, outputs) in layers.items():
-        shapes[f"{prefix}{name}/W"] = (size, size, inputs, outputs)
-        shapes[f"{prefix}{name}/b"] = (outputs,)
+    for name, layer in layers.items():
+        shapes[f"{prefix}{name}/W"] = (layer.kernel, layer.kernel, layer.inputs, layer.outputs)
+        shapes[f"{prefix}{name}/b"] = (layer.outputs,)
     return shapes

@@ -1,14 +1,14 @@
 """The few layers that both U-Nets are made of, NHWC. `blind` layers look only upwards (paper section 3, SPEC 3.2)."""
 
-
-from dnnlib.denoising.network.architecture import LEAKY_SLOPE
+from dnnlib.denoising.network.architecture import LEAKY_SLOPE, Layer
 from dnnlib.tflib.runtime import tf
 
 
-def variables(name: str, size: int, inputs: int, outputs: int):
-    """Kernel `<name>/W` [size, size, inputs, outputs] and bias `<name>/b` [outputs]; values are loaded afterwards."""
-    w = tf.get_variable(f"{name}/W", [size, size, inputs, outputs], initializer=tf.zeros_initializer())
-    b = tf.get_variable(f"{name}/b", [outputs], initializer=tf.zeros_initializer())
+def variables(name: str, layer: Layer):
+    """Makes kernel `<name>/W` [size, size, inputs, outputs] and bias `<name>/b` [outputs]; values are loaded afterwards."""
+    shape = [layer.kernel, layer.kernel, layer.inputs, layer.outputs]
+    w = tf.get_variable(f"{name}/W", shape, initializer=tf.zeros_initializer())
+    b = tf.get_variable(f"{name}/b", [layer.outputs], initializer=tf.zeros_initializer())
     return w, b
 
 
@@ -17,22 +17,31 @@ def leaky_relu(x):
 
 
 def conv_valid(x, w):
-    """Convolution of [N,H,W,C] without padding, in the precision of x."""
+    """Convolves [N,H,W,C] without padding, in the precision of x."""
     return tf.nn.conv2d(x, tf.cast(w, x.dtype), 1, "VALID")
 
 
 def biased(x, b):
-    return tf.nn.bias_add(x, tf.cast(b, x.dtype))
+    """Adds the bias [C] to a map [N,H,W,C], in the precision of x."""
+    if x.dtype == tf.float32:
+        return tf.nn.bias_add(x, b)
+    return _biased_in_bfloat16(x, b)
+
+
+@tf.custom_gradient
+def _biased_in_bfloat16(x, b):
+    """Adds the bias. TensorFlow's own gradient, without oneDNN, sums a picture up in bfloat16 and loses most of it."""
+    return tf.nn.bias_add(x, tf.cast(b, x.dtype)), lambda dy: (dy, tf.reduce_sum(tf.cast(dy, b.dtype), axis=[0, 1, 2]))
 
 
 def conv3x3(x, w, blind: bool):
-    """3x3 convolution to the same size [N,H,W,C]: rows r-1..r+1, or r-2..r when blind; zeros beyond the border."""
+    """Convolves to the same size [N,H,W,C] with 3x3 pixels: rows r-1..r+1, or r-2..r when blind; zeros beyond the border."""
     rows = [2, 0] if blind else [1, 1]
     return conv_valid(tf.pad(x, [[0, 0], rows, [1, 1], [0, 0]]), w)
 
 
 def upsampled_conv3x3(x, w, blind: bool):
-    """`conv3x3(nearest-neighbour upsampling of x by 2, w)`, computed at the lower resolution: 4 products instead of 9.
+    """Computes `conv3x3(nearest-neighbour upsampling of x by 2, w)` at the lower resolution: 4 products instead of 9.
 
     Upsampling repeats pixels, so each of the four output phases (even/odd row x even/odd column) sees a 2x2
     neighbourhood, under sums of the kernel's taps. x [N,H,W,C] -> [N,2H,2W,out]. Exact but for rounding.
@@ -61,7 +70,7 @@ def upsampled_conv3x3(x, w, blind: bool):
 
 
 def _interleave(phases, channels):
-    """Two maps [N,H,W,2*C] (even, odd columns; row phases on the channel axis) -> [N,2H,2W,C]."""
+    """Puts two maps [N,H,W,2*C] (even, odd columns; row phases on the channel axis) together to [N,2H,2W,C]."""
     n, h, w = tf.unstack(tf.shape(phases[0])[:3])
     phases = [tf.reshape(p, [n, h, w, 2, channels]) for p in phases]
     x = tf.transpose(tf.stack(phases, axis=4), [0, 1, 3, 2, 4, 5])
@@ -76,7 +85,7 @@ def shift_down(x, rows: int = 1):
 
 
 def pool(x, blind: bool):
-    """2x2 max pooling; a blind map is shifted down first, or the window would show a pixel the row below it."""
+    """Takes maxima of 2x2; a blind map is shifted down first, or the window would show a pixel the row below it."""
     if blind:
         x = tf.pad(x, [[0, 0], [1, 0], [0, 0], [0, 0]])  # the last row is left over
     return tf.nn.max_pool2d(x, 2, 2, "VALID")

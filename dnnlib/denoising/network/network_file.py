@@ -16,7 +16,7 @@ _NETWORK_FILE = re.compile(r"network-(?:[0-9]+|final)-(.+)\.pickle")
 
 
 def to_network(configuration: Configuration, variables: Mapping[str, np.ndarray]) -> Network:
-    """The 2019 program's settings, and the configuration's name beside them, so that the file may be renamed."""
+    """Makes a network of the 2019 program's settings, and the configuration's name, so that the file may be renamed."""
     settings = {"configuration": configuration.name, **_settings(configuration)}
     if configuration.hole_size != 1:
         settings["hole_size"] = configuration.hole_size
@@ -25,12 +25,12 @@ def to_network(configuration: Configuration, variables: Mapping[str, np.ndarray]
 
 
 def network_file_name(n: int | None, configuration: str) -> str:
-    """`network-<8-digit n>-<configuration>.pickle`, n images into the training, or `network-final-...` for None."""
+    """Returns `network-<8-digit n>-<configuration>.pickle`, n images into the training; `network-final-...` for None."""
     return f"network-{'final' if n is None else format(n, '08d')}-{configuration}.pickle"
 
 
 def configuration_name_in(file_name: str | os.PathLike) -> str | None:
-    """The configuration that a network file's name carries, or None where the name is not of that form.
+    """Returns the configuration that a network file's name carries, or None where the name is not of that form.
 
     file_name: with or without folders. Whether there is a configuration of that name is not looked at.
     """
@@ -43,7 +43,11 @@ def load_configured(
 ) -> tuple[Network, Configuration]:
     """Reads a network file and finds out its configuration: from inside, or else from the file's name.
 
-    hole_size: of the blind spot, None for that of the training. Raises UserError, naming the file, where there is no
+    path: of the file.
+    option: what a message calls it.
+    hole_size: of the blind spot, None for that of the training.
+
+    Raises UserError, naming the file, where there is no
     configuration, where what is inside contradicts the name, where the variables are not those of the configuration, and
     where the hole size cannot be. option: what the message calls the file.
     """
@@ -67,7 +71,7 @@ def load_configured(
 
 
 def _hole_size(network: Network, configuration: Configuration, file: str, wanted: int | None) -> int:
-    """The trained one, which files that say nothing of it (those of 2019) have of 1, or a smaller one that is wanted."""
+    """Returns the trained size, 1 in files that say nothing of it (those of 2019), or a smaller one that is wanted."""
     trained = network.static_kwargs.get("hole_size", 1)
     if type(trained) is not int or trained not in HOLE_SIZES:
         raise UserError(f"{file}: its hole_size is {str(trained)[:20]}; it must be one of {', '.join(map(str, HOLE_SIZES))}")

@@ -7,16 +7,21 @@ plain arithmetic on maps.
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 from dnnlib.denoising.network import symmetric3 as s3
+from dnnlib.denoising.noise.families import family_of
+from dnnlib.denoising.noise.laws import variances
 from dnnlib.tflib.runtime import tf
 
 EPSILON = 1e-6  # keeps inverses defined; part of the published results
+_SMALLEST_DETERMINANT = 1e-9  # of covariances under impulse noise; so are these
+_PUSH = 0.1  # weight of the noise's std in the loss where it is learned: keeps it from collapsing to zero
 
 
-class Posterior(NamedTuple):
-    """What the head computes, float32: mean, posterior_mean [N,H,W,C]; loss, net_std, noise_std [N,H,W] or broadcastable.
+class Prediction(NamedTuple):
+    """Holds results for a batch, float32: mean, posterior_mean [N,H,W,C]; loss, net_std, noise_std [N,H,W] or broadcastable.
 
     nll [N,H,W]: the negative logarithm of the density N(mu_y, Sigma_y) of the noisy colour, in nats for each of its C
     values; parameter: of the noise, [N,1,1,P] or [1,1,1,P].
@@ -31,97 +36,125 @@ class Posterior(NamedTuple):
     parameter: tf.Tensor | None = None
 
 
-def posterior(outputs, noisy, family: str, parameter, learned: bool, diagonal: bool) -> Posterior:
-    """Likelihood and posterior of one batch.
+class _Pixels(NamedTuple):
+    """Noisy pixels y and what the network says of the clean ones, as float64 maps [N,H,W]: C means and K entries of A."""
 
-    outputs [N,H,W,C+K]: the network's mean, then its K entries of A. noisy [N,H,W,C], not clipped.
-    family: 'gauss', 'poisson', 'impulse' or 'poissongauss'; parameter [N,1,1,P] or [1,1,1,P]: sigma (of 1), lambda and
-    alpha (of 1) when known; when learned sigma, 1/lambda and alpha; a and b of `_noise_variances`, always.
-    diagonal: A holds C entries, the roots of Sigma_x's diagonal.
+    y: list
+    mu: list
+    a: list
+    diagonal: bool  # A holds the C roots of Sigma_x's diagonal
+
+    def prior_covariance(self) -> s3.Symmetric3:
+        """Returns Sigma_x of RGB pixels."""
+        return s3.diagonal([v * v for v in self.a]) if self.diagonal else s3.gram(self.a)
+
+
+class _Noise(NamedTuple):
+    """A noise family with its parameters, scalars [N,1,1] or [1,1,1] that broadcast over a map; known or learned ones."""
+
+    family: str
+    parameters: list
+    learned: bool
+
+
+class _Judgement(NamedTuple):
+    """What a likelihood says of each pixel, as in `Prediction`, float64; the posterior mean as C maps."""
+
+    posterior_mean: list
+    loss: tf.Tensor
+    net_std: tf.Tensor
+    noise_std: tf.Tensor
+    nll: tf.Tensor
+
+
+def posterior(outputs, noisy, family: str, parameter, learned: bool, diagonal: bool) -> Prediction:
+    """Computes likelihood and posterior of one batch. Raises ValueError for a family without an entry in the tables.
+
+    outputs: float32 [N,H,W,C+K], the network's mean, then its K entries of A.
+    noisy: float32 [N,H,W,C], not clipped.
+    family: a name of `families.FAMILIES`.
+    parameter: [N,1,1,P] or [1,1,1,P], the family's P parameters: known ones, or learned ones if `learned`.
+    learned: whether the parameter is trained with the network.
+    diagonal: whether A holds only C entries, the roots of Sigma_x's diagonal.
     """
     channels = noisy.shape[-1]
-    y = _channel_maps(noisy)
     maps = _channel_maps(outputs)
-    mu, a = maps[:channels], maps[channels:]
-    t = tf.unstack(tf.cast(parameter, tf.float64), axis=3)  # P of [N,1,1], which broadcast over a map
-    if channels == 1:
-        if family == "impulse":
-            raise ValueError("impulse noise is defined for colour pictures only")
-        result = _mono(y, mu, a[0], _noise_variances(family, mu, t, learned), learned)
-    else:
-        sigma_x = s3.diagonal([v * v for v in a]) if diagonal else s3.gram(a)
-        if family == "impulse":
-            result = _impulse(y, mu, sigma_x, *t)
-        else:
-            result = _gauss_or_poisson(y, mu, sigma_x, _noise_variances(family, mu, t, learned), learned)
-    pme, *maps = result
-    maps = [tf.cast(x, tf.float32) for x in (tf.stack(pme, axis=-1), *maps)]
-    return Posterior(outputs[..., :channels], *maps)._replace(parameter=parameter)
+    pixels = _Pixels(_channel_maps(noisy), maps[:channels], maps[channels:], diagonal)
+    noise = _Noise(family, tf.unstack(tf.cast(parameter, tf.float64), axis=3), learned)
+    likelihood = family_of(family).likelihood
+    if likelihood not in LIKELIHOODS:
+        raise ValueError(f"noise of the family {family!r} has no likelihood {likelihood!r} in posterior.LIKELIHOODS")
+    judged = LIKELIHOODS[likelihood](pixels, noise)
+    return Prediction(
+        mean=outputs[..., :channels],
+        posterior_mean=tf.cast(tf.stack(judged.posterior_mean, axis=-1), tf.float32),
+        loss=tf.cast(judged.loss, tf.float32),
+        net_std=tf.cast(judged.net_std, tf.float32),
+        noise_std=tf.cast(judged.noise_std, tf.float32),
+        nll=tf.cast(judged.nll, tf.float32),
+        parameter=parameter,
+    )
 
 
-def _noise_variances(family: str, mu, t: list, learned: bool) -> list:
-    """The diagonal of Sigma_n, C maps (SPEC 5.1). Poisson's variance is mu / lambda, approximated at the network's mean.
-
-    'poissongauss': photons (or electrons) counted with a gain a, and noise of the electronics with variance b added:
-    y = a k + n with k ~ Poisson(x / a) and n ~ N(0, b). As k has mean and variance x / a, E[y] = x and
-    Var[y] = a^2 (x / a) + b = a x + b (Foi, Trimeche, Katkovnik, Egiazarian: Practical Poissonian-Gaussian noise modeling
-    and fitting for single-image raw-data, 2008). As for Poisson noise y is taken for Gaussian, with the variance at
-    x = mu, and mu for 1e-3 at least: a max(mu, 1e-3) + b. With b = 0 it is Poisson noise of lambda = 1 / a, with a = 0
-    Gaussian noise of sigma^2 = b.
-    """
-    if family == "poissongauss":
-        a, b = t
-        return [a * tf.maximum(m, 1e-3) + b for m in mu]
-    (t,) = t
-    if family == "gauss":
-        s = t if learned else tf.maximum(t, 1e-3)
-        return [s * s] * len(mu)
-    return [tf.maximum(m, 1e-3) * t if learned else tf.maximum(m, 1e-3) / t for m in mu]
+def _gaussian(pixels: _Pixels, noise: _Noise) -> _Judgement:
+    """Takes the noise for Gaussian with the variances of its law at the network's mean (SPEC 5.2)."""
+    variance_maps = variances(noise.family, pixels.mu, noise.parameters, noise.learned)
+    judge = _gaussian_mono if len(pixels.y) == 1 else _gaussian_rgb
+    return judge(pixels, variance_maps, noise.learned)
 
 
-def _gauss_or_poisson(y, mu, sigma_x, variances, learned: bool):
-    """RGB, SPEC 5.2."""
-    sigma_y = s3.add_diagonal(sigma_x, variances)
-    difference = [p - m for p, m in zip(y, mu, strict=True)]
+def _gaussian_rgb(pixels: _Pixels, variance_maps: list, learned: bool) -> _Judgement:
+    # Likelihood of the noisy colour.
+    sigma_x = pixels.prior_covariance()
+    sigma_y = s3.add_diagonal(sigma_x, variance_maps)
+    difference = [p - m for p, m in zip(pixels.y, pixels.mu, strict=True)]
     det_y = tf.maximum(s3.det(sigma_y), 0.0)
     loss = 0.5 * s3.quadratic_form(s3.inverse(sigma_y), difference) + 0.5 * tf.log(det_y)
     nll = loss / 3.0 + 0.5 * math.log(2.0 * math.pi)
-    if learned:  # keeps the noise estimate from collapsing to zero
-        loss -= 0.1 * tf.add_n([tf.sqrt(v) for v in variances]) / 3.0
+    if learned:
+        loss -= _PUSH * tf.add_n([tf.sqrt(v) for v in variance_maps]) / 3.0
 
+    # Prediction mean: both Gaussians weighted by their precisions.
     inverse_x = s3.inverse(s3.add_diagonal(sigma_x, [EPSILON] * 3))
-    inverse_n = [1.0 / (v + EPSILON) for v in variances]
-    evidence = [a + b * p for a, b, p in zip(s3.times_vector(inverse_x, mu), inverse_n, y, strict=True)]
+    inverse_n = [1.0 / (v + EPSILON) for v in variance_maps]
+    from_x = s3.times_vector(inverse_x, pixels.mu)
+    evidence = [x + b * p for x, b, p in zip(from_x, inverse_n, pixels.y, strict=True)]
     precision = s3.add_diagonal(inverse_x, [v + EPSILON for v in inverse_n])
-    pme = s3.times_vector(s3.inverse(precision), evidence)
+    posterior_mean = s3.times_vector(s3.inverse(precision), evidence)
 
+    # Standard deviations: geometric means over the colours.
     net_std = tf.maximum(s3.det(sigma_x), 0.0) ** (1.0 / 6.0)
-    noise_std = (variances[0] * variances[1] * variances[2]) ** (1.0 / 6.0)
-    return pme, loss, net_std, noise_std, nll
+    noise_std = (variance_maps[0] * variance_maps[1] * variance_maps[2]) ** (1.0 / 6.0)
+    return _Judgement(posterior_mean, loss, net_std, noise_std, nll)
 
 
-def _mono(y, mu, a, variances, learned: bool):
-    """One channel, SPEC 5.2; the published loss has no factor 0.5 here."""
-    (y,), (mu,), (variance,) = y, mu, variances
+def _gaussian_mono(pixels: _Pixels, variance_maps: list, learned: bool) -> _Judgement:
+    """Judges pixels of one channel; the published loss has no factor 0.5 here."""
+    (y,), (mu,), (a,), (variance,) = pixels.y, pixels.mu, pixels.a, variance_maps
     sigma_x = a * a
     sigma_y = sigma_x + variance
     loss = (y - mu) ** 2 / sigma_y + tf.log(sigma_y)
     nll = 0.5 * loss + 0.5 * math.log(2.0 * math.pi)
     if learned:
-        loss -= 0.1 * tf.sqrt(variance)
-    pme = (y * sigma_x + mu * variance) / sigma_y
-    return [pme], loss, tf.abs(a), tf.sqrt(variance), nll
+        loss -= _PUSH * tf.sqrt(variance)
+    posterior_mean = (y * sigma_x + mu * variance) / sigma_y
+    return _Judgement([posterior_mean], loss, tf.abs(a), tf.sqrt(variance), nll)
 
 
-def _impulse(y, mu, sigma_x, alpha):
-    """RGB, SPEC 5.3: a colour is kept, or replaced by one that is uniform in the cube, with probability alpha."""
+def _impulse(pixels: _Pixels, noise: _Noise) -> _Judgement:
+    """Takes a colour for kept, or replaced by one that is uniform in the cube, with probability alpha (SPEC 5.3)."""
+    if len(pixels.y) == 1:
+        raise ValueError("impulse noise is defined for colour pictures only")
+    y, mu, (alpha,) = pixels.y, pixels.mu, noise.parameters
     keep = 1.0 - alpha
-    sigma_x = s3.add_diagonal(sigma_x, [EPSILON] * 3)
+    sigma_x = s3.add_diagonal(pixels.prior_covariance(), [EPSILON] * 3)
     det_x = s3.det(sigma_x)
+
+    # Prediction mean of the mixture: g is the density of the noisy colour, were it kept.
     difference = [p - m for p, m in zip(y, mu, strict=True)]
     exponent = -0.5 * s3.quadratic_form(s3.inverse(sigma_x), difference)
-    g = tf.exp(exponent) / tf.sqrt((2.0 * math.pi) ** 3 * tf.maximum(det_x, 1e-9))
-    pme = [(alpha * m + keep * g * p) / (alpha + keep * g) for m, p in zip(mu, y, strict=True)]
+    g = tf.exp(exponent) / tf.sqrt((2.0 * math.pi) ** 3 * tf.maximum(det_x, _SMALLEST_DETERMINANT))
+    posterior_mean = [(alpha * m + keep * g * p) / (alpha + keep * g) for m, p in zip(mu, y, strict=True)]
 
     # Training: one Gaussian with the mixture's first two moments.
     mu_y = [alpha / 2.0 + keep * m for m in mu]
@@ -133,13 +166,19 @@ def _impulse(y, mu, sigma_x, alpha):
     pairs = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)]
     sigma_y = s3.Symmetric3(*[moment(i, j, s) for (i, j), s in zip(pairs, sigma_x, strict=True)])
     residual = [p - m for p, m in zip(y, mu_y, strict=True)]
-    loss = s3.quadratic_form(s3.inverse(sigma_y), residual) + tf.log(tf.maximum(s3.det(sigma_y), 1e-9))
-
+    log_det = tf.log(tf.maximum(s3.det(sigma_y), _SMALLEST_DETERMINANT))
+    loss = s3.quadratic_form(s3.inverse(sigma_y), residual) + log_det
     nll = loss / 6.0 + 0.5 * math.log(2.0 * math.pi)
+
     net_std = tf.maximum(det_x, 0.0) ** (1.0 / 6.0)
-    return pme, loss, net_std, alpha * (100.0 / 255.0), nll  # shown times 255: as a percentage
+    noise_std = alpha * (100.0 / 255.0)  # shown times 255: as a percentage
+    return _Judgement(posterior_mean, loss, net_std, noise_std, nll)
+
+
+# `_Pixels`, `_Noise` -> `_Judgement`, by the `likelihood` of the families' rows.
+LIKELIHOODS: dict[str, Callable[[_Pixels, _Noise], _Judgement]] = {"gaussian": _gaussian, "impulse": _impulse}
 
 
 def _channel_maps(x) -> list:
-    """[N,H,W,C] -> C float64 maps [N,H,W]. One transpose: unstacking the last axis would be C strided copies."""
+    """Splits [N,H,W,C] into C float64 maps [N,H,W]. One transpose: unstacking the last axis would be C strided copies."""
     return tf.unstack(tf.cast(tf.transpose(x, [3, 0, 1, 2]), tf.float64), num=x.shape[-1])

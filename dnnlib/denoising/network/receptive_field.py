@@ -6,49 +6,61 @@ from typing import NamedTuple
 from dnnlib.denoising.network.architecture import POOLINGS, STRIDE, hole_shift
 
 
-class Reach(NamedTuple):
-    """How many pixels beyond a core's edge a network may look, multiples of the stride."""
+class ReceptiveField(NamedTuple):
+    """Says how many pixels beyond an output's edges the network may look, multiples of the stride."""
 
     up: int
     down: int
     side: int
 
 
-def sight(first: int, last: int, blind: bool, hole_size: int = 1) -> tuple[int, int]:
-    """The first and last row of the input that the trunk's output rows first..last can depend on.
+class Rows(NamedTuple):
+    """A range of rows of a map, both ends among them."""
 
-    blind: the trunk looks only upwards, and its output is shifted down by a row, or more for a larger hole. Columns are
-    seen as if it did not.
-    """
-
-    def conv(rows):
-        return (rows[0] - 2, rows[1]) if blind else (rows[0] - 1, rows[1] + 1)
-
-    def pool(rows):  # a blind map is shifted down before
-        return (2 * rows[0] - 1, 2 * rows[1]) if blind else (2 * rows[0], 2 * rows[1] + 1)
-
-    shift = hole_shift(hole_size) if blind else 0
-    rows = (first - shift, last - shift)
-    skips = []
-    for _ in range(POOLINGS):  # the decoder, from its end
-        rows = conv(conv(rows))
-        skips.append(rows)
-        rows = (rows[0] // 2, rows[1] // 2)
-    rows = conv(rows)  # the bottom
-    for _ in range(POOLINGS):  # the encoder, from its end
-        skip = skips.pop()
-        rows = conv(pool(rows))
-        rows = (min(rows[0], skip[0]), max(rows[1], skip[1]))
-    return conv(rows)  # enc_conv0 comes before the first level's convolution
+    first: int
+    last: int
 
 
 @functools.cache
-def reach(blind: bool, hole_size: int = 1) -> Reach:
-    """Of the trunk of the blind-spot network (288, 0, 128), or of the plain one (128, 128, 128)."""
+def receptive_field(blind: bool, hole_size: int = 1) -> ReceptiveField:
+    """Returns that of the trunk of the blind-spot network (288, 0, 128), or of the plain one (128, 128, 128)."""
 
-    def rounded(pixels: int) -> int:
+    def rounded_up(pixels: int) -> int:
         return -(-max(pixels, 0) // STRIDE) * STRIDE
 
-    first, last = sight(0, STRIDE - 1, blind, hole_size)
-    left, right = sight(0, STRIDE - 1, blind=False)
-    return Reach(rounded(-first), rounded(last - STRIDE + 1), rounded(max(-left, right - STRIDE + 1)))
+    output = Rows(0, STRIDE - 1)
+    rows = receptive_rows(output, blind, hole_size)
+    columns = receptive_rows(output, blind=False)  # columns are seen as rows are where the network looks both ways
+    left, right = output.first - columns.first, columns.last - output.last
+    return ReceptiveField(
+        rounded_up(output.first - rows.first), rounded_up(rows.last - output.last), rounded_up(max(left, right))
+    )
+
+
+def receptive_rows(output: Rows, blind: bool, hole_size: int = 1) -> Rows:
+    """Returns the rows of the input that some output rows of the trunk can depend on.
+
+    output: the output rows.
+    blind: whether the trunk looks only upwards, and its output is shifted down by a row, or more for a larger hole.
+    hole_size: of the blind spot.
+    """
+    shift = hole_shift(hole_size) if blind else 0
+    rows = Rows(output.first - shift, output.last - shift)
+    skips = {}
+    for level in range(1, POOLINGS + 1):  # the decoder, from its end
+        skips[level] = rows = _before_conv(_before_conv(rows, blind), blind)
+        rows = Rows(rows.first // 2, rows.last // 2)
+    rows = _before_conv(rows, blind)  # the bottleneck
+    for level in range(POOLINGS, 0, -1):  # the encoder, from its end
+        rows = _before_conv(_before_pool(rows, blind), blind)
+        rows = Rows(min(rows.first, skips[level].first), max(rows.last, skips[level].last))
+    return _before_conv(rows, blind)  # enc_conv0 comes before the first level's convolution
+
+
+def _before_conv(rows: Rows, blind: bool) -> Rows:
+    return Rows(rows.first - 2, rows.last) if blind else Rows(rows.first - 1, rows.last + 1)
+
+
+def _before_pool(rows: Rows, blind: bool) -> Rows:
+    """A blind map is shifted down before it is pooled."""
+    return Rows(2 * rows.first - 1, 2 * rows.last) if blind else Rows(2 * rows.first, 2 * rows.last + 1)

@@ -9,7 +9,7 @@ from dnnlib.tflib.runtime import tf
 
 
 class Symmetric3(NamedTuple):
-    """[[s00, s01, s02], [s01, s11, s12], [s02, s12, s22]], each entry a map of one shape (or a number)."""
+    """Holds [[s00, s01, s02], [s01, s11, s12], [s02, s12, s22]], each entry a map of one shape (or a number)."""
 
     s00: tf.Tensor
     s01: tf.Tensor
@@ -20,7 +20,7 @@ class Symmetric3(NamedTuple):
 
 
 def gram(a) -> Symmetric3:
-    """A A^T of the upper-triangular [[a0, a1, a2], [0, a3, a4], [0, 0, a5]] (paper section 3.1); `a`: six maps."""
+    """Returns A A^T of the upper-triangular [[a0, a1, a2], [0, a3, a4], [0, 0, a5]] (paper section 3.1); `a`: six maps."""
     a0, a1, a2, a3, a4, a5 = a
     return Symmetric3(
         a0 * a0 + a1 * a1 + a2 * a2, a1 * a3 + a2 * a4, a2 * a5,
@@ -30,17 +30,18 @@ def gram(a) -> Symmetric3:
 
 
 def diagonal(d) -> Symmetric3:
-    """diag(d0, d1, d2); `d`: three maps."""
+    """Returns diag(d0, d1, d2); `d`: three maps."""
     zero = tf.zeros_like(d[0])
     return Symmetric3(d[0], zero, zero, d[1], zero, d[2])
 
 
 def add_diagonal(m: Symmetric3, d) -> Symmetric3:
-    """m + diag(d); `d`: three maps or numbers."""
+    """Returns m + diag(d); `d`: three maps or numbers."""
     return m._replace(s00=m.s00 + d[0], s11=m.s11 + d[1], s22=m.s22 + d[2])
 
 
 def det(m: Symmetric3):
+    """Returns the determinant, a map."""
     return (
         m.s00 * (m.s11 * m.s22 - m.s12 * m.s12)
         - m.s01 * (m.s01 * m.s22 - m.s12 * m.s02)
@@ -49,7 +50,7 @@ def det(m: Symmetric3):
 
 
 def inverse(m: Symmetric3) -> Symmetric3:
-    """Adjugate over determinant."""
+    """Returns the inverse: the adjugate over the determinant, which must not be zero."""
     c00 = m.s11 * m.s22 - m.s12 * m.s12
     c01 = m.s02 * m.s12 - m.s01 * m.s22
     c02 = m.s01 * m.s12 - m.s02 * m.s11
@@ -62,7 +63,7 @@ def inverse(m: Symmetric3) -> Symmetric3:
 
 
 def times_vector(m: Symmetric3, v) -> list:
-    """m v; `v`: three maps."""
+    """Returns m v; `v`: three maps."""
     return [
         m.s00 * v[0] + m.s01 * v[1] + m.s02 * v[2],
         m.s01 * v[0] + m.s11 * v[1] + m.s12 * v[2],
@@ -71,6 +72,6 @@ def times_vector(m: Symmetric3, v) -> list:
 
 
 def quadratic_form(m: Symmetric3, v):
-    """v^T m v; `v`: three maps."""
+    """Returns v^T m v, a map; `v`: three maps."""
     w = times_vector(m, v)
     return v[0] * w[0] + v[1] * w[1] + v[2] * w[2]

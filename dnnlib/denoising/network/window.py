@@ -1,22 +1,35 @@
 """Windows: parts of a map, for networks that compute no more than is asked for. int32 [4]: top, left, bottom, right.
 
 A U-Net needs the surroundings of a window mostly at its coarse levels. Near the end, where nearly all the work is, a frame
-of two or four pixels a level is enough.
+of two or four pixels a level is enough. Where the window is None, the whole map is asked for, and everything here leaves
+the maps as they are.
 """
 
+from typing import NamedTuple
+
 from dnnlib.denoising.network.architecture import POOLINGS, STRIDE
-from dnnlib.denoising.network.receptive_field import Reach
+from dnnlib.denoising.network.layers import shift_down
+from dnnlib.denoising.network.receptive_field import receptive_field
 from dnnlib.tflib.runtime import tf
 
 
-def cut(x, window):
-    """That part of a map [N,H,W,C]."""
+class Margins(NamedTuple):
+    """Says by how many pixels a window is expanded on each side."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+
+def crop(x, window):
+    """Returns that part of a map [N,H,W,C]."""
     top, left, bottom, right = tf.unstack(window)
     return x[:, top:bottom, left:right]
 
 
-def turned(window, quarter_turns: int, x):
-    """Where the window of x [N,H,W,C] is in `rotate(x, quarter_turns)`."""
+def rotate_window(window, quarter_turns: int, x):
+    """Returns where the window of x [N,H,W,C] is in `rotate(x, quarter_turns)`."""
     height, width = tf.unstack(tf.shape(x)[1:3])
     for _ in range(quarter_turns % 4):
         top, left, bottom, right = tf.unstack(window)
@@ -25,34 +38,82 @@ def turned(window, quarter_turns: int, x):
     return window
 
 
-def grown(window, frame: tuple[int, int, int, int], multiple: int, x):
-    """The window with a frame (pixels at the top, left, bottom, right), its edges moved outwards to multiples of `multiple`,
-    but not beyond the map x [N,H,W,C], whose sides are such multiples."""
-    top, left, bottom, right = frame
-    first = tf.maximum(window[:2] - [top, left], 0) // multiple * multiple
-    last = tf.minimum(-(-(window[2:] + [bottom, right]) // multiple) * multiple, tf.shape(x)[1:3])
+def expand_window(window, margins: Margins, multiple: int, size):
+    """Returns the window with margins, its edges moved outwards to multiples, but not beyond the map.
+
+    window: int32 [4].
+    margins: in pixels.
+    multiple: of so many pixels; the map's sides are such multiples.
+    size: int32 [2], height and width of the map.
+    """
+    first = tf.maximum(window[:2] - [margins.top, margins.left], 0) // multiple * multiple
+    last = tf.minimum(-(-(window[2:] + [margins.bottom, margins.right]) // multiple) * multiple, size)
     return tf.concat([first, last], axis=0)
 
 
-def seen(window, reach: Reach, x):
-    """The part of a network's input x [N,H,W,C] that the window of its output depends on, poolings in step."""
-    return grown(window, (reach.up, reach.side, reach.down, reach.side), STRIDE, x)
-
-
-def decoder_windows(window, skips, blind: bool) -> list:
-    """What each level of the decoder has to compute for a window of its output, from the finest, level 1, on.
-
-    skips: the maps [N,H,W,C] that the levels are given from the encoder, in the same order. A level is two 3x3 convolutions.
-    """
-    windows = []
-    for skip in skips[:POOLINGS]:
-        # Zeros beyond the edge of a part stand for pixels that are not zero, so the frame's own results are wrong.
-        window = grown(window, (4, 2, 0, 2) if blind else (2, 2, 2, 2), 2, skip)
-        windows.append(window)
-        window = window // 2
-    return windows
-
-
-def relative(window, outer):
-    """The window, counted from the corner of another one."""
+def window_within(window, outer):
+    """Returns the window as counted from the corner of another one."""
     return window - tf.tile(outer[:2], [2])
+
+
+class UnetWindows:
+    """Crops the maps of a U-Net to what a window of its output needs of them; without a window they stay whole.
+
+    Level 1 is that of the full resolution; each level further down has half of it.
+    """
+
+    def __init__(self, window, x, blind: bool):
+        """Plans for a window of the output, or None; x: the input [N,H,W,C]; blind: whether the layers look only upwards."""
+        self._asked_for = window
+        if window is None:
+            return
+        field = receptive_field(blind)
+        margins = Margins(field.up, field.side, field.down, field.side)
+        self._input = expand_window(window, margins, STRIDE, tf.shape(x)[1:3])  # in steps of what all poolings divide by
+        # A level of the decoder is two 3x3 convolutions. Zeros beyond the edge of a part stand for pixels that are not zero,
+        # so the margins' own results are wrong.
+        margins = Margins(4, 2, 0, 2) if blind else Margins(2, 2, 2, 2)
+        self._asked_for = window = window_within(window, self._input)
+        size = self._input[2:] - self._input[:2]
+        self._levels = {}
+        for level in range(1, POOLINGS + 1):
+            self._levels[level] = expand_window(window, margins, 2, size)
+            window, size = self._levels[level] // 2, size // 2
+
+    def crop_input(self, x):
+        """Crops the network's input to what the window depends on."""
+        return x if self._asked_for is None else crop(x, self._input)
+
+    def crop_for_decoder(self, level: int, below, skip):
+        """Crops what a level of the decoder is given: the map from the level below, which is to be upsampled, and the skip.
+
+        level: from POOLINGS, where the map from below is whole, to 1.
+        below, skip: [N,H,W,C], skip of twice the resolution.
+        """
+        if self._asked_for is None:
+            return below, skip
+        window = self._levels[level]
+        in_below = window // 2 if level == POOLINGS else window_within(window // 2, self._levels[level + 1])
+        return crop(below, in_below), crop(skip, window)
+
+    def crop_output(self, x):
+        """Crops what level 1 of the decoder gives to the window."""
+        return x if self._asked_for is None else crop(x, window_within(self._asked_for, self._levels[1]))
+
+
+class ShiftDown:
+    """Shifts a map down by some rows, so that of the map before the shift no more is computed than a window needs."""
+
+    def __init__(self, rows: int, window):
+        """Plans a shift by `rows`, 1 or more, for a window of the shifted map, or None."""
+        self._rows, self._window = rows, window
+        # A row at least, though it may not be seen.
+        self.window_before = None if window is None else tf.maximum(window - [rows, 0, rows, 0], [0, 0, 1, 0])
+
+    def shift(self, x):
+        """Shifts a map [N,H,W,C], or the `window_before` of one, and returns the window of the result."""
+        if self._window is None:
+            return shift_down(x, self._rows)
+        zero_rows = self._rows - self._window[0] + self.window_before[0]
+        shifted = tf.pad(x, [[0, 0], [zero_rows, 0], [0, 0], [0, 0]])
+        return shifted[:, : self._window[2] - self._window[0]]  # copies nothing, but for windows within `rows` of the top

@@ -1,4 +1,4 @@
-"""Noise: its families, what is added in training and in evaluation, and how its level is learned or estimated.
+"""Noise: the table of its families, what is added in training and in evaluation, how its level is learned or estimated.
 
 Imports nothing of `dnnlib.denoising` beside itself.
 """

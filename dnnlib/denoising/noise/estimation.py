@@ -4,149 +4,173 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from dnnlib.denoising.noise.families import entry_of, family_of
 from dnnlib.errors import UserError
 
-PATCH = 64  # pixels; large enough that the estimate in one patch is good to 2 %
+PATCH_SIDE = 64  # pixels; large enough that the estimate in one patch is good to 2 %
 _MOST_PATCHES = 2000  # spread over the picture; more tell nothing new
-_CLIPPED = (0.02, 0.2, 1.0)  # a patch where more values than this are black or white has lost noise: the first that leaves
-_ENOUGH = 0.05  # of the patches is taken
-_SMOOTH = 0.2  # texture only adds to variances: the low end of what the patches say tells
-_SMALL_PATCH = 32  # where a patch should be of one brightness, or untextured
+_CLIPPED_SHARES = (0.02, 0.2, 1.0)  # black or white values have lost their noise: of these limits to a patch's share of them
+_ENOUGH_PATCHES = 0.05  # the first is taken that leaves so large a share of the patches
+_LOW_QUANTILE = 0.2  # texture only adds to variances: the low end of what the patches say tells
+_SMALL_PATCH_SIDE = 32  # where a patch should be of one brightness, or untextured
 _DARK = 0.1  # of white; below, there are too few photons to tell
 _ALIKE = 24 / 255  # neighbours that differ by no more in any channel are likely to be untouched by impulse noise
+_ALIKE_QUANTILE = 0.9  # of the patches' shares of such neighbours
 _NO_NOISE = 1e-6  # a variance that is as small as can be learned
-_SMOOTHEST = 0.9  # quantile of the share of such neighbours
+
+Limits = Sequence[float] | None  # the values that clipped pixels have; None: those of black, 0, and white
 
 
 def estimate_level(family: str, pixels: np.ndarray, white: float, black: float = 0.0) -> float:
-    """The level of noise of a family ('gauss', 'poisson', 'impulse'): sigma of 1, lambda, or alpha.
+    """Estimates the level of noise in one picture: the known parameter, such as sigma of 1, lambda, or alpha.
 
-    pixels [H,W,C], of any real type; black, white: the values that stand for 0 and 1. Raises UserError for pictures with a
-    side below 64 pixels, and where the picture is black all over.
+    family: one that may be added to pictures.
+    pixels: [H,W,C], of any real type.
+    white, black: the values that stand for 1 and 0.
+
+    Raises UserError for pictures with a side below 64 pixels, and where the picture is black all over.
     """
-    name, function = {
-        "gauss": ("sigma", estimate_gauss), "poisson": ("lambda", estimate_poisson), "impulse": ("alpha", estimate_impulse),
-    }[family]
-    remedy = f"give it with --{name} (in Python {'lam' if name == 'lambda' else name}=)"
-    if min(pixels.shape[:2]) < PATCH:
-        raise UserError(f"too small to estimate the noise level from (a side is below {PATCH} pixels); {remedy}")
-    value = function(pixels, white, black)
-    if value is None:
+    level = family_of(family).level
+    remedy = f"give it with --{level.name} (in Python {level.python_name}=)"
+    if min(pixels.shape[:2]) < PATCH_SIDE:
+        raise UserError(f"too small to estimate the noise level from (a side is below {PATCH_SIDE} pixels); {remedy}")
+    estimated = _estimator_of(family)(pixels, white, black, None)
+    if estimated is None:
         raise UserError(f"the noise level cannot be estimated from this picture; {remedy}")
+    (value,) = estimated
     return value
 
 
 def estimate_parameters(family: str, images: np.ndarray, limits: Sequence[float] = ()) -> list[float]:
-    """The learned parameters of noise in images float [N,H,W,C], H and W multiples of 64, white being 1: sigma for 'gauss',
-    a = 1/lambda for 'poisson', a and b for 'poissongauss'. limits: the values at which the noise may have been clipped."""
-    if family == "gauss" and not len(limits):
-        return [estimate_sigma(images)]
+    """Estimates the learned parameters of the noise in many images, e.g. sigma of 1, 1 / lambda, or a and b.
+
+    family: any that may be learned.
+    images: float [N,H,W,C] on the scale [0, 1], H and W multiples of 64.
+    limits: the values at which the noise may have been clipped.
+    """
     stacked = images.reshape(-1, *images.shape[2:])  # no patch lies in two of them
-    if family == "gauss":
-        return [estimate_gauss(stacked, 1.0, limits=limits)]
-    if family == "poissongauss":
-        return list(estimate_poisson_gauss(stacked, 1.0, limits=limits))
-    level = estimate_poisson(stacked, 1.0, limits=limits)
-    return [1 / level if level else _NO_NOISE]
+    parameters = family_of(family).parameters
+    estimated = _estimator_of(family)(stacked, 1.0, 0.0, limits)
+    if estimated is None:
+        return [_NO_NOISE] * len(parameters)
+    return [p.learned_from_known(value) for p, value in zip(parameters, estimated, strict=True)]
 
 
 def estimate_sigma(images: np.ndarray) -> float:
-    """Standard deviation of Gaussian noise in images float [N,H,W,C], H, W >= 64, in the images' own scale.
+    """Returns the standard deviation of Gaussian noise in images float [N,H,W,C], H, W >= 64, in the images' own scale.
 
     Per patch the median of the finest diagonal Haar coefficients' absolute values, over 0.6745 (Donoho, Johnstone:
     Ideal spatial adaptation by wavelet shrinkage, 1994), then a low quantile over the patches.
     """
     estimates = []
-    for y in range(0, images.shape[1] - PATCH + 1, PATCH):
-        for x in range(0, images.shape[2] - PATCH + 1, PATCH):
-            patch = images[:, y : y + PATCH, x : x + PATCH].astype(np.float64)
+    for y in range(0, images.shape[1] - PATCH_SIDE + 1, PATCH_SIDE):
+        for x in range(0, images.shape[2] - PATCH_SIDE + 1, PATCH_SIDE):
+            patch = images[:, y : y + PATCH_SIDE, x : x + PATCH_SIDE].astype(np.float64)
             diagonal = patch[:, ::2, ::2] - patch[:, ::2, 1::2] - patch[:, 1::2, ::2] + patch[:, 1::2, 1::2]
             estimates.append(np.median(np.abs(diagonal / 2), axis=(1, 2, 3)) / 0.6745)
-    return float(np.quantile(np.concatenate(estimates), _SMOOTH))
+    return float(np.quantile(np.concatenate(estimates), _LOW_QUANTILE))
 
 
-def estimate_gauss(pixels: np.ndarray, white: float, black: float = 0.0, limits: Sequence[float] | None = None) -> float:
-    """sigma of 1. Error (rms over 12 Kodak pictures, 8 bit): 9 % at sigma 10, 3 % at 15, 2 % at 25, 8 % at 50.
+def estimate_gauss(pixels: np.ndarray, white: float, black: float = 0.0, limits: Limits = None) -> tuple[float]:
+    """Estimates sigma of 1. Error (rms over 12 Kodak pictures, 8 bit): 9 % at sigma 10, 3 % at 15, 2 % at 25, 8 % at 50.
 
     Texture is taken for noise: what is weaker than sigma 10 comes out too strong, by 15 % on average and by 78 % at worst
     at sigma 5. Strong noise that was clipped to black and white comes out too weak.
     """
-    estimates, clipped = _of_patches(pixels, white, black, PATCH, lambda p: estimate_sigma(p[None]), limits)
-    return float(np.quantile(_trusted(estimates, clipped), _SMOOTH))
+    if limits is not None and not len(limits):  # nothing is clipped: all patches can be trusted, and all are taken
+        return (estimate_sigma(pixels[None]) / (white - black),)
+    estimates, clipped = _of_patches(pixels, white, black, PATCH_SIDE, lambda p: estimate_sigma(p[None]), limits)
+    return (float(np.quantile(_trusted(estimates, clipped), _LOW_QUANTILE)),)
 
 
-def estimate_poisson(
-    pixels: np.ndarray, white: float, black: float = 0.0, limits: Sequence[float] | None = None
-) -> float | None:
-    """lambda, by variance = mean / lambda in each patch. Error (rms over 12 Kodak pictures, 8 bit): 5 %
-    at lambda 15, 3 % at 30, 4 % at 50, 8 % at 100.
+def estimate_poisson(pixels: np.ndarray, white: float, black: float = 0.0, limits: Limits = None) -> tuple[float] | None:
+    """Estimates lambda, by variance = mean / lambda in each patch; None where there is no light or no noise.
 
-    The stronger the light, the more texture is taken for noise: 18 % at 300, mostly too low. With lambda 5, much is clipped
-    to white: too high, by 31 % on average.
+    Error (rms over 12 Kodak pictures, 8 bit): 5 % at lambda 15, 3 % at 30, 4 % at 50, 8 % at 100. The stronger the light,
+    the more texture is taken for noise: 18 % at 300, mostly too low. With lambda 5, much is clipped to white: too high, by
+    31 % on average.
     """
-    values, clipped = _of_patches(pixels, white, black, _SMALL_PATCH, _mean_and_variance, limits)
+    values, clipped = _of_patches(pixels, white, black, _SMALL_PATCH_SIDE, _mean_and_variance, limits)
     means, variances = _trusted(values, clipped).T
     bright = means >= min(_DARK, means.max() / 2)
-    ratio = np.quantile(variances[bright] / np.maximum(means[bright], 1e-6), _SMOOTH) if means.max() > 0 else 0.0
-    return float(1 / ratio) if ratio > 0 else None
+    ratio = np.quantile(variances[bright] / np.maximum(means[bright], 1e-6), _LOW_QUANTILE) if means.max() > 0 else 0.0
+    return (float(1 / ratio),) if ratio > 0 else None
 
 
 def estimate_poisson_gauss(
-    pixels: np.ndarray, white: float, black: float = 0.0, limits: Sequence[float] | None = None
+    pixels: np.ndarray, white: float, black: float = 0.0, limits: Limits = None
 ) -> tuple[float, float]:
-    """a and b of noise whose variance is a x + b at x of [0, 1], neither below 0: a line through what the patches say,
-    variance over mean.
+    """Estimates a and b of noise whose variance is a x + b at x of [0, 1], neither below 0.
 
-    Texture only adds to variances, so the line is not through their middle but has the share _SMOOTH of them below it:
-    quantile regression (Koenker, Bassett: Regression quantiles, 1978), each patch weighted by the inverse of its
-    variance, to which its scatter is proportional, as the line of the time before has it.
+    They are a line through what the patches say, variance over mean. Texture only adds to variances, so the line is not
+    through their middle but has the share _LOW_QUANTILE of them below it: quantile regression (Koenker, Bassett: Regression
+    quantiles, 1978), each patch weighted by the inverse of its variance, to which its scatter is proportional, as the line
+    of the round before has it.
     """
-    from scipy.optimize import linprog  # late: it costs what a wrong command line should not pay
+    from scipy.optimize import linprog  # late: takes a second to import, and nothing else here needs it
 
-    values, clipped = _of_patches(pixels, white, black, _SMALL_PATCH, _mean_and_variance, limits)
+    values, clipped = _of_patches(pixels, white, black, _SMALL_PATCH_SIDE, _mean_and_variance, limits)
     means, variances = _trusted(values, clipped).T
     means = np.maximum(means, 0.0)  # where noise hides that it is black
     count, scale = len(means), max(float(variances.mean()), 1e-12)
-    # Minimise the sum of weight * (_SMOOTH * above + (1 - _SMOOTH) * below) with a m + b + above - below = v.
+    # Minimise the sum of weight * (_LOW_QUANTILE * above + (1 - _LOW_QUANTILE) * below) with a m + b + above - below = v.
     design = np.column_stack([means, np.ones(count), np.eye(count), -np.eye(count)])
     weights = np.ones(count)
     for _ in range(3):
-        cost = np.concatenate([[0.0, 0.0], _SMOOTH * weights, (1 - _SMOOTH) * weights])
+        cost = np.concatenate([[0.0, 0.0], _LOW_QUANTILE * weights, (1 - _LOW_QUANTILE) * weights])
         a, b = linprog(cost, A_eq=design, b_eq=variances / scale).x[:2]  # all of them are 0 or more
         weights = 1 / np.maximum(a * means + b, 1e-3)
     return float(a * scale), float(b * scale)
 
 
-def estimate_impulse(pixels: np.ndarray, white: float, black: float = 0.0) -> float:
-    """alpha, by the share of neighbours that look alike: both are untouched with (1 - alpha)^2. Error (rms
-    over 12 Kodak pictures, 8 bit): 0.015 for alpha up to 0.8,
-    0.023 at 0.95.
+def estimate_impulse(pixels: np.ndarray, white: float, black: float = 0.0, limits: Limits = None) -> tuple[float]:
+    """Estimates alpha, by the share of neighbours that look alike: both are untouched with (1 - alpha)^2.
 
-    For colour pictures: in grey ones replaced neighbours look alike more often than the estimate's correction can mend.
+    Error (rms over 12 Kodak pictures, 8 bit): 0.015 for alpha up to 0.8, 0.023 at 0.95. For colour pictures: in grey ones
+    replaced neighbours look alike more often than the estimate's correction can mend.
     """
 
     def alike(patch):
         pairs = patch[:, 1:] - patch[:, :-1], patch[1:] - patch[:-1]
         return np.mean([np.mean(np.all(np.abs(d) <= _ALIKE, axis=2)) for d in pairs])
 
-    shares, _ = _of_patches(pixels, white, black, _SMALL_PATCH, alike)
+    shares, _ = _of_patches(pixels, white, black, _SMALL_PATCH_SIDE, alike, limits)
     by_chance = (2 * _ALIKE - _ALIKE**2) ** pixels.shape[2]
-    share = (np.quantile(shares, _SMOOTHEST) - by_chance) / (1 - by_chance)
-    return float(1 - np.sqrt(np.clip(share, 0, 1)))
+    share = (np.quantile(shares, _ALIKE_QUANTILE) - by_chance) / (1 - by_chance)
+    return (float(1 - np.sqrt(np.clip(share, 0, 1))),)
+
+
+# Pixels [H,W,C], white, black, limits -> the family's known parameters, None where they cannot be told.
+ESTIMATORS: dict[str, Callable[[np.ndarray, float, float, Limits], tuple[float, ...] | None]] = {
+    "gauss": estimate_gauss,
+    "poisson": estimate_poisson,
+    "impulse": estimate_impulse,
+    "poissongauss": estimate_poisson_gauss,
+}
+
+
+def _estimator_of(family: str) -> Callable[[np.ndarray, float, float, Limits], tuple[float, ...] | None]:
+    return entry_of(ESTIMATORS, family, "estimator in estimation.ESTIMATORS")
 
 
 def _mean_and_variance(patch: np.ndarray) -> tuple[float, float]:
-    """Of the brightness, and of the noise by the finest diagonal Haar coefficients."""
+    """Returns the brightness of a patch, and the variance of its noise by the finest diagonal Haar coefficients."""
     # Mean squares, and no median as for Gaussian noise: few photons make few different values.
     diagonal = (patch[::2, ::2] - patch[::2, 1::2] - patch[1::2, ::2] + patch[1::2, 1::2]) / 2
     return patch.mean(), np.mean(diagonal**2)
 
 
 def _of_patches(
-    pixels: np.ndarray, white: float, black: float, side: int, function: Callable, limits: Sequence[float] | None = None
+    pixels: np.ndarray, white: float, black: float, side: int, function: Callable, limits: Limits
 ) -> tuple[np.ndarray, np.ndarray]:
-    """function(patch) of patches that are spread evenly, float64 [side,side,C] on the scale [0, 1], and the share of each
-    that is clipped. limits: the values in `pixels` that clipped ones have, None for 0 and white."""
+    """Returns what a function says of patches that are spread evenly, and the share of each patch that is clipped.
+
+    pixels: [H,W,C].
+    white, black: the values in `pixels` that stand for 1 and 0.
+    side: of the patches, in pixels.
+    function: takes a patch, float64 [side,side,C] on the scale [0, 1].
+    limits: the values in `pixels` that clipped ones have, None for 0 and white.
+    """
     limits = (0, white) if limits is None else limits
     rows, columns = (np.arange(0, size - side + 1, side) for size in pixels.shape[:2])
     count = len(rows) * len(columns)
@@ -160,6 +184,6 @@ def _of_patches(
 
 
 def _trusted(values: np.ndarray, clipped: np.ndarray) -> np.ndarray:
-    """The values of the patches that are clipped the least."""
-    limit = next(limit for limit in _CLIPPED if np.mean(clipped <= limit) >= _ENOUGH)
+    """Returns the values of the patches that are clipped the least."""
+    limit = next(limit for limit in _CLIPPED_SHARES if np.mean(clipped <= limit) >= _ENOUGH_PATCHES)
     return values[clipped <= limit]

@@ -1,23 +1,24 @@
-"""A learned noise parameter is positive, and near zero at first: softplus(t - SHIFT) + LEAST of what is learned, t.
+"""What a learned noise parameter is made of: softplus(t - START_OFFSET) + SMALLEST of the raw value t (SPEC 3.3).
 
-SPEC 3.3. `networks.positive` is the same as a graph. squared: whether the root of the parameter is what t stands for.
+So it is positive, and near zero where t starts, at 0. `unet.positive` is the same as a graph. learns_root: whether t stands
+for the root of the parameter (`NoiseStyle.learns_root`).
 """
 
 import math
 
 import numpy as np
 
-SHIFT = 4.0
-LEAST = 1e-3
+START_OFFSET = 4.0  # softplus(-4) is 0.018: a weak noise
+SMALLEST = 1e-3
 
 
-def parameter_from_raw(raw: np.ndarray, squared: bool = False) -> np.ndarray:
-    """The noise parameter that each t of an array stands for, float64."""
-    value = np.logaddexp(0.0, np.asarray(raw, np.float64) - SHIFT) + LEAST
-    return value * value if squared else value
+def parameter_from_raw(raw: np.ndarray, learns_root: bool = False) -> np.ndarray:
+    """Returns the noise parameters that raw values of any shape stand for, float64."""
+    value = np.logaddexp(0.0, np.asarray(raw, np.float64) - START_OFFSET) + SMALLEST
+    return value * value if learns_root else value
 
 
-def raw_from_parameter(parameter: float, squared: bool = False) -> float:
-    """The inverse, for a noise parameter of 0 or more; of what no t stands for, the t of nearly the least."""
-    value = math.sqrt(parameter) if squared else parameter
-    return math.log(math.expm1(max(value - LEAST, 1e-6))) + SHIFT
+def raw_from_parameter(parameter: float, learns_root: bool = False) -> float:
+    """Returns the raw value that stands for a parameter of 0 or more; nearly the smallest, where none does."""
+    value = math.sqrt(parameter) if learns_root else parameter
+    return math.log(math.expm1(max(value - SMALLEST, 1e-6))) + START_OFFSET

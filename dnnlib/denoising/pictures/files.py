@@ -1,76 +1,73 @@
-"""Reads a user's picture, PNG, JPEG, WebP, TIFF or .npy, so that another like it can be written."""
+"""Reads a picture of any format of the table, whatever the file's name ends in."""
 
 import os
-from typing import BinaryIO
 
-import numpy as np
+from PIL import Image, UnidentifiedImageError
 
-from dnnlib.denoising.pictures.images import open_image, unreadable
-from dnnlib.denoising.pictures.picture import Picture
-from dnnlib.denoising.pictures.pillow import read_with_pillow
-from dnnlib.denoising.pictures.tiff import read_tiff, tiff_page_count
-from dnnlib.errors import UserError
-
-_NUMPY = b"\x93NUMPY"
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+from dnnlib.denoising.pictures import formats
+from dnnlib.denoising.pictures.formats import Format
+from dnnlib.denoising.pictures.picture import Header, Picture, mode_of
+from dnnlib.denoising.pictures.pillow import open_image
+from dnnlib.errors import UserError, one_line
 
 
-def read_picture(path: str | os.PathLike) -> Picture:
-    """Reads a picture of any of the kinds, whatever its name ends in.
+def read_picture(path: str | os.PathLike, writable_only: bool = True) -> Picture:
+    """Reads a picture so that another like it can be written; or any picture, with writable_only=False.
 
     Raises UserError, naming the file and what is wrong.
     """
     try:
-        if not os.path.isfile(path):
-            open_image(path)  # says why: no such file, a folder, a pipe
-        start = _start(path)
-        if start.startswith(_NUMPY):
-            return _read_npy(path)
-        if start[:4] in _TIFF:
-            return read_tiff(path)
-        if start.startswith((b"\x89PNG\r\n", b"\xff\xd8\xff")) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP"):
-            return read_with_pillow(path)
-        raise OSError("the file is empty" if not start else "not a picture of a known kind (PNG, JPEG, TIFF, WebP, .npy)")
-    except UserError as error:
-        raise UserError(f"cannot read {os.fspath(path)}: {error}") from error
+        row = _format_of(path, writable_only)
+        picture = formats.function(row.reader)(path)
+        if writable_only and picture.unwritable:
+            raise UserError(picture.unwritable)
+        return picture
     except Exception as error:  # a damaged file makes libraries raise nearly anything
         raise unreadable(path, error) from error
 
 
-def page_count(path: str | os.PathLike) -> int:
-    """How many pages `read_picture` finds, without decoding them; 1 where it will say what is wrong with the file."""
+def read_header(path: str | os.PathLike) -> Header:
+    """Reads the size, mode and number of pages of any picture, undecoded where that is possible.
+
+    Raises UserError, naming the file and what is wrong.
+    """
     try:
-        start = _start(path)
-        if start.startswith(_NUMPY):
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
-            return (len(array) or 1) if array.ndim == 4 else 1
-        return tiff_page_count(path) if start[:4] in _TIFF else 1
-    except Exception:  # a damaged file makes libraries raise nearly anything
-        return 1
+        row = _format_of(path, writable_only=False)
+        if row.header:
+            return formats.function(row.header)(path)
+        picture = formats.function(row.reader)(path)
+        height, width, channels = picture.pages[0].shape
+        return Header(width, height, mode_of(channels, picture.pages[0].dtype), len(picture.pages))
+    except Exception as error:
+        raise unreadable(path, error) from error
 
 
-def _start(path: str | os.PathLike) -> bytes:
-    with open(path, "rb") as file:
-        return file.read(16)
-
-
-def _read_npy(path: str | os.PathLike) -> Picture:
-    array = np.load(path, allow_pickle=False)
-    if array.ndim == 2:
-        pages = [array[:, :, np.newaxis]]
-    elif array.ndim in (3, 4) and array.shape[-1] in (1, 3, 4):
-        pages = [array] if array.ndim == 3 else list(array)
+def unreadable(path: str | os.PathLike, error: Exception) -> UserError:
+    """Returns the UserError for what a library raised while it read a picture: file and reason in one line."""
+    if isinstance(error, UserError):
+        reason = str(error)
+    elif isinstance(error, UnidentifiedImageError):
+        reason = "not a picture, or of an unknown format"
+    elif isinstance(error, MemoryError):
+        reason = "the picture does not fit in memory"
+    elif isinstance(error, Image.DecompressionBombError):
+        reason = f"the picture is too large ({one_line(error)})"
+    elif isinstance(error, OSError):
+        reason = error.strerror or one_line(error)
     else:
-        wanted = "[H,W], [H,W,C] or [P,H,W,C], C being 1 (grey), 3 (RGB) or 4 (RGB and alpha)"
-        raise UserError(f"an array of shape {list(array.shape)} is no picture: expected {wanted}")
-    if array.dtype.kind not in "fu" or array.dtype.itemsize > (8 if array.dtype.kind == "f" else 2):
-        raise UserError(f"an array of {array.dtype} is no picture: convert it to uint8, uint16 or float32")
-    if array.size == 0:
-        raise UserError("the picture has no pixels")
+        reason = f"the file is damaged ({one_line(error)})"
+    return UserError(f"cannot read {os.fspath(path)}: {reason}")
 
-    def encode(results: list[np.ndarray], file: BinaryIO) -> None:
-        whole = np.empty_like(array)
-        whole[...] = results[0].reshape(array.shape) if array.ndim < 4 else results
-        np.save(file, whole, allow_pickle=False)
 
-    return Picture("NumPy", pages, min(pages[0].shape[2], 3), encode)
+def _format_of(path: str | os.PathLike, writable_only: bool) -> Format:
+    """Returns the format of a file. Raises OSError where there is no file, or none of a known format."""
+    if not os.path.isfile(path):
+        open_image(path)  # says why: no such file, a folder, a pipe
+    with open(path, "rb") as file:
+        start = file.read(formats.START_LENGTH)
+    if not start:
+        raise OSError("the file is empty")
+    row = formats.format_of(start)
+    if row not in formats.formats(writable_only):
+        raise OSError(f"not a picture of a known kind ({formats.kinds(writable_only)})")
+    return row

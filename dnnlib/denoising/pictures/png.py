@@ -15,37 +15,38 @@ _METADATA = (
 
 
 def bit_depth(data: bytes) -> int:
-    """Bits a channel of a PNG file that has a whole header."""
+    """Returns the bits a channel of a PNG file that has a whole header."""
     return data[24]
 
 
 def metadata_chunks(data: bytes) -> bytes:
-    """The chunks of a PNG file that say something of the picture, as they are in the file."""
+    """Returns the chunks of a PNG file that say something of the picture, as they are in the file."""
     return b"".join(chunk for name, chunk in _chunks(data) if name in _METADATA)
 
 
 def has_chunk(data: bytes, wanted: bytes) -> bool:
+    """Tells whether a PNG file has a chunk of a name."""
     return any(name == wanted for name, _ in _chunks(data))
 
 
 def with_chunks(data: bytes, chunks: bytes) -> bytes:
-    """A PNG file with more chunks, right after its header."""
+    """Returns a PNG file with more chunks, right after its header."""
     end = len(_SIGNATURE) + 25
     return data[:end] + chunks + data[end:]
 
 
 def decode16(data: bytes) -> np.ndarray:
-    """uint16 [H,W,1..4] of a PNG file. Raises UserError if it is damaged."""
+    """Decodes a PNG file to uint16 [H,W,1..4]. Raises UserError if it is damaged."""
     return _codec().decode(data)
 
 
 def encode16(pixels: np.ndarray) -> bytes:
-    """A PNG file of uint16 [H,W,1..4]."""
+    """Encodes uint16 [H,W,1..4] as a PNG file."""
     return _codec().encode(pixels)
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Name and bytes of each chunk that is whole."""
+    """Yields name and bytes of each chunk that is whole."""
     position = len(_SIGNATURE)
     while position + 12 <= len(data):
         end = position + 12 + int.from_bytes(data[position : position + 4], "big")
@@ -56,7 +57,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 @functools.cache
 def _codec():
-    """TensorFlow's PNG functions, in a graph and a session of their own. Made late: TensorFlow takes seconds to import."""
+    """Returns TensorFlow's PNG functions, in a graph and a session of their own. Late: to import it takes seconds."""
     from dnnlib.tflib.runtime import create_session, tf
 
     class Codec:

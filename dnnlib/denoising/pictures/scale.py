@@ -1,6 +1,7 @@
 """Which values of a picture stand for black and white, and what they are between them. For all types that pictures have."""
 
 import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -9,28 +10,54 @@ from dnnlib.errors import UserError
 COLOURS = {1: "grey", 3: "RGB"}  # by number of channels
 
 
+@dataclass(frozen=True)
+class Scale:
+    """The values of a picture that stand for black, 0, and white, 1.
+
+    white None, as where the user names none, is that of the pixels' type: `of` fills it in, before anything is scaled.
+    """
+
+    black: float = 0.0
+    white: float | None = None
+
+    def of(self, dtype: np.dtype) -> "Scale":
+        """Returns the scale of pixels of a type: white, where it is not told, is an integer type's largest or 1 of floats.
+
+        Raises UserError for what pictures are not made of.
+        """
+        largest = largest_of(dtype)
+        return self if self.white is not None else replace(self, white=float(largest or 1.0))
+
+    def check(self) -> None:
+        """Raises UserError, naming the option, where values are told that cannot stand for white and black."""
+        if not math.isfinite(self.black):
+            raise UserError(f"--black {self.black:g}: must be a number")
+        if self.white is not None and not self.black < self.white < math.inf:
+            above = f"--black {self.black:g}" if self.black else 0
+            raise UserError(f"--white {self.white:g}: must be a number above {above}")
+
+    def to_float(self, stored: np.ndarray) -> np.ndarray:
+        """Scales pixels of any type and shape to float32: black becomes 0 and white 1; what is outside stays outside."""
+        return (stored.astype(np.float32) - np.float32(self.black)) * np.float32(1 / (self.white - self.black))
+
+    def to_stored(self, parts: np.ndarray, dtype: np.dtype) -> np.ndarray:
+        """Scales floats of any shape back to pixels of a type: 0 becomes black and 1 white.
+
+        Integers are rounded and clipped to their type, floats are neither.
+        """
+        values = self.spread(parts) + parts.dtype.type(self.black)
+        largest = largest_of(dtype)
+        return (values if largest is None else np.clip(np.rint(values), 0, largest)).astype(dtype)
+
+    def spread(self, parts: np.ndarray) -> np.ndarray:
+        """Scales floats that are differences, as a standard deviation is, to the pixels' own units."""
+        return parts * parts.dtype.type(self.white - self.black)
+
+
 def largest_of(dtype: np.dtype) -> int | None:
-    """The largest value of an integer type, None for floats. Raises UserError for what pictures are not made of."""
+    """Returns the largest value of an integer type, None for floats. Raises UserError for what pictures are not made of."""
     if dtype.kind == "f" and dtype.itemsize <= 8:
         return None
     if dtype.kind == "u" and dtype.itemsize <= 2:
         return np.iinfo(dtype).max
     raise UserError(f"pictures of {dtype} are not supported: convert it to uint8, uint16 or float32")
-
-
-def white_of(dtype: np.dtype, white: float | None = None) -> float:
-    """The value of white: as given, or else the largest of an integer type and 1 for floats."""
-    return white if white is not None else float(largest_of(dtype) or 1.0)
-
-
-def float_from(stored: np.ndarray, black: float, white: float) -> np.ndarray:
-    """float32 of the same shape: black becomes 0 and white 1; what is outside stays outside."""
-    return (stored.astype(np.float32) - np.float32(black)) * np.float32(1 / (white - black))
-
-
-def check_white(white: float | None, black: float = 0.0) -> None:
-    """Raises UserError where values are given that cannot stand for white and black."""
-    if not math.isfinite(black):
-        raise UserError(f"--black {black:g}: must be a number")
-    if white is not None and not black < white < math.inf:
-        raise UserError(f"--white {white:g}: must be a number above {f'--black {black:g}' if black else 0}")

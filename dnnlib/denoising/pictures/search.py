@@ -1,21 +1,35 @@
-"""Finds the pictures under a folder or a glob pattern."""
+"""Finds pictures: in a folder, in all folders below it, or by what a user names on the command line."""
 
+import fnmatch
 import functools
 import glob
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from dnnlib.denoising.pictures import formats
 from dnnlib.errors import UserError
 
-ALL_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".npy")  # what is taken from a folder, in any case
-SUFFIXES = (".jpeg", ".jpg", ".png")  # in any case
+
+def pictures_in(
+    folder: str | os.PathLike, option: str = "", pattern: str | None = None, walk: bool = False, writable_only: bool = False
+) -> list[str]:
+    """Returns the paths of the pictures in a folder, sorted, without hidden files.
+
+    option: what an error is to name, e.g. '--denoise'.
+    pattern: that names must match, case counting (`*.png`); None: all suffixes of the table of formats, in any case.
+    walk: with all folders below; what can be reached in two ways, by links between folders, is found once.
+    writable_only: without the formats that the program only reads; not for a pattern.
+
+    Raises UserError where the folder cannot be read. None found is an empty list.
+    """
+    return _pictures_among(_files_in(os.fspath(folder), option, walk, set()), pattern, writable_only)
 
 
-def find_pictures(input_dir: str, suffixes: tuple[str, ...] = SUFFIXES) -> list[str]:
-    """Paths of all pictures, by suffix (in any case), under a folder, or under all that a glob pattern matches; sorted.
+def find_pictures(input_dir: str, writable_only: bool = False) -> list[str]:
+    """Returns the paths of all pictures, by suffix, below a folder, or below all that a glob pattern matches; sorted.
 
-    What can be reached in two ways, by links between folders, is found once. Raises UserError where nothing is found.
+    writable_only: as for `pictures_in`. Raises UserError, naming --input-dir, where nothing is found.
     """
     if os.path.isdir(input_dir):
         roots = [input_dir]
@@ -28,42 +42,18 @@ def find_pictures(input_dir: str, suffixes: tuple[str, ...] = SUFFIXES) -> list[
     else:
         raise UserError(f"--input-dir: there is no folder {input_dir}")
     walked: set[tuple[int, int]] = set()
-    files = itertools.chain.from_iterable(_walk(root, walked) if os.path.isdir(root) else [root] for root in roots)
-    real_folder = functools.cache(os.path.realpath)
-    paths = sorted(
-        {
-            (real_folder(os.path.dirname(path)), os.path.basename(path)): path  # a pattern may match by several ways, too
-            for path in files
-            if path.lower().endswith(suffixes)
-        }.values()
-    )
+    files = (_files_in(root, "--input-dir", True, walked) if os.path.isdir(root) else [root] for root in roots)
+    paths = _pictures_among(itertools.chain.from_iterable(files), None, writable_only)
     if not paths:
-        names = "*.JPEG, *.jpg or *.png" if suffixes == SUFFIXES else f"picture ({', '.join(suffixes)})"
-        raise UserError(f"--input-dir: no {names} in {input_dir}")
+        raise UserError(f"--input-dir: no picture ({', '.join(formats.suffixes(writable_only))}) in {input_dir}")
     return paths
 
 
-def _walk(root: str, walked: set[tuple[int, int]]) -> Iterator[str]:
-    """All files under a folder; links are followed, but no folder is walked that is in `walked` already."""
-
-    def unreadable(error: OSError) -> None:
-        if error.filename == root:
-            raise UserError(f"--input-dir: cannot read the folder {root}: {error.strerror}")
-        print(f"skipped: cannot read the folder {error.filename}: {error.strerror}", flush=True)
-
-    for folder, subfolders, files in os.walk(root, followlinks=True, onerror=unreadable):
-        status = os.stat(folder)
-        if (status.st_dev, status.st_ino) in walked:
-            subfolders.clear()
-            continue
-        walked.add((status.st_dev, status.st_ino))
-        subfolders.sort()  # so that of two ways into a folder it is always the same one that counts
-        yield from (os.path.join(folder, name) for name in files)
-
-
 def find_inputs(inputs: list[str]) -> list[str]:
-    """Files, the pictures directly in folders, and what glob patterns match, each file once. Raises UserError where one of
-    `inputs` gives nothing."""
+    """Returns the paths of files, of the pictures directly in folders, and of what glob patterns match, each file once.
+
+    Raises UserError, naming --denoise, where one of `inputs` gives nothing.
+    """
     paths: dict[str, str] = {}
     for given in inputs:
         if os.path.exists(given):
@@ -72,22 +62,47 @@ def find_inputs(inputs: list[str]) -> list[str]:
             matches = sorted(glob.glob(given, recursive=True))
         else:
             raise UserError(f"--denoise {given}: there is no such file or folder")
-        folders = [pictures_in(match, "--denoise") if os.path.isdir(match) else [match] for match in matches]
-        found = [path for folder in folders for path in folder]
+        found: list[str] = []
+        for match in matches:
+            found += pictures_in(match, "--denoise", writable_only=True) if os.path.isdir(match) else [match]
         if not found:
             reason = "no picture in it" if os.path.isdir(given) else "nothing matches"
-            raise UserError(f"--denoise {given}: {reason} ({', '.join(ALL_SUFFIXES)})")
+            raise UserError(f"--denoise {given}: {reason} ({', '.join(formats.suffixes(writable_only=True))})")
         for path in found:
             paths.setdefault(os.path.realpath(path), path)
     return list(paths.values())
 
 
-def pictures_in(folder: str, option: str) -> list[str]:
-    """Paths of the pictures directly in a folder, sorted, without hidden files. Raises UserError naming the option."""
-    try:
-        names = sorted(os.listdir(folder))
-    except OSError as error:
-        raise UserError(f"{option} {folder}: cannot read the folder ({error.strerror})") from error
-    names = [name for name in names if name.lower().endswith(ALL_SUFFIXES) and not name.startswith(".")]
-    paths = [os.path.join(folder, name) for name in names]
-    return [path for path in paths if not os.path.isdir(path)]
+def _pictures_among(files: Iterable[str], pattern: str | None, writable_only: bool) -> list[str]:
+    """Returns the pictures among files, sorted, each once, by whatever links between folders it was reached."""
+    suffixes = formats.suffixes(writable_only)
+    real_folder = functools.cache(os.path.realpath)
+    found: dict[tuple[str, str], str] = {}
+    for path in files:
+        folder, name = os.path.split(path)
+        wanted = name.lower().endswith(suffixes) if pattern is None else fnmatch.fnmatchcase(name, pattern)
+        # What is there and is no file, a pipe, is left out. A link to nothing is not: who reads it will name it.
+        if wanted and not name.startswith(".") and (os.path.isfile(path) or not os.path.exists(path)):
+            found[real_folder(folder), name] = path
+    return sorted(found.values())
+
+
+def _files_in(root: str, option: str, walk: bool, walked: set[tuple[int, int]]) -> Iterator[str]:
+    """Yields all files in a folder, with `walk` also below it; links are followed, but no folder is walked that is in
+    `walked` already."""
+
+    def unreadable(error: OSError) -> None:
+        if error.filename == root:
+            raise UserError(f"{option}{': ' if option else ''}cannot read the folder {root}: {error.strerror}")
+        print(f"skipped: cannot read the folder {error.filename}: {error.strerror}", flush=True)
+
+    for folder, subfolders, files in os.walk(root, followlinks=True, onerror=unreadable):
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in walked:
+            subfolders.clear()
+            continue
+        walked.add((status.st_dev, status.st_ino))
+        yield from (os.path.join(folder, name) for name in files)
+        if not walk:
+            return
+        subfolders.sort()  # so that of two ways into a folder it is always the same one that counts

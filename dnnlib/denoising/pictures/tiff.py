@@ -2,15 +2,15 @@
 
 import logging
 import os
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
 import tifffile
 from PIL import Image
 
-from dnnlib.denoising.pictures.images import open_image
-from dnnlib.denoising.pictures.picture import Picture
-from dnnlib.denoising.pictures.pillow import colours_of, decoded
+from dnnlib.denoising.pictures.picture import Header, Picture, colours_of, mode_of
+from dnnlib.denoising.pictures.pillow import decoded, open_image
 from dnnlib.errors import UserError
 
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it has to say of odd tags nobody could act on
@@ -21,11 +21,22 @@ _NAMED = {2: "1-bit or palette", 3: "palette", 5: "CMYK", 6: "YCbCr", 8: "Lab"}
 _ORIENTATION, _XMP = 274, 700
 _TEXTS = (271, 272, 305, 306, 315, 316, 33432)  # make, model, software, date, artist, computer, copyright
 _EXIF_AND_GPS = (34665, 34853)
+_INVERTED = "black and white are stored the wrong way round (white is zero): convert it"
 _ZLIB = (8, 32946)
 
 
+@dataclass(frozen=True)
+class _Layout:
+    """How a TIFF file is to be written: byteorder, '<' or '>'; bigtiff: of 64-bit offsets; settings: of each page, the
+    arguments of `TiffWriter.write`."""
+
+    byteorder: str
+    bigtiff: bool
+    settings: list[dict[str, Any]]
+
+
 def read_tiff(path: str | os.PathLike) -> Picture:
-    """Raises UserError or whatever tifffile and Pillow do."""
+    """Reads all pages of a TIFF file but thumbnails. Raises UserError or whatever tifffile and Pillow do."""
     notes: list[str] = []
     with tifffile.TiffFile(path) as tiff:
         chosen = _pictures(tiff)
@@ -37,35 +48,51 @@ def read_tiff(path: str | os.PathLike) -> Picture:
             _check(page, os.path.getsize(path))
         decoded_pages = [_decode(path, i, page, notes) for i, page in chosen]
         settings = [_settings(page, pixels, notes) for (_, page), pixels in zip(chosen, decoded_pages, strict=True)]
-        byteorder, bigtiff = tiff.byteorder, tiff.is_bigtiff
+        unwritable = _INVERTED if any(_is_inverted(page) for _, page in chosen) else None
+        layout = _Layout(tiff.byteorder, tiff.is_bigtiff, settings)
     if not decoded_pages:
         raise UserError("there is no picture in the file")
-    colours = {colours_of(pixels) for pixels in decoded_pages}
+    colours = {colours_of(pixels.shape[2]) for pixels in decoded_pages}
     if len(colours) > 1:
         raise UserError("grey and colour pages are mixed: split them into files of their own")
-
-    def encode(results: list[np.ndarray], file: BinaryIO) -> None:
-        large = sum(pixels.nbytes for pixels in results) > 4_000_000_000
-        with tifffile.TiffWriter(file, byteorder=byteorder, bigtiff=bigtiff or large) as writer:
-            for pixels, options in zip(results, settings, strict=True):
-                writer.write(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels, **options)
-
-    return Picture("TIFF", decoded_pages, colours.pop(), encode, list(dict.fromkeys(notes)))
+    return Picture("TIFF", decoded_pages, colours.pop(), layout, list(dict.fromkeys(notes)), unwritable)
 
 
-def tiff_page_count(path: str | os.PathLike) -> int:
-    """How many pages `read_tiff` finds. Raises whatever tifffile does."""
+def write_tiff(picture: Picture, pages: list[np.ndarray], file: BinaryIO) -> None:
+    """Writes a TIFF file with the layout and the tags of the one that was read."""
+    layout: _Layout = picture.kept
+    large = sum(pixels.nbytes for pixels in pages) > 4_000_000_000
+    with tifffile.TiffWriter(file, byteorder=layout.byteorder, bigtiff=layout.bigtiff or large) as writer:
+        for pixels, options in zip(pages, layout.settings, strict=True):
+            writer.write(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels, **options)
+
+
+def read_header(path: str | os.PathLike) -> Header:
+    """Reads the size of the first page, and how many there are. Raises UserError or whatever tifffile does."""
     with tifffile.TiffFile(path) as tiff:
-        return len(_pictures(tiff)) or 1
+        pages = _pictures(tiff)
+        if not pages:
+            raise UserError("there is no picture in the file")
+        _, first = pages[0]
+        _check(first, os.path.getsize(path))
+        plain = first.photometric in _PLAIN and first.dtype is not None
+        mode = mode_of(first.samplesperpixel, first.dtype) if plain else first.photometric.name
+        return Header(first.imagewidth, first.imagelength, mode, len(pages))
 
 
 def _pictures(tiff: tifffile.TiffFile) -> list[tuple[int, tifffile.TiffPage]]:
-    """Number and page of all that are no thumbnails."""
+    """Returns number and page of all that are no thumbnails."""
     pages = ((i, page.aspage()) for i, page in enumerate(tiff.pages))
     return [(i, page) for i, page in pages if not (page.is_reduced or page.is_mask)]
 
 
+def _is_inverted(page: tifffile.TiffPage) -> bool:
+    """Tells whether zero is white in a page of more than 1 bit. Pillow turns 8 bits round; nothing turns them back."""
+    return page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and page.bitspersample > 1
+
+
 def _check(page: tifffile.TiffPage, file_size: int) -> None:
+    """Raises UserError for a page without pixels, too large or not whole."""
     if page.imagewidth * page.imagelength == 0:
         raise UserError("the picture has no pixels")
     limit = 2 * (Image.MAX_IMAGE_PIXELS or 1 << 62)
@@ -76,9 +103,12 @@ def _check(page: tifffile.TiffPage, file_size: int) -> None:
 
 
 def _decode(path: str | os.PathLike, index: int, page: tifffile.TiffPage, notes: list[str]) -> np.ndarray:
-    """[H,W,C] of one page, in its own type, or uint8 where Pillow must help."""
-    if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and page.bitspersample > 1:
-        raise UserError("black and white are stored the wrong way round (white is zero): convert it")
+    """Decodes one page -> [H,W,C] in its own type, or uint8 where its colours are converted.
+
+    path: of the file; index: of the page; page: the same, as tifffile has it; notes: a line is added for what is converted.
+    """
+    if _is_inverted(page) and page.bitspersample > 8:
+        raise UserError(_INVERTED)
     if page.photometric not in _PLAIN or page.bitspersample < 8:
         notes.append(f"{_NAMED.get(int(page.photometric), 'its colours')} converted to 8-bit grey or RGB")
         return _decode_with_pillow(path, index, page, notes)
@@ -101,22 +131,29 @@ def _decode(path: str | os.PathLike, index: int, page: tifffile.TiffPage, notes:
 
 
 def _decode_with_pillow(path: str | os.PathLike, index: int, page: tifffile.TiffPage, notes: list[str]) -> np.ndarray:
-    """What tifffile needs the package imagecodecs for, as far as Pillow can: 8 bits. Pillow turns the picture upright."""
-    if page.bitspersample <= 8:
-        with open_image(path) as image:
-            image.seek(index)
-            pixels = decoded(image, [])
-        if _ORIENTATION in page.tags:
-            if page.tags[_ORIENTATION].value != 1:
-                notes.append("turned upright")
-            del page.tags[_ORIENTATION]
-        return pixels
-    kind = f"{page.bitspersample}-bit values compressed by {page.compression.name}"
-    raise UserError(f"{kind} cannot be read without the package imagecodecs: pip install imagecodecs")
+    """Decodes what tifffile needs the package imagecodecs for, as far as Pillow can: 8 bits, and 16 of grey.
+
+    Pillow turns the picture upright; then its orientation is taken from the page. Parameters as for `_decode`.
+    """
+    is_grey = page.dtype == np.uint16 and page.samplesperpixel == 1
+    if page.bitspersample > 8 and not is_grey:
+        kind = f"{page.bitspersample}-bit values compressed by {page.compression.name}"
+        raise UserError(f"{kind} cannot be read without the package imagecodecs: pip install imagecodecs")
+    with open_image(path) as image:
+        image.seek(index)
+        pixels = np.asarray(image).astype(np.uint16)[:, :, np.newaxis] if is_grey else decoded(image, [])
+    if _ORIENTATION in page.tags:
+        if page.tags[_ORIENTATION].value != 1:
+            notes.append("turned upright")
+        del page.tags[_ORIENTATION]
+    return pixels
 
 
 def _settings(page: tifffile.TiffPage, pixels: np.ndarray, notes: list[str]) -> dict[str, Any]:
-    """Arguments of TiffWriter.write for a page that is to be like `page`."""
+    """Returns the arguments of TiffWriter.write for a page that is to be like `page`.
+
+    pixels: of the page, decoded; notes: a line is added for what cannot be kept.
+    """
     tags = page.tags
     extra: list[tuple] = []
     for code in (_ORIENTATION, _XMP, *_TEXTS):
@@ -126,7 +163,7 @@ def _settings(page: tifffile.TiffPage, pixels: np.ndarray, notes: list[str]) -> 
     if any(code in tags for code in _EXIF_AND_GPS):
         notes.append("its EXIF block is left out, but for the orientation")
     settings: dict[str, Any] = {
-        "photometric": "minisblack" if colours_of(pixels) == 1 else "rgb",
+        "photometric": "minisblack" if colours_of(pixels.shape[2]) == 1 else "rgb",
         "compression": None if page.compression == tifffile.COMPRESSION.NONE else "zlib",
         "iccprofile": page.iccprofile if page.photometric in _PLAIN else None,
         "description": page.description.encode() or None,

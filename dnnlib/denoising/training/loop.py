@@ -1,8 +1,7 @@
-"""Trains one configuration: the loop, what it prints, and what it leaves in the run directory (SPEC 6 and 11)."""
+"""Trains one configuration: the loop, and what is due after which step (SPEC 6 and 11)."""
 
 import contextlib
 import dataclasses
-import time
 from pathlib import Path
 
 import numpy as np
@@ -15,29 +14,22 @@ from dnnlib.denoising.data.validation_set import ValidationSet
 from dnnlib.denoising.evaluation.added_noise import Scores, Validation
 from dnnlib.denoising.evaluation.graph import Denoised
 from dnnlib.denoising.evaluation.real_noise import RealScores, RealValidation
-from dnnlib.denoising.network.architecture import NOISE_VARIABLE, hole_shift, initial_variables, shapes_of
-from dnnlib.denoising.network.network_file import network_file_name, to_network
-from dnnlib.denoising.noise.estimation import PATCH, estimate_parameters
-from dnnlib.denoising.noise.families import field_units
-from dnnlib.denoising.noise.learned_parameter import raw_from_parameter
+from dnnlib.denoising.network.architecture import NOISE_VARIABLE, initial_variables, shapes_of
 from dnnlib.denoising.options import TrainingOptions
-from dnnlib.denoising.training.graph import build_training_graph, statistics_of
+from dnnlib.denoising.training.graph import build_training_graph, optimizer_of
+from dnnlib.denoising.training.job import Job
+from dnnlib.denoising.training.noise_start import estimate_noise_start
+from dnnlib.denoising.training.output import TrainingOutput
 from dnnlib.denoising.training.report import Report
 from dnnlib.denoising.training.schedule import RAMP_UP, learning_rate, loss_exponent
-from dnnlib.denoising.training.state import TrainingState, remove_states, settled_sizes
-from dnnlib.errors import Terminated, UserError
+from dnnlib.denoising.training.state import TrainingState
+from dnnlib.errors import UserError
 from dnnlib.progress import progress_bar, say
 from dnnlib.submission.run_context import RunContext
 from dnnlib.submission.signals import StopSignals
-from dnnlib.tflib.network import save_network
-from dnnlib.tflib.optimizer import initial_state
-from dnnlib.tflib.precision import AUTO, BF16, cpu_has_bf16, dtype_of, fastest_precision
-from dnnlib.tflib.replicas import Replicas, broadcast, sum_over_workers
+from dnnlib.tflib.precision import AUTO, BF16, cpu_has_bf16, fastest_precision
+from dnnlib.tflib.replicas import Replicas
 from dnnlib.tflib.runtime import device_name, fetch_variables, initialize, out_of_memory
-from dnnlib.tflib.summaries import EventWriter
-
-ESTIMATE_FROM = 512  # crops; of 64, b of Poisson-Gauss noise came out with a std of 25 %, of these with 4 %
-ESTIMATE_SIDE = 256  # pixels of each, for the memory's sake
 
 
 def train(
@@ -53,11 +45,14 @@ def train(
     """Trains in an entered run, from the beginning or from `state`, and returns the path of the network file at the end:
     the final one, or, where abort.txt ended the training early, one of the images seen so far.
 
-    shard, validation_set: of real noise a NoisyShard and NoisyPictures. replicas: the devices to train on; None: the
-    first. Of several workers only the chief has a run and a state: the others write nothing, and return None.
-    fixed_options: kept in each state, for a later `--resume` to compare with. SIGINT, SIGTERM and SIGHUP finish the step,
-    save a state and end in KeyboardInterrupt or Terminated. Raises UserError for what the user can mend (a shard that
-    cannot be read on, a full disk, too little memory).
+    configuration, options: what is trained, and how.
+    shard, validation_set: of real noise a NoisyShard and NoisyPictures.
+    run, state: of several workers only the chief has them: the others write nothing, and return None.
+    replicas: the devices to train on; None: the first.
+    fixed_options: kept in each state, for a later `--resume` to compare with.
+
+    SIGINT, SIGTERM and SIGHUP finish the step, save a state and end in KeyboardInterrupt or Terminated. Raises UserError
+    for what the user can mend (a shard that cannot be read on, a full disk, too little memory).
     """
     replicas = replicas or Replicas()
     if options.precision == AUTO:
@@ -68,54 +63,54 @@ def train(
     if options.precision == BF16 and not replicas.on_gpu and not cpu_has_bf16():
         print("This CPU has no instructions for bfloat16: --precision float32 is faster")
     fixed_options = (fixed_options or {}) | {"precision": options.precision}
+    real = configuration.noise.real
     with contextlib.ExitStack() as opened:
-        events = None
-        if run is not None:
-            (run.run_dir / "img").mkdir(exist_ok=True)
-            if state:
-                state.restore_files(run.run_dir)
-            events = opened.enter_context(contextlib.closing(EventWriter(run.run_dir)))
-            run.write_options(device=device_name(), replicas=replicas.count, precision=options.precision)
         opened.enter_context(replicas.scope())
         session = opened.enter_context(replicas.session())
-        stop = opened.enter_context(StopSignals())
-        setting = (configuration, options, shard, validation_set, run, replicas, fixed_options, session, events, stop)
-        return _Training(*setting).carry_out(state)
+        output = TrainingOutput(run, configuration, fixed_options, session, state)
+        opened.enter_context(contextlib.closing(output))
+        if run is not None:
+            run.write_options(device=device_name(), replicas=replicas.count, precision=options.precision)
+        job = Job(replicas, session, opened.enter_context(StopSignals()))
+        crops = (NoisyCrops if real else Crops)(shard, options.train_resolution, configuration.channels, options.seed)
+        return _Training(configuration, options, crops, validation_set, output, job).run(state)
 
 
 class _Training:
-    """One run: its graph and session, and what happens after each step."""
+    """Holds the graph of one training, and knows what happens in each step and after it.
+
+    A step is known by n, the images seen before it; `images` counts those seen after it.
+    """
 
     def __init__(
-        self, configuration, options, shard, validation_set, run, replicas, fixed_options, session, events, stop
+        self, configuration: Configuration, options: TrainingOptions, crops: Crops,
+        validation_set: ValidationSet | NoisyPictures, output: TrainingOutput, job: Job,
     ):  # fmt: skip
-        self._configuration, self._options, self._validation_set = configuration, options, validation_set
-        self._run, self._replicas, self._session, self._events = run, replicas, session, events
-        self._stop, self._all_stop = stop, False
-        self._fixed_options = fixed_options
-        o = options
-        share = o.minibatch_size // replicas.count
-        microbatch_size = o.microbatch_size or (share if replicas.on_gpu else 1)
-        self._graph = build_training_graph(
-            configuration, o.minibatch_size, o.train_resolution, o.seed, replicas, microbatch_size, dtype_of(o.precision)
-        )
-        real = configuration.noise.real
-        self._evaluation = (RealValidation if real else Validation)(configuration, replicas, reuse=True)
-        self._limits = shard.limits if real else ()
-        self._crops = (NoisyCrops if real else Crops)(shard, o.train_resolution, configuration.channels, o.seed)
-        self._last = o.num_iter // o.minibatch_size * o.minibatch_size  # the n of the last step
-        self._statistics = statistics_of(configuration)
-        self._report = Report(run, events, self._statistics[:-2], configuration.noise if real else None)
-        self._saved_images, self._saved_at = 0, time.monotonic()
+        """Builds the graph in the job's session.
 
-    def carry_out(self, state: TrainingState | None) -> Path | None:
-        """All steps that are left, and the network file at the end."""
-        o, replicas = self._options, self._replicas
-        reported = self._begin(state)
-        if not reported and not self._after_step(self._saved_images - o.minibatch_size):
-            return self._save_network(self._saved_images - o.minibatch_size)
-        feed = batches(self._crops, o.minibatch_size, self._saved_images, self._last, replicas.task, replicas.workers)
-        bar = progress_bar(self._last, "image", self._saved_images) if replicas.chief else contextlib.nullcontext()
+        configuration, options: as in `train`, but for the precision, which is not AUTO.
+        crops: of which the minibatches are made.
+        validation_set: as in `train`.
+        output: where results go.
+        job: this process among the others.
+        """
+        self._configuration, self._options, self._crops = configuration, options, crops
+        self._validation_set, self._output, self._job = validation_set, output, job
+        self._optimizer = optimizer_of(options)
+        self._graph = build_training_graph(configuration, options, job.replicas)
+        validation = RealValidation if configuration.noise.real else Validation
+        self._validation = validation(configuration, job.replicas, reuse=True)
+        self._report = Report(output.run, output.events, configuration)
+        self._last = options.num_iter // options.minibatch_size * options.minibatch_size  # the n of the last step
+
+    def run(self, state: TrainingState | None) -> Path | None:
+        """Takes all steps that are left, and saves the network at the end."""
+        o, replicas = self._options, self._job.replicas
+        first, reported = self._load(state)
+        if not reported and not self._after_step(first - o.minibatch_size):
+            return self._output.save_network(first - o.minibatch_size)
+        feed = batches(self._crops, o.minibatch_size, first, self._last, replicas.task, replicas.workers)
+        bar = progress_bar(self._last, "image", first) if replicas.chief else contextlib.nullcontext()
         with Prefetch(feed) as ahead, bar as bar:
             for batch in ahead:
                 statistics = self._step(batch)
@@ -124,154 +119,111 @@ class _Training:
                     bar.set_postfix(loss=statistics["loss"], **psnr, refresh=False)
                     bar.update(batch.n - bar.n)
                 if not self._after_step(batch.n):
-                    return self._save_network(batch.n)
-        path = self._save_network(None)
-        if self._run is not None:
-            remove_states(self._run.run_dir)
+                    return self._output.save_network(batch.n)
+        path = self._output.save_network(None)
+        self._output.remove_states()
         return path
 
-    def _begin(self, state: TrainingState | None) -> bool:
-        """Loads the initial values or the state, the chief's on all workers; -> whether the last step's line is out."""
+    def _load(self, state: TrainingState | None) -> tuple[int, bool]:
+        """Loads the initial values or the chief's state on all workers -> the images seen, whether the last line is out."""
+        session = self._job.session
+        images, reported = 0, True
         if state is None:
             values = self._initial_values()
             # All of them: left to themselves, variables of several workers would wait for each other here.
-            initialize(self._session, values | initial_state(values))
-            images, reported, in_a_row = 0, True, 0
-            self._save_state(0, reported=True)
+            initialize(session, values | self._optimizer.initial_state(values))
+            self._output.save_state(images, reported, self._report.as_json())
         else:
-            initialize(self._session, state.variables)
+            initialize(session, state.variables)
             self._report.restore(state.report)
-            images, reported, in_a_row = state.images, state.reported, self._report.skipped_in_a_row
-        if self._replicas.workers > 1:
-            mine = np.array([images, reported, in_a_row]) * self._replicas.chief
-            images, reported, in_a_row = sum_over_workers(self._replicas, self._session, mine).astype(int)
-            values = fetch_variables(self._session, trainable=False)
-            initialize(self._session, broadcast(self._replicas, self._session, values))
-        self._saved_images, self._report.skipped_in_a_row = int(images), int(in_a_row)
-        return bool(reported)
+            images, reported = state.images, state.reported
+        progress = {"images": images, "reported": reported, "skipped_in_a_row": self._report.skipped_in_a_row}
+        progress = self._job.from_chief({name: np.int64(value) for name, value in progress.items()})
+        if self._job.replicas.workers > 1:
+            initialize(session, self._job.from_chief(fetch_variables(session, trainable=False)))
+        self._output.saved_images = int(progress["images"])
+        self._report.skipped_in_a_row = int(progress["skipped_in_a_row"])
+        return int(progress["images"]), bool(progress["reported"])
+
+    def _initial_values(self) -> dict[str, np.ndarray]:
+        """Returns the values that the trained variables start from. (Of several workers the chief's count.)"""
+        values = initial_variables(shapes_of(self._configuration), self._options.seed)
+        if self._options.noise_init == "estimate" and self._job.replicas.chief:
+            values[NOISE_VARIABLE][:] = estimate_noise_start(
+                self._configuration, self._crops, self._graph, self._job.session
+            )
+        return values
 
     def _step(self, batch: Batch) -> dict[str, float]:
-        o, graph = self._options, self._graph
-        feed = {
-            graph.numbers: batch.numbers,
-            graph.images: batch.images,
-            graph.learning_rate: learning_rate(batch.n, o.num_iter, o.learning_rate),
-            graph.exponent: loss_exponent(batch.n, o.num_iter),
-            graph.stop: self._stop.requested is not None,
-        }
+        """Trains on one minibatch, and returns what the step tells."""
+        o = self._options
+        feed = self._graph.feed(
+            batch.numbers, batch.images,
+            learning_rate=learning_rate(batch.n, o),
+            exponent=loss_exponent(batch.n, o.num_iter),
+            stop=self._job.wants_to_stop,
+        )  # fmt: skip
         with out_of_memory("give --microbatch-size 1, or lower --train-resolution"):
-            statistics = dict(zip(self._statistics, map(float, self._session.run(graph.step, feed)), strict=True))
-        # Of several workers all must stop after the same step, so what counts is what they had told each other before it.
-        self._all_stop = self._replicas.workers > 1 and statistics["stop"] > 0
+            statistics = {name: float(value) for name, value in self._job.session.run(self._graph.step, feed).items()}
+        self._job.hear_of_stop(statistics)
         self._report.add(statistics)
         if self._report.skipped_in_a_row >= o.max_skips:
-            where = f" in {self._run.run_dir}" if self._run is not None else ""
+            where = f" in {self._output.run.run_dir}" if self._output.run is not None else ""
             raise UserError(
                 f"the training has diverged: {o.max_skips} steps in a row had no finite gradients (--max-skips); "
-                f"the last state{where} is of {self._saved_images} images; "
+                f"the last state{where} is of {self._output.saved_images} images; "
                 "start anew with a lower --learning-rate, another --seed, or a larger --minibatch-size"
             )
         return statistics
 
     def _after_step(self, n: int) -> bool:
-        """Line, validation, snapshot and state, each when it is due. False: abort.txt wants the training to end."""
+        """Sees to line, validation, snapshot and state, each when it is due. False: abort.txt wants the training to end."""
         o = self._options
         images = n + o.minibatch_size
         self._stop_if_requested(n, reported=False)
+        # Validation and line.
         scores = self._validate(n) if n == self._last or self._due(n, o.eval_interval) else None
         if scores is not None or self._due(n, o.print_interval):
-            self._report.line(n, learning_rate(n, o.num_iter, o.learning_rate), scores)
-            if isinstance(scores, RealScores) and self._run is not None and n > RAMP_UP * o.num_iter:
-                self._say_advice(scores)  # before, the residual is of the picture and not of the noise
-            if n < self._last and self._abort_requested():
-                self._save_state(images, reported=True)
+            self._report.line(n, learning_rate(n, o), scores)
+            if isinstance(scores, RealScores) and self._output.run is not None and n > RAMP_UP * o.num_iter:
+                _say_advice(scores)  # before, the residual is of the picture and not of the noise
+            if n < self._last and self._job.any_worker(self._output.abort_requested()):
+                self._output.save_state(images, True, self._report.as_json())
                 return False
+        # Snapshot.
         if o.snapshot_every and 0 < n < self._last and self._due(n, o.snapshot_every):
-            self._save_network(n)
-        minutes = (time.monotonic() - self._saved_at) / 60
-        if images - self._saved_images >= o.state_interval or minutes >= o.state_minutes:
-            self._save_state(images, reported=True)
+            self._output.save_network(n)
+        # State.
+        if self._output.state_due(images, o):
+            self._output.save_state(images, True, self._report.as_json())
         self._stop_if_requested(n, reported=True)
         return True
-
-    def _say_advice(self, scores: RealScores) -> None:
-        if advice := scores.advice():
-            say(advice)
-
-    def _abort_requested(self) -> bool:
-        """Whether the chief has seen abort.txt."""
-        seen = self._run is not None and self._run.abort_requested()
-        if seen:
-            print("Stopped early, because of abort.txt.")
-        return bool(sum_over_workers(self._replicas, self._session, [seen])[0])
 
     def _due(self, n: int, interval: int) -> bool:
         return n % interval < self._options.minibatch_size  # the first step at or past a multiple
 
     def _stop_if_requested(self, n: int, reported: bool) -> None:
-        if self._all_stop or (self._replicas.workers == 1 and self._stop.requested is not None):
+        """Saves a state and ends the training, if all workers are to stop. reported: whether the step's line is out."""
+        if self._job.must_stop:
             images = n + self._options.minibatch_size
-            self._save_state(images, reported)
-            if self._run is not None:
-                print(f"Stopped after {images} images; go on with --resume {self._run.run_dir}")
-            self._stop.raise_if_requested()
-            raise Terminated  # it was another worker that got the signal
+            self._output.save_state(images, reported, self._report.as_json())
+            if self._output.run is not None:
+                print(f"Stopped after {images} images; go on with --resume {self._output.run.run_dir}")
+            self._job.raise_stop()
 
     def _validate(self, n: int) -> Scores | RealScores:
-        """One pass over the set; the last picture is exported under the number n, and shown in TensorBoard. A signal ends
-        it at once: it is done again on resuming."""
+        """Evaluates once over the set; the last picture is exported under the number n, and shown in TensorBoard. A signal
+        ends it at once: it is done again on resuming."""
         last = len(self._validation_set) - 1
 
         def on_picture(index: int, denoised: Denoised) -> None:
             self._stop_if_requested(n, reported=False)
-            if index == last and self._run is not None:
-                denoised.export(self._run.run_dir / "img", n, "jpg")
-                what = "noisy, mean, posterior mean, std" + (", clean" if denoised.clean is not None else "")
-                self._events.image(n, what, denoised.strip())
+            if index == last:
+                self._output.export_picture(n, denoised)
 
-        return self._evaluation.validate(self._session, self._validation_set, on_picture=on_picture)
-
-    def _save_state(self, images: int, reported: bool) -> None:
-        if self._run is None:
-            return
-        sizes = settled_sizes(self._run.run_dir)
-        variables = fetch_variables(self._session, trainable=False)
-        report = self._report.as_json()
-        TrainingState(images, reported, variables, report, self._fixed_options, sizes).save(self._run.run_dir)
-        self._saved_images, self._saved_at = images, time.monotonic()
-
-    def _save_network(self, n: int | None) -> Path | None:
-        if self._run is None:
-            return None
-        path = self._run.run_dir / network_file_name(n, self._configuration.name)
-        save_network(to_network(self._configuration, fetch_variables(self._session)), path)
-        return path
-
-    def _initial_values(self) -> dict[str, np.ndarray]:
-        o = self._options
-        values = initial_variables(shapes_of(self._configuration), o.seed)
-        if o.noise_init == "estimate" and self._replicas.chief:
-            values[NOISE_VARIABLE][:] = self._estimated_noise()
-        return values
-
-    def _estimated_noise(self) -> list[float]:
-        """Where the noise variable starts: as estimated from the first noisy crops, in the variable's own scale."""
-        noisy = []
-        for batch in batches(self._crops, self._graph.numbers.shape[0], 0, ESTIMATE_FROM - 1):
-            feed = {self._graph.numbers: batch.numbers, self._graph.images: batch.images}
-            noisy.append(_apart(self._session.run(self._graph.noisy, feed), self._configuration.hole_size))
-        style = self._configuration.noise
-        parameters = estimate_parameters(style.family, np.concatenate(noisy), self._limits)
-        for name, value in field_units(style.family, parameters).items():
-            digits = ".2f" if name == "sigma" else ".3g"
-            print(f"Estimated {name} to start from: {value:{digits}}")
-        return [raw_from_parameter(value, style.squared) for value in parameters]
+        return self._validation.validate(self._job.session, self._validation_set, on_picture=on_picture)
 
 
-def _apart(crops: np.ndarray, hole_size: int) -> np.ndarray:
-    """Every so many pixels of crops [N,H,W,C] as the hole keeps neighbours apart, as far as the crops are large enough: the
-    estimates take what neighbours share for the picture's. In whole patches, ESTIMATE_SIDE at most; a copy."""
-    step = min(hole_shift(hole_size), crops.shape[1] // PATCH)
-    crops = crops[:, ::step, ::step]
-    side = min(crops.shape[1], ESTIMATE_SIDE) // PATCH * PATCH
-    return crops[:, :side, :side].copy()
+def _say_advice(scores: RealScores) -> None:
+    if advice := scores.advice():
+        say(advice)

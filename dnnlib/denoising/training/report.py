@@ -1,15 +1,16 @@
 """The statistics of a training: averages since the last line, printed, and recorded for machines and TensorBoard."""
 
+import math
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
+from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.evaluation.added_noise import Scores
 from dnnlib.denoising.evaluation.real_noise import RealScores
-from dnnlib.denoising.noise.families import NoiseStyle, field_units
-from dnnlib.denoising.training.graph import STATISTICS
+from dnnlib.denoising.training.statistics import as_reported, statistic_names
 from dnnlib.progress import say
 from dnnlib.submission.run_context import RunContext
 from dnnlib.tflib.summaries import EventWriter
@@ -19,26 +20,21 @@ _HIDDEN = re.compile(r"corr_[hv]\d")  # too many for a line; they are recorded
 
 
 class Report:
-    """Takes the statistics of each step, and puts out a line of their averages when asked to.
+    """Takes the statistics of each step, and puts out a line of their averages when asked to."""
 
-    run, events: None in a worker that writes nothing. names: of the statistics that are averaged and printed. noise: real
-    noise, whose parameters are the last of them, before `field_units`.
-    """
-
-    def __init__(
-        self, run: RunContext | None, events: EventWriter | None, names: Sequence[str] = STATISTICS[:-2],
-        noise: NoiseStyle | None = None,
-    ):  # fmt: skip
-        self._run, self._events, self._names, self._noise = run, events, names, noise
-        self._steps: list[list[float]] = []  # of the steps since the last line, in the order of the names
+    def __init__(self, run: RunContext | None, events: EventWriter | None, configuration: Configuration):
+        """Begins. run, events: None in a worker that writes nothing; configuration: says what statistics there are."""
+        self._run, self._events, self._configuration = run, events, configuration
+        self._names = statistic_names(configuration)
+        self._steps: list[dict[str, float]] = []  # since the last line
         self._skipped = 0  # since the beginning of the run
         self.skipped_in_a_row = 0
         self._since = time.monotonic()
 
-    def add(self, statistics: dict) -> None:
-        """statistics: of one step, as the training graph gives them."""
+    def add(self, statistics: Mapping[str, float]) -> None:
+        """Takes what a step told, as the training graph gives it."""
         if statistics["finite"]:
-            self._steps.append([float(statistics[key]) for key in self._names])
+            self._steps.append({name: float(statistics[name]) for name in self._names})
             self.skipped_in_a_row = 0
         else:
             self._skipped += 1
@@ -47,13 +43,10 @@ class Report:
     def line(self, n: int, rate: float, scores: Scores | RealScores | None) -> None:
         """Prints the line that SPEC 6.3 fixes, and writes the same to stats.jsonl and TensorBoard."""
         seconds = time.monotonic() - self._since
-        steps, self._steps, self._since = self._steps, [], time.monotonic()
+        means = as_reported(self._configuration, self._means())
+        self._steps, self._since = [], time.monotonic()
         if self._run is None:
             return
-        averages = np.mean(steps, axis=0) if steps else [float("nan")] * len(self._names)
-        means = dict(zip(self._names, map(float, averages), strict=True))
-        if self._noise is not None:
-            means |= field_units(self._noise.family, list(means.values())[-self._noise.parameters :])
         if scores is not None:
             means |= scores.means()
         shown = {key: value for key, value in means.items() if not _HIDDEN.fullmatch(key)}
@@ -67,10 +60,26 @@ class Report:
         self._events.scalars(n, record)
 
     def as_json(self) -> dict:
-        """What `restore` needs in another process to go on in the middle between two lines."""
-        seconds = time.monotonic() - self._since
-        return {"steps": self._steps, "skipped": self._skipped, "in_a_row": self.skipped_in_a_row, "seconds": seconds}
+        """Returns what `restore` needs in another process to go on in the middle between two lines."""
+        return {
+            "steps": self._table(),
+            "skipped": self._skipped,
+            "in_a_row": self.skipped_in_a_row,
+            "seconds": time.monotonic() - self._since,
+        }
 
     def restore(self, saved: dict) -> None:
-        self._steps, self._skipped, self.skipped_in_a_row = saved["steps"], saved["skipped"], saved["in_a_row"]
+        """Goes on from where `as_json` was asked for."""
+        self._steps = [dict(zip(self._names, row, strict=True)) for row in saved["steps"]]
+        self._skipped, self.skipped_in_a_row = saved["skipped"], saved["in_a_row"]
         self._since = time.monotonic() - saved["seconds"]
+
+    def _table(self) -> list[list[float]]:
+        """Returns the steps since the last line as rows, in the order of the names."""
+        return [[step[name] for name in self._names] for step in self._steps]
+
+    def _means(self) -> dict[str, float]:
+        """Returns the averages over the steps since the last line, NaN where there is none."""
+        if not self._steps:
+            return dict.fromkeys(self._names, math.nan)
+        return dict(zip(self._names, np.mean(self._table(), axis=0).tolist(), strict=True))

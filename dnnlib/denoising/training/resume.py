@@ -4,23 +4,26 @@ import json
 import os
 from pathlib import Path
 
-from dnnlib.denoising.options import AUTO, NEWEST, TrainingOptions
+from dnnlib.denoising.options import NEWEST_RUN, NEWEST_UNFINISHED_RUN, TrainingOptions
 from dnnlib.denoising.training.state import TrainingState, has_states, load_newest_state
 from dnnlib.errors import UserError
-from dnnlib.tflib import precision
+from dnnlib.option_fields import flag_named, values_in_older_runs
+from dnnlib.tflib.precision import AUTO
 
 
 def find_run(resume: str, result_dir: str, configuration: str) -> Path | None:
-    """The run directory that was named, or, for NEWEST, the newest run of the configuration in `result_dir`; for AUTO the
-    newest that is not finished, None if there is none.
+    """Returns the directory of the run to go on with, or None where a new one is to be made.
 
-    Raises UserError where there is none, or where it is finished.
+    resume: the directory; or NEWEST_RUN, for the newest run of the configuration; or NEWEST_UNFINISHED_RUN, for the newest
+    that is not finished, if there is one.
+    result_dir: the folder in which these two look; configuration: the name of what is trained.
+    Raises UserError where the run is not there, or is finished.
     """
     settings = Path(result_dir).glob("[0-9]*-*/training_options.json")
-    if resume == AUTO:
+    if resume == NEWEST_UNFINISHED_RUN:
         runs = (path.parent for path in settings if _trains(path, configuration))
         return max(filter(has_states, runs), default=None)
-    if resume != NEWEST:
+    if resume != NEWEST_RUN:
         run_dir = Path(resume)
         if not os.path.isdir(run_dir):
             raise UserError(f"--resume {resume}: no such run directory")
@@ -35,21 +38,24 @@ def find_run(resume: str, result_dir: str, configuration: str) -> Path | None:
 
 
 def load_resumable(run_dir: Path, options: dict) -> TrainingState:
-    """The newest state of a run. Raises UserError listing the options that would change its result. A precision that was
-    left to the program now is what it was then, whatever the program would choose today."""
+    """Loads the newest state of a run. A precision that was left to the program now is what it was then, whatever the
+    program would choose today.
+
+    run_dir: the run; options: what is fixed on resuming, as given now. Raises UserError listing those that differ.
+    """
     state = load_newest_state(run_dir)
-    saved = {"hole_size": TrainingOptions.hole_size, "precision": precision.FLOAT32}  # of before there were those options
-    saved |= state.options
-    if options["precision"] == precision.AUTO:
+    saved = values_in_older_runs(TrainingOptions) | state.options
+    if options["precision"] == AUTO:
         options = options | {"precision": saved["precision"]}
     changed = [name for name in options if saved.get(name) != options[name]]
     if changed:
-        texts = [f"--{name.replace('_', '-')} was {saved.get(name)} and is {options[name]}" for name in changed]
+        texts = [f"{flag_named(name)} was {saved.get(name)} and is {options[name]}" for name in changed]
         raise UserError(f"--resume {run_dir}: give the options of the run; these would change it: {', '.join(texts)}")
     return state._replace(options=saved)
 
 
 def _trains(path: Path, configuration: str) -> bool:
+    """Tells whether the run that has this training_options.json trains the configuration."""
     try:
         return json.loads(path.read_text("utf-8"))["options"]["train"] == configuration
     except (OSError, ValueError, KeyError, TypeError):

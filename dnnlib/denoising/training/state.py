@@ -16,18 +16,14 @@ _NAME = re.compile(r"training-state-(\d{8,})\.state")
 
 
 class TrainingState(NamedTuple):
-    """images: how many the training has seen; reported: whether the last step's line is out; variables: Adam's too.
+    """Holds what a training needs to go on."""
 
-    report: the statistics since the last line, as JSON; options: those that determine the result;
-    files: sizes in bytes of the growing files of the run directory, by name, at that time.
-    """
-
-    images: int
-    reported: bool
-    variables: Mapping[str, np.ndarray]
-    report: dict
-    options: dict
-    files: dict[str, int]
+    images: int  # how many the training has seen
+    reported: bool  # whether the last step's line is out
+    variables: Mapping[str, np.ndarray]  # Adam's too
+    report: dict  # the statistics since the last line, as JSON
+    options: dict  # those that determine the result
+    files: dict[str, int]  # sizes in bytes of the growing files of the run directory, by name, at that time
 
     def save(self, run_dir: Path) -> None:
         """Writes `training-state-<images>.state`, removes all but the newest KEPT. UserError if it cannot."""
@@ -58,7 +54,7 @@ class TrainingState(NamedTuple):
 
 
 def settled_sizes(run_dir: Path) -> dict[str, int]:
-    """Sizes in bytes of the growing files, by name; so much of them has reached the disk and outlives a power cut."""
+    """Returns the growing files' sizes in bytes, by name; so much has reached the disk and outlives a power cut."""
     sizes = {}
     for path in _growing_files(run_dir):
         with open(path, "rb") as file:
@@ -68,12 +64,12 @@ def settled_sizes(run_dir: Path) -> dict[str, int]:
 
 
 def _growing_files(run_dir: Path) -> list[Path]:
-    """The statistics and TensorBoard's events: files in which each step must stand once."""
+    """Lists the statistics and TensorBoard's events: files in which each step must stand once."""
     return sorted([*run_dir.glob("stats.jsonl"), *run_dir.glob("events.out.tfevents.*")])
 
 
 def load_newest_state(run_dir: Path) -> TrainingState:
-    """The newest state of a run that is whole; a damaged one is reported and left aside.
+    """Loads the newest state of a run that is whole; a damaged one is reported and left aside.
 
     Raises UserError naming --resume where there is none.
     """
@@ -89,16 +85,17 @@ def load_newest_state(run_dir: Path) -> TrainingState:
 
 
 def has_states(run_dir: Path) -> bool:
+    """Returns whether there is a state, whole or not."""
     return bool(_states(run_dir))
 
 
 def remove_states(run_dir: Path) -> None:
-    """For the end of a run: there is nothing left to resume, and the states are the largest files."""
+    """Removes all states at the end of a run: there is nothing left to resume, and they are the largest files."""
     for path in _states(run_dir):
         path.unlink(missing_ok=True)
 
 
 def _states(run_dir: Path) -> list[Path]:
-    """Newest first."""
+    """Lists the states, newest first."""
     matches = [match for match in map(_NAME.fullmatch, os.listdir(run_dir)) if match]
     return [run_dir / match[0] for match in sorted(matches, key=lambda match: -int(match[1]))]

@@ -1,0 +1,89 @@
+"""What a training leaves in its run directory beside its lines: states to resume from, network files, pictures (SPEC 11)."""
+
+import time
+from pathlib import Path
+
+from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.evaluation.graph import Denoised
+from dnnlib.denoising.network.network_file import network_file_name, to_network
+from dnnlib.denoising.options import TrainingOptions
+from dnnlib.denoising.training.state import TrainingState, remove_states, settled_sizes
+from dnnlib.submission.run_context import RunContext
+from dnnlib.tflib.network import save_network
+from dnnlib.tflib.runtime import fetch_variables
+from dnnlib.tflib.summaries import EventWriter
+
+
+class TrainingOutput:
+    """Writes into the run directory, until `close`. Of several workers only the chief has a run; the others write nothing.
+
+    run, events: the run and TensorBoard's events, None where nothing is written.
+    saved_images: those seen by the last state.
+    """
+
+    def __init__(
+        self, run: RunContext | None, configuration: Configuration, fixed_options: dict, session, state: TrainingState | None
+    ):
+        """Puts the run directory's files back to where the training goes on from.
+
+        run: an entered one.
+        configuration: what is trained.
+        fixed_options: kept in each state.
+        session: has the variables to save.
+        state: that the training goes on from, None at the beginning.
+        """
+        self.run, self._configuration, self._fixed_options, self._session = run, configuration, fixed_options, session
+        self.events = None
+        self.saved_images, self._saved_at = 0, time.monotonic()
+        if run is not None:
+            (run.run_dir / "img").mkdir(exist_ok=True)
+            if state:
+                state.restore_files(run.run_dir)
+            self.events = EventWriter(run.run_dir)
+
+    def close(self) -> None:
+        """Closes TensorBoard's events."""
+        if self.events is not None:
+            self.events.close()
+
+    def state_due(self, images: int, options: TrainingOptions) -> bool:
+        """Returns whether the last state is of so many images or minutes ago that another one should be saved."""
+        minutes = (time.monotonic() - self._saved_at) / 60
+        return images - self.saved_images >= options.state_interval or minutes >= options.state_minutes
+
+    def save_state(self, images: int, reported: bool, report: dict) -> None:
+        """Writes a state to resume from. images, reported, report: see TrainingState."""
+        if self.run is None:
+            return
+        sizes = settled_sizes(self.run.run_dir)
+        variables = fetch_variables(self._session, trainable=False)
+        TrainingState(images, reported, variables, report, self._fixed_options, sizes).save(self.run.run_dir)
+        self.saved_images, self._saved_at = images, time.monotonic()
+
+    def remove_states(self) -> None:
+        """Removes the states of a training that has come to its end."""
+        if self.run is not None:
+            remove_states(self.run.run_dir)
+
+    def save_network(self, n: int | None) -> Path | None:
+        """Writes the network file of the step at image n, None: the final one, and returns its path."""
+        if self.run is None:
+            return None
+        path = self.run.run_dir / network_file_name(n, self._configuration.name)
+        save_network(to_network(self._configuration, fetch_variables(self._session)), path)
+        return path
+
+    def export_picture(self, n: int, denoised: Denoised) -> None:
+        """Writes a picture of the validation of the step at image n, and shows it in TensorBoard."""
+        if self.run is None:
+            return
+        denoised.export(self.run.run_dir / "img", n, "jpg")
+        what = "noisy, mean, posterior mean, std" + (", clean" if denoised.clean is not None else "")
+        self.events.image(n, what, denoised.side_by_side())
+
+    def abort_requested(self) -> bool:
+        """Returns whether the user wants the training to end early, and says so."""
+        requested = self.run is not None and self.run.abort_requested()
+        if requested:
+            print("Stopped early, because of abort.txt.")
+        return requested
