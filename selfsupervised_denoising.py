@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from config.configurations import CONFIGURATIONS, REAL_CONFIGURATIONS
+from config.recipes import RECIPES
 from config.validation_sets import VALIDATION_SETS
 from dnnlib.command_line import CommandLine
 from dnnlib.denoising.configuration import Configuration
@@ -65,6 +66,8 @@ def main() -> None:
 def command_line() -> CommandLine:
     """Makes the parser: all options, examples, and lists of what can be named."""
     lists = {
+        "recipes": [f"{name:10s} {', '.join(f'{k}={v:g}' if isinstance(v, float) else f'{k}={v}' for k, v in row.items())}"
+                    for name, row in RECIPES.items()],
         "validation sets": [f"{name:8s} {row['source']}" for name, row in VALIDATION_SETS.items()],
         "configurations for pictures that are noisy already": REAL,
         "configurations (noise, network, what it knows of the noise)": PUBLISHED,
@@ -98,7 +101,8 @@ def train(given: Mapping[str, Any]) -> None:
     """
     configuration, schedule = named_configuration(given["train"])
     run_options, data = resolved(RunOptions, given), resolved(DataOptions, given)
-    options = resolved(TrainingOptions, given, schedule)
+    recipe = named_recipe(given.get("recipe", TrainingOptions.recipe))
+    options = resolved(TrainingOptions, given, recipe, schedule)
     run_options.check()
     options.check_for(configuration)
     data.check_training(configuration)
@@ -120,6 +124,15 @@ def named_configuration(name: str) -> tuple[Configuration, dict[str, int]]:
         hint = f"did you mean {' or '.join(close)}?" if close else "see --help for their names"
         raise UserError(f"--train {name}: there is no such configuration; {hint}")
     return Configuration.from_name(name), {"num_iter": table[name]["images"], "snapshot_every": table[name]["snapshot"]}
+
+
+def named_recipe(name: str) -> dict[str, Any]:
+    """Returns the recipe of that name, by the names of options. Raises UserError where there is none."""
+    if name not in RECIPES:
+        close = difflib.get_close_matches(name, RECIPES, n=1, cutoff=0.3)
+        hint = f"did you mean {close[0]}?" if close else f"there are {' and '.join(RECIPES)}"
+        raise UserError(f"--recipe {name}: there is no such recipe; {hint}")
+    return RECIPES[name]
 
 
 def evaluate(given: Mapping[str, Any]) -> None:

@@ -18,6 +18,10 @@ from dnnlib.errors import UserError
 # ---- The schedule
 
 
+def rate_at(n: int, length: int, base: float, shape: str = "ramps") -> float:
+    return learning_rate(n, TrainingOptions(num_iter=length, learning_rate=base, rate_shape=shape))
+
+
 def rate_of_spec(n: int, length: int, base: float) -> float:
     """SPEC 6.1, with N = length."""
     if n <= 0.1 * length:
@@ -31,7 +35,7 @@ def rate_of_spec(n: int, length: int, base: float) -> float:
 @settings(max_examples=300, deadline=None)
 def test_learning_rate(length, share, base):
     n = round(share * length)
-    assert learning_rate(n, length, base) == pytest.approx(rate_of_spec(n, length, base), rel=1e-9, abs=1e-15 * base)
+    assert rate_at(n, length, base) == pytest.approx(rate_of_spec(n, length, base), rel=1e-9, abs=1e-15 * base)
 
 
 @pytest.mark.parametrize(
@@ -50,11 +54,11 @@ def test_learning_rate(length, share, base):
     ],
 )
 def test_learning_rate_at_the_marks(n, share):
-    assert learning_rate(n, 1_000_000, 3e-4) == pytest.approx(3e-4 * share, rel=1e-7, abs=1e-16)
+    assert rate_at(n, 1_000_000, 3e-4) == pytest.approx(3e-4 * share, rel=1e-7, abs=1e-16)
 
 
 def test_learning_rate_is_continuous_and_rises_then_falls():
-    rates = [learning_rate(n, 1000, 1.0) for n in range(1001)]
+    rates = [rate_at(n, 1000, 1.0) for n in range(1001)]
     assert rates[:101] == sorted(rates[:101]) and rates[700:] == sorted(rates[700:], reverse=True)
     assert set(rates[100:700]) == {1.0}
     assert max(abs(a - b) for a, b in itertools.pairwise(rates)) < 0.02
@@ -65,8 +69,16 @@ def test_learning_rate_is_continuous_and_rises_then_falls():
 def test_the_shortest_schedules_give_numbers(length, minibatch):
     """Every n that training can ask for: 0, B, 2B, ... up to the length."""
     for n in range(0, length // minibatch * minibatch + 1, minibatch):
-        assert 0.0 <= learning_rate(n, length, 2.0) <= 2.0
+        assert 0.0 <= rate_at(n, length, 2.0) <= 2.0
         assert 0.5 <= loss_exponent(n, length) <= 2.0
+
+
+@given(st.integers(20, 20_000_000), st.floats(0, 1))
+@settings(max_examples=200, deadline=None)
+def test_linear_decay(length, share):
+    n = round(share * length)
+    up, down = min(1, (n + 1) / (0.05 * length)), 1 - n / length
+    assert rate_at(n, length, 2e-3, "linear") == pytest.approx(2e-3 * up * down, rel=1e-9, abs=1e-18)
 
 
 def test_loss_exponent():

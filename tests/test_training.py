@@ -13,7 +13,7 @@ from dnnlib.denoising.evaluation.metrics import psnr
 from dnnlib.denoising.network.architecture import initial_variables, shapes_of
 from dnnlib.denoising.options import TrainingOptions
 from dnnlib.denoising.training import graph as training_graph
-from dnnlib.denoising.training.graph import PUBLISHED_ADAM, build_training_graph
+from dnnlib.denoising.training.graph import build_training_graph, optimizer_of
 from dnnlib.tflib.optimizer import Adam
 from dnnlib.tflib.replicas import Replicas
 from dnnlib.tflib.runtime import create_session, fetch_variables, initialize, tf
@@ -294,8 +294,11 @@ def test_adam_by_hand():
         x = tf.get_variable("x", [], initializer=tf.ones_initializer())
         y = tf.get_variable("y", [3], initializer=tf.ones_initializer())
         gradient, rate = tf.placeholder(tf.float32, []), tf.placeholder(tf.float32, [])
-        train_op, finite = PUBLISHED_ADAM.step(tf.gradients(4 * (gradient * x + tf.reduce_sum(y)), [x, y]), [x, y], 4, rate)
-        session.run(tf.global_variables_initializer())
+        optimizer = optimizer_of(TrainingOptions())
+        bowl = 4 * (gradient * x + tf.reduce_sum(y))
+        train_op, finite = optimizer.step(tf.gradients(bowl, [x, y]), [x, y], 4, [rate, rate])
+        first = {"x": np.float32(1), "y": np.ones(3, np.float32)}
+        initialize(session, first | optimizer.initial_state(first))
         values, taken, others = [], [], []
         for g, r in zip(gradients, rates, strict=True):
             taken.append(bool(session.run([train_op, finite], {gradient: g, rate: r})[1]))
@@ -312,7 +315,7 @@ def test_the_gradients_count_and_not_the_loss():
     with tf.Graph().as_default(), create_session() as session:
         tf.get_variable("x", [], initializer=tf.zeros_initializer())
         (x,) = tf.trainable_variables()
-        train_op, finite = PUBLISHED_ADAM.step(tf.gradients(tf.sqrt(x), [x]), [x], 1, tf.constant(0.1))
+        train_op, finite = optimizer_of(TrainingOptions()).step(tf.gradients(tf.sqrt(x), [x]), [x], 1, [tf.constant(0.1)])
         session.run(tf.global_variables_initializer())
         assert not session.run([train_op, finite])[1]
         assert session.run(x) == 0

@@ -28,6 +28,8 @@ _data_option = partial(option, None, group="data", commands=(TRAIN, EVAL))
 _run_option = partial(option, group="run", free_on_resume=True)
 _denoising_option = partial(option, group="denoising", commands=(DENOISE,))
 _training_option = partial(option, group="training (counts are of images, not steps)", commands=(TRAIN,))
+_recipe_option = partial(_training_option, default_text="the recipe's")
+_DECAY = {"at_least": 0.0, "at_most": 0.999999, "must_be": "from 0 to below 1"}
 _count = partial(_training_option, metavar="N", at_least=1, at_most=LARGEST_INTEGER)
 
 
@@ -104,12 +106,37 @@ class TrainingOptions:
     num_iter: int = _count(
         2_000_000, "images to train on, the length of the schedule", default_text="the configuration's, 2000000 for most"
     )
-    minibatch_size: int = _count(4, "images in each step", at_most=LARGEST_MINIBATCH)
+    recipe: str = _training_option(
+        "published", "how steps are taken: one of the recipes listed below; other options count more",
+        metavar="NAME", in_older_runs="published",
+    )  # fmt: skip
+    minibatch_size: int = _recipe_option(4, "images in each step", metavar="N", at_least=1, at_most=LARGEST_MINIBATCH)
     microbatch_size: int = _count(
         0, "images that go through the network at a time; fewer need less memory", at_least=0,
         default_text="1 on a CPU, all on a GPU", free_on_resume=True,  # it moves the last digits only
     )  # fmt: skip
-    learning_rate: float = _training_option(3e-4, "learning rate of Adam at its peak", metavar="RATE", positive=True)
+    optimizer: str = _recipe_option(
+        "adam", "what makes steps of gradients", metavar="NAME", choices=("adam", "soap"), in_older_runs="adam"
+    )
+    beta1: float = _recipe_option(
+        0.9, "the optimizer's decay of the mean of gradients, per step", metavar="B", in_older_runs=0.9, **_DECAY
+    )
+    beta2: float = _recipe_option(
+        0.99, "the same of the mean of their squares", metavar="B", in_older_runs=0.99, **_DECAY
+    )
+    learning_rate: float = _recipe_option(3e-4, "learning rate of the optimizer at its peak", metavar="RATE", positive=True)
+    rate_shape: str = _recipe_option(
+        "ramps", "shape of the rate: ramps, up over the first 10 % of the images, down over the last 30 %; or linear decay",
+        metavar="SHAPE", choices=("ramps", "linear"), in_older_runs="ramps",
+    )  # fmt: skip
+    clip_norm: float = _recipe_option(
+        0.0, "norm to which larger gradients are scaled down; 0: none", metavar="NORM", at_least=0.0, at_most=1e30,
+        must_be="0 or more", in_older_runs=0.0,
+    )  # fmt: skip
+    noise_rate: float = _recipe_option(
+        1.0, "factor of the learning rate for the learned noise of sigma_global", metavar="FACTOR", positive=True,
+        in_older_runs=1.0,
+    )  # fmt: skip
     train_resolution: int = _training_option(256, "side of the square crops; below 128 whole pictures suffer", metavar="PX")
     print_interval: int = _count(1_000, "images between printed lines of statistics", free_on_resume=True)
     eval_interval: int = _count(10_000, "images between validations", free_on_resume=True)

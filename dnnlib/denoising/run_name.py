@@ -14,10 +14,12 @@ def describe_training(configuration: Configuration, options: TrainingOptions, va
     """Returns the description in a training run's name, e.g. `train-ilsvrc-kodak-3c-gauss25-iter2m-blindspot-known`.
 
     configuration: what is trained, with its hole size, which appears when it is not the default.
-    options: of which minibatch size, learning rate and resolution appear when they are not the defaults.
+    options: of which recipe, minibatch size, learning rate and resolution appear when they are not the defaults.
     validation_set: its name, or a folder, of which the last component appears.
     """
     parts = ["train-ilsvrc", _set_name(validation_set), f"{configuration.channels}c", configuration.noise_style]
+    if options.recipe != TrainingOptions.recipe:
+        parts.append(_clean(options.recipe))
     if options.minibatch_size != TrainingOptions.minibatch_size:
         parts.append(f"mb{options.minibatch_size}")
     if options.learning_rate != TrainingOptions.learning_rate:

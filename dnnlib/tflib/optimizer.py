@@ -1,76 +1,113 @@
-"""Adam that skips a step whose gradients are not all finite, on any number of replicas."""
+"""Adam, and what optimisers share: gradients summed over replicas, clipped, and steps skipped that are not finite."""
 
-from collections.abc import Mapping
+import abc
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from dnnlib.tflib.runtime import tf
 
-MOMENTS = ("Adam", "Adam_1")  # of gradients and of their squares: what TensorFlow calls the variables
+ADAM_MOMENTS = ("Adam", "Adam_1")  # of gradients and of their squares: what TensorFlow calls the variables
 
 
 @dataclass(frozen=True)
-class Adam:
-    """Holds Adam's constants (Kingma, Ba, 2015), builds its step, and knows what variables that has at the beginning."""
+class Optimizer(abc.ABC):
+    """Holds the constants that all optimisers here have, builds their step, and knows its variables at the beginning.
+
+    beta1, beta2: decay of the means of gradients and of their squares, per step.
+    epsilon: added to the root of the latter.
+    clip_norm: the norm over all gradients to which a larger one is scaled down; 0: none is.
+    """
 
     beta1: float
     beta2: float
     epsilon: float
+    clip_norm: float = 0.0
 
-    def step(self, gradients, variables, count: int, learning_rate):
-        """Builds a step -> (train_op, finite). finite, a bool scalar: whether it is taken; if not, weights and moments stay.
+    def step(self, gradients: Sequence, variables: Sequence, count: int, learning_rates: Sequence):
+        """Builds a step -> (train_op, finite). finite, a bool scalar: whether it is taken; if not, nothing changes.
 
         gradients: of one float type, one for each variable; they are summed over the replicas and divided by `count`.
         variables: those that are trained.
         count: of the images that the gradients were summed over, on all replicas.
-        learning_rate: scalar tensor.
+        learning_rates: scalar tensors, one for each variable.
 
         Call it in a replica, as part of what `Replicas.run` builds; without a strategy there is one.
         """
         context = tf.distribute.get_replica_context()
-        gradients, moments, powers = context.merge_call(self._sum_and_make_variables, args=(variables, gradients))
+        gradients, states, counters = context.merge_call(self._sum_and_make_variables, args=(variables, gradients))
         gradients = [tf.cast(g / count, tf.float32) for g in gradients]
         finite = tf.reduce_all([tf.reduce_all(tf.is_finite(g)) for g in gradients])
+        if self.clip_norm:
+            gradients, _ = tf.clip_by_global_norm(gradients, self.clip_norm)
 
         def update():
-            beta1_power, beta2_power = powers
-            steps = [
-                # The strategies' own optimizers cannot skip: they would have to meet inside the branch.
-                tf.raw_ops.ResourceApplyAdam(
-                    var=v.handle, m=m.handle, v=s.handle,
-                    beta1_power=beta1_power.read_value(), beta2_power=beta2_power.read_value(),
-                    lr=learning_rate, beta1=self.beta1, beta2=self.beta2, epsilon=self.epsilon, grad=g,
-                )
-                for v, (m, s), g in zip(variables, moments, gradients, strict=True)
-            ]  # fmt: skip
-            with tf.control_dependencies(steps):
-                return tf.group(_multiply(beta1_power, self.beta1), _multiply(beta2_power, self.beta2))
+            updates = []
+            for v, g, state, rate in zip(variables, gradients, states, learning_rates, strict=True):
+                updates += self._update(v, g, state, counters, rate)
+            with tf.control_dependencies(updates):
+                return tf.group(*self._count_step(counters))
 
         return tf.cond(finite, update, tf.no_op), finite
 
     def initial_state(self, variables: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Returns the first values of what `step` makes beside the variables it trains (given by name)."""
-        moments = {f"{name}/{kind}": np.zeros_like(value) for name, value in variables.items() for kind in MOMENTS}
-        return moments | {"beta1_power": np.float32(self.beta1), "beta2_power": np.float32(self.beta2)}
+        state = {}
+        for name, value in variables.items():
+            state |= {f"{name}/{part}": first for part, first in self._initial(value.shape).items()}
+        return state | self._initial_counters()
 
     def _sum_and_make_variables(self, strategy, variables, gradients):
-        """Sums over the replicas, and makes Adam's variables: two moments for each, and the powers of both betas."""
+        """Sums over the replicas, and makes the optimiser's variables: of each one trained, and counters."""
         summed = strategy.extended.batch_reduce_to("SUM", list(zip(gradients, variables, strict=True)))
 
-        def variable(name, shape, initializer):
-            return tf.get_variable(name, shape, initializer=initializer, trainable=False)
+        def make(initial: Mapping[str, np.ndarray], prefix: str = "") -> dict:
+            zeros = tf.zeros_initializer()  # the first values are loaded afterwards
+            return {
+                part: tf.get_variable(prefix + part, first.shape, initializer=zeros, trainable=False)
+                for part, first in initial.items()
+            }
 
-        zeros = tf.zeros_initializer()
-        moments = [tuple(variable(f"{_name(v)}/{kind}", v.shape, zeros) for kind in MOMENTS) for v in variables]
-        beta1_power = variable("beta1_power", [], tf.constant_initializer(self.beta1))
-        beta2_power = variable("beta2_power", [], tf.constant_initializer(self.beta2))
-        return summed, moments, (beta1_power, beta2_power)
+        states = [make(self._initial(v.shape.as_list()), f"{v.name.partition(':')[0]}/") for v in variables]
+        return summed, states, make(self._initial_counters())
+
+    def _initial_counters(self) -> dict[str, np.ndarray]:
+        return {"beta1_power": np.float32(self.beta1), "beta2_power": np.float32(self.beta2)}
+
+    def _count_step(self, counters: Mapping) -> list:
+        return [
+            assign(counters["beta1_power"], counters["beta1_power"].read_value() * self.beta1),
+            assign(counters["beta2_power"], counters["beta2_power"].read_value() * self.beta2),
+        ]
+
+    @abc.abstractmethod
+    def _initial(self, shape: Sequence[int]) -> dict[str, np.ndarray]:
+        """Returns the first values of what belongs to a trained variable of that shape, float32 by name."""
+
+    @abc.abstractmethod
+    def _update(self, variable, gradient, state: Mapping, counters: Mapping, learning_rate) -> list:
+        """Builds the ops that move one variable. state, counters: the variables made from `_initial`, by name."""
 
 
-def _multiply(variable, factor: float):
-    return tf.raw_ops.AssignVariableOp(resource=variable.handle, value=variable.read_value() * factor)
+class Adam(Optimizer):
+    """Adam (Kingma, Ba: Adam: A method for stochastic optimization, 2015), SPEC 6.1."""
+
+    def _initial(self, shape: Sequence[int]) -> dict[str, np.ndarray]:
+        return {part: np.zeros(shape, np.float32) for part in ADAM_MOMENTS}
+
+    def _update(self, variable, gradient, state: Mapping, counters: Mapping, learning_rate) -> list:
+        # The strategies' own optimizers cannot skip a step: they would have to meet inside the branch.
+        mean, square = (state[part] for part in ADAM_MOMENTS)
+        return [
+            tf.raw_ops.ResourceApplyAdam(
+                var=variable.handle, m=mean.handle, v=square.handle,
+                beta1_power=counters["beta1_power"].read_value(), beta2_power=counters["beta2_power"].read_value(),
+                lr=learning_rate, beta1=self.beta1, beta2=self.beta2, epsilon=self.epsilon, grad=gradient,
+            )
+        ]  # fmt: skip
 
 
-def _name(variable) -> str:
-    return variable.name.partition(":")[0]
+def assign(variable, value):
+    """Assigns without the strategies' checks, which do not allow it in a branch: all replicas assign the same."""
+    return tf.raw_ops.AssignVariableOp(resource=variable.handle, value=value)

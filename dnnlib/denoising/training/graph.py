@@ -6,18 +6,20 @@ from typing import NamedTuple
 import numpy as np
 
 from dnnlib.denoising.configuration import Configuration
-from dnnlib.denoising.network.architecture import shapes_of
+from dnnlib.denoising.network.architecture import NOISE_VARIABLE, shapes_of
 from dnnlib.denoising.network.model import build_model
 from dnnlib.denoising.noise.families import parameter_names
 from dnnlib.denoising.noise.training_noise import add_training_noise
 from dnnlib.denoising.options import TrainingOptions
 from dnnlib.denoising.training.statistics import statistic_names
-from dnnlib.tflib.optimizer import Adam
+from dnnlib.tflib.optimizer import Adam, Optimizer
 from dnnlib.tflib.precision import dtype_of
 from dnnlib.tflib.replicas import Replicas
 from dnnlib.tflib.runtime import tf
+from dnnlib.tflib.soap import Soap
 
-PUBLISHED_ADAM = Adam(beta1=0.9, beta2=0.99, epsilon=1e-8)  # SPEC 6.1
+EPSILON = 1e-8  # SPEC 6.1
+OPTIMIZERS = {"adam": Adam, "soap": Soap}
 
 
 class TrainingGraph(NamedTuple):
@@ -42,17 +44,19 @@ class TrainingGraph(NamedTuple):
         }  # fmt: skip
 
 
-def build_training_graph(
-    configuration: Configuration, options: TrainingOptions, replicas: Replicas, optimizer: Adam = PUBLISHED_ADAM
-) -> TrainingGraph:
+def optimizer_of(options: TrainingOptions) -> Optimizer:
+    """Returns the optimiser that the options name, with its constants."""
+    return OPTIMIZERS[options.optimizer](options.beta1, options.beta2, EPSILON, options.clip_norm)
+
+
+def build_training_graph(configuration: Configuration, options: TrainingOptions, replicas: Replicas) -> TrainingGraph:
     """Builds the step and with it the variables; their values are loaded afterwards. Call it under `replicas.scope()`.
 
     configuration: what is trained.
-    options: of them minibatch_size (of all replicas together), microbatch_size, train_resolution, seed, and precision,
-        which must not be AUTO.
+    options: of them minibatch_size (of all replicas together), microbatch_size, train_resolution, seed, those of the
+        optimiser, and precision, which must not be AUTO.
     replicas: each takes its part of a minibatch, in passes of microbatch_size images, whose gradients are added up in
         float64. With one image a pass the result does not depend on how many replicas there are.
-    optimizer: what makes a step of the gradients.
     """
     c, o = configuration, options
     images_per_replica = o.minibatch_size // replicas.count
@@ -68,7 +72,9 @@ def build_training_graph(
         # Made here, for the passes are a loop, in which none can be made.
         variables = [tf.get_variable(*v, initializer=tf.zeros_initializer()) for v in shapes_of(c).items()]
         sums, gradients = _sum_over_passes(objective, numbers, images, variables, microbatch_size)
-        train_op, finite = optimizer.step(gradients, variables, o.minibatch_size, learning_rate)
+        factors = [o.noise_rate if name == NOISE_VARIABLE else 1.0 for name in shapes_of(c)]
+        rates = [learning_rate if factor == 1.0 else factor * learning_rate for factor in factors]
+        train_op, finite = optimizer_of(o).step(gradients, variables, o.minibatch_size, rates)
         with tf.control_dependencies([train_op]):
             means = {name: value / o.minibatch_size for name, value in sums.items()}
             flags = {"finite": finite, "stop": tf.not_equal(stop, 0.0)}

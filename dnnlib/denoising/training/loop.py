@@ -16,7 +16,7 @@ from dnnlib.denoising.evaluation.graph import Denoised
 from dnnlib.denoising.evaluation.real_noise import RealScores, RealValidation
 from dnnlib.denoising.network.architecture import NOISE_VARIABLE, initial_variables, shapes_of
 from dnnlib.denoising.options import TrainingOptions
-from dnnlib.denoising.training.graph import PUBLISHED_ADAM, build_training_graph
+from dnnlib.denoising.training.graph import build_training_graph, optimizer_of
 from dnnlib.denoising.training.job import Job
 from dnnlib.denoising.training.noise_start import estimate_noise_start
 from dnnlib.denoising.training.output import TrainingOutput
@@ -96,8 +96,8 @@ class _Training:
         """
         self._configuration, self._options, self._crops = configuration, options, crops
         self._validation_set, self._output, self._job = validation_set, output, job
-        self._optimizer = PUBLISHED_ADAM
-        self._graph = build_training_graph(configuration, options, job.replicas, self._optimizer)
+        self._optimizer = optimizer_of(options)
+        self._graph = build_training_graph(configuration, options, job.replicas)
         validation = RealValidation if configuration.noise.real else Validation
         self._validation = validation(configuration, job.replicas, reuse=True)
         self._report = Report(output.run, output.events, configuration)
@@ -159,7 +159,7 @@ class _Training:
         o = self._options
         feed = self._graph.feed(
             batch.numbers, batch.images,
-            learning_rate=learning_rate(batch.n, o.num_iter, o.learning_rate),
+            learning_rate=learning_rate(batch.n, o),
             exponent=loss_exponent(batch.n, o.num_iter),
             stop=self._job.wants_to_stop,
         )  # fmt: skip
@@ -184,7 +184,7 @@ class _Training:
         # Validation and line.
         scores = self._validate(n) if n == self._last or self._due(n, o.eval_interval) else None
         if scores is not None or self._due(n, o.print_interval):
-            self._report.line(n, learning_rate(n, o.num_iter, o.learning_rate), scores)
+            self._report.line(n, learning_rate(n, o), scores)
             if isinstance(scores, RealScores) and self._output.run is not None and n > RAMP_UP * o.num_iter:
                 _say_advice(scores)  # before, the residual is of the picture and not of the noise
             if n < self._last and self._job.any_worker(self._output.abort_requested()):

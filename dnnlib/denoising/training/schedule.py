@@ -1,9 +1,11 @@
 """What changes along the training schedule, as numbers: learning rate and annealed exponent (SPEC 6.1, 6.2)."""
 
 import math
-from collections.abc import Callable
+
+from dnnlib.denoising.options import TrainingOptions
 
 RAMP_UP, RAMP_DOWN = 0.1, 0.3  # shares of the schedule
+WARM_UP = 0.05  # likewise, where the rate decays linearly
 
 
 def cosine_ramps(n: int, num_iter: int) -> float:
@@ -17,14 +19,17 @@ def cosine_ramps(n: int, num_iter: int) -> float:
     return share
 
 
-def learning_rate(n: int, num_iter: int, base: float, shape: Callable[[int, int], float] = cosine_ramps) -> float:
-    """Returns the learning rate of the step at image n.
+def linear_decay(n: int, num_iter: int) -> float:
+    """Returns the share of the base rate at image n of num_iter: up over the first 5 %, times a line down to 0."""
+    return min(1.0, (n + 1) / (WARM_UP * num_iter)) * max(0.0, 1.0 - n / num_iter)
 
-    n, num_iter: the step's first image, and the length of the schedule in images.
-    base: the rate between the ramps.
-    shape: from n and num_iter to the share of it.
-    """
-    return base * shape(n, num_iter)
+
+RATE_SHAPES = {"ramps": cosine_ramps, "linear": linear_decay}
+
+
+def learning_rate(n: int, options: TrainingOptions) -> float:
+    """Returns the learning rate of the step at image n. options: of them num_iter, learning_rate and rate_shape."""
+    return options.learning_rate * RATE_SHAPES[options.rate_shape](n, options.num_iter)
 
 
 def loss_exponent(n: int, num_iter: int) -> float:
