@@ -175,6 +175,18 @@ def test_the_per_image_level_is_one_number_tiled_or_not():
         assert_equal_but_for_rounding(tiled, whole, spread)
 
 
+@pytest.mark.parametrize(("name", "steps"), [(PER_IMAGE, 12), (N2C, 6)])
+def test_a_prepared_picture_knows_its_steps(name, steps):
+    """3 x 2 tiles, which a network that finds the level by itself goes through twice, but not three times."""
+    image, done = random_images(70, 64, 3), []
+    prepared = denoiser(name).prepare(image, {}, Scale(), 32)
+    assert (prepared.side, prepared.steps, prepared.scale) == (32, steps, Scale(0.0, 1.0))
+    result = np.empty_like(image)
+    level = prepared.run(result, done=lambda: done.append(1))
+    assert len(done) == steps and prepared.level() is level
+    np.testing.assert_array_equal(result, denoiser(name)(image, tile=32)[0])
+
+
 # --- what is refused
 
 
