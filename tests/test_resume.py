@@ -19,8 +19,8 @@ from dnnlib.tflib.runtime import tf
 PROGRAM = Path(__file__).resolve().parent.parent / "selfsupervised_denoising.py"
 NAME = "gauss5_50-n2n"
 OPTIONS = (
-    f"--train {NAME} --train-h5 shard.h5 --validation-set own --train-resolution 32 --recipe fast --minibatch-size 2 --num-iter 60 "
-    "--print-interval 6 --eval-interval 20 --snapshot-every 30 --state-interval 5 --seed 3"
+    f"--train {NAME} --train-h5 shard.h5 --validation-set own --train-resolution 32 --recipe fast --minibatch-size 2 "
+    "--num-iter 60 --print-interval 6 --eval-interval 20 --snapshot-every 30 --state-interval 5 --seed 3"
 )
 LIMIT = 300  # seconds, for machines that do other work
 
