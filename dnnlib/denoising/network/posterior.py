@@ -15,9 +15,9 @@ from dnnlib.denoising.noise.families import family_of
 from dnnlib.denoising.noise.laws import variances
 from dnnlib.tflib.runtime import tf
 
-EPSILON = 1e-6  # keeps inverses defined; part of the published results
-_SMALLEST_DETERMINANT = 1e-9  # of covariances under impulse noise; so are these
-_PUSH = 0.1  # weight of the noise's std in the loss where it is learned: keeps it from collapsing to zero
+EPSILON = 1e-6  # keeps inverses defined; this and the next two are part of the published results
+_SMALLEST_DETERMINANT = 1e-9  # of covariances under impulse noise
+_PUSH = 0.1  # weight of the std of learned noise in the loss, so that it does not collapse to zero
 
 
 class Prediction(NamedTuple):
