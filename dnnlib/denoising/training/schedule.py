@@ -7,14 +7,14 @@ RAMP_UP, RAMP_DOWN = 0.1, 0.3  # shares of the schedule
 
 
 def cosine_ramps(n: int, num_iter: int) -> float:
-    """Returns the share of the base rate at image n of num_iter: a cosine up over the first 10 %, a squared cosine down
+    """Returns the factor on the base rate at image n of num_iter: a cosine up over the first 10 %, a squared cosine down
     over the last 30 %."""
-    share = 1.0
+    factor = 1.0
     if n <= RAMP_UP * num_iter:
-        share *= 0.5 - 0.5 * math.cos(math.pi * n / (RAMP_UP * num_iter))
+        factor *= 0.5 - 0.5 * math.cos(math.pi * n / (RAMP_UP * num_iter))
     if n >= (1.0 - RAMP_DOWN) * num_iter:
-        share *= (0.5 + 0.5 * math.cos(math.pi * (n - (1.0 - RAMP_DOWN) * num_iter) / (RAMP_DOWN * num_iter))) ** 2
-    return share
+        factor *= (0.5 + 0.5 * math.cos(math.pi * (n - (1.0 - RAMP_DOWN) * num_iter) / (RAMP_DOWN * num_iter))) ** 2
+    return factor
 
 
 def learning_rate(n: int, num_iter: int, base: float, shape: Callable[[int, int], float] = cosine_ramps) -> float:
@@ -22,7 +22,7 @@ def learning_rate(n: int, num_iter: int, base: float, shape: Callable[[int, int]
 
     n, num_iter: the step's first image, and the length of the schedule in images.
     base: the rate between the ramps.
-    shape: from n and num_iter to the share of it.
+    shape: from n and num_iter to the factor on it.
     """
     return base * shape(n, num_iter)
 
