@@ -173,6 +173,12 @@ def test_noise_parameter_of_a_trained_network():
     np.testing.assert_allclose(t, np.log1p(np.exp(-1.5)) + 1e-3, rtol=1e-6)
 
 
+def test_what_is_known_or_needs_no_noise_parameter_learns_none():
+    for name in ("gauss25-blindspot-sigma_known", "gauss25-n2c"):
+        with tf.Graph().as_default(), pytest.raises(ValueError, match="learns no noise parameter"):
+            learned_noise_parameter(Configuration.from_name(name), tf.zeros([1, 32, 32, 3]))
+
+
 # --- variables
 
 

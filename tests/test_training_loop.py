@@ -114,6 +114,23 @@ def test_a_line_averages_the_steps_since_the_last(tmp_path, capsys):
     assert written[1][1] == {key: stats[1][key] for key in (*keys, "learning_rate", "skipped")}
 
 
+def test_a_report_goes_on_from_a_state_of_any_version():
+    """States hold the steps since the last line as rows without names, and always have."""
+    configuration = Configuration.from_name("real_poissongauss-blindspot-sigma_global")
+    step = {"loss": 1.0, "std_net": 2.0, "std_noise": 3.0, "a": 0.01, "b": 0.002}
+    report = Report(None, None, configuration)
+    report.add(step | {"finite": 1.0, "stop": 0.0})
+    report.add(step | {"finite": 0.0, "stop": 0.0})
+    saved = report.as_json()
+    assert 0 <= saved.pop("seconds") < 60
+    assert saved == {"steps": [[1.0, 2.0, 3.0, 0.01, 0.002]], "skipped": 1, "in_a_row": 1}
+    again = Report(None, None, configuration)
+    again.restore(saved | {"seconds": 1.0})
+    assert again.skipped_in_a_row == 1
+    again.add({name: 3 * value for name, value in step.items()} | {"finite": 1.0, "stop": 0.0})
+    assert again.as_json()["steps"] == [[1.0, 2.0, 3.0, 0.01, 0.002], [3.0, 6.0, 9.0, 0.03, 0.006]]
+
+
 @pytest.mark.parametrize(("hole", "least"), [(1, 0.3), (3, 0.75), (5, 0.95)])
 def test_the_start_under_noise_that_neighbours_share(hole, least):
     """Blurred by (1, 2, 1): at one pixel apart a third of its std is seen, at three all of it."""

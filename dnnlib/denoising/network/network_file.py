@@ -47,9 +47,8 @@ def load_configured(
     option: what a message calls it.
     hole_size: of the blind spot, None for that of the training.
 
-    Raises UserError, naming the file, where there is no
-    configuration, where what is inside contradicts the name, where the variables are not those of the configuration, and
-    where the hole size cannot be. option: what the message calls the file.
+    Raises UserError, naming the file, where there is no configuration, where what is inside contradicts the name, where the
+    variables are not those of the configuration, and where the hole size cannot be.
     """
     network = load_network(path)
     name = network.static_kwargs.get("configuration") or configuration_name_in(path)

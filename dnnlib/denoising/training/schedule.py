@@ -9,18 +9,18 @@ WARM_UP = 0.05  # likewise, where the rate decays linearly
 
 
 def cosine_ramps(n: int, num_iter: int) -> float:
-    """Returns the share of the base rate at image n of num_iter: a cosine up over the first 10 %, a squared cosine down
+    """Returns the factor on the base rate at image n of num_iter: a cosine up over the first 10 %, a squared cosine down
     over the last 30 %."""
-    share = 1.0
+    factor = 1.0
     if n <= RAMP_UP * num_iter:
-        share *= 0.5 - 0.5 * math.cos(math.pi * n / (RAMP_UP * num_iter))
+        factor *= 0.5 - 0.5 * math.cos(math.pi * n / (RAMP_UP * num_iter))
     if n >= (1.0 - RAMP_DOWN) * num_iter:
-        share *= (0.5 + 0.5 * math.cos(math.pi * (n - (1.0 - RAMP_DOWN) * num_iter) / (RAMP_DOWN * num_iter))) ** 2
-    return share
+        factor *= (0.5 + 0.5 * math.cos(math.pi * (n - (1.0 - RAMP_DOWN) * num_iter) / (RAMP_DOWN * num_iter))) ** 2
+    return factor
 
 
 def linear_decay(n: int, num_iter: int) -> float:
-    """Returns the share of the base rate at image n of num_iter: up over the first 5 %, times a line down to 0."""
+    """Returns the factor on the base rate at image n of num_iter: up over the first 5 %, times a line down to 0."""
     return min(1.0, (n + 1) / (WARM_UP * num_iter)) * max(0.0, 1.0 - n / num_iter)
 
 
