@@ -30,6 +30,7 @@ from dnnlib.denoising.noise.families import FAMILIES, Family, NoiseStyle, Parame
 from dnnlib.denoising.noise.laws import CORRUPT, VARIANCES
 from dnnlib.denoising.noise.training_noise import add_training_noise
 from dnnlib.denoising.options import DenoisingOptions
+from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.errors import UserError
 from dnnlib.tflib.replicas import Replicas
 from dnnlib.tflib.runtime import create_session, initialize, tf
@@ -244,7 +245,7 @@ def test_it_is_estimated_and_denoised(uniform):
     assert estimate_level("uniform", picture, 1.0) == pytest.approx(WIDTH, rel=0.15)
     assert estimate_parameters("uniform", picture[None, :64]) == pytest.approx([WIDTH], rel=0.15)
     with Denoiser(to_network(known, random_variables(shapes_of(known))), known) as denoiser:
-        level = denoiser.level(picture, {}, 1.0, 0)
+        level = denoiser.prepare(picture, {}, Scale(white=1.0), 0).level()
         assert level.parameter == pytest.approx([WIDTH], rel=0.15)
         assert re.fullmatch(r"width 2\d\.\d+ \(estimated\)", str(level))
         result, std = denoiser(picture)
