@@ -175,7 +175,7 @@ def content(folder: Path) -> set:
 def run(place, monkeypatch):
     """Calls the program's `main` in `place` with the arguments given; none of them gets as far as to a run."""
     monkeypatch.chdir(place)
-    monkeypatch.setattr("dnnlib.submission.run_dir.create_run_dir", lambda *_: pytest.fail("a run has begun"))
+    monkeypatch.setattr("dnnlib.denoising.commands.create_run_dir", lambda *_: pytest.fail("a run has begun"))
 
     def call(arguments: str) -> None:
         monkeypatch.setattr(sys, "argv", [str(SCRIPT), *shlex.split(arguments)])
@@ -272,7 +272,7 @@ def test_help_names_every_default(place, run, capsys):
     assert caught.value.code in (0, None)
     text = " ".join(capsys.readouterr().out.split())
     for option, default in [
-        ("--minibatch-size", "4"), ("--learning-rate", "0.0003"), ("--train-resolution", "256"), ("--seed", "1"),
+        ("--minibatch-size", "the recipe's"), ("--recipe", "published"), ("--train-resolution", "256"), ("--seed", "1"),
         ("--print-interval", "1000"), ("--eval-interval", "10000"), ("--state-interval", "10000"),
         ("--result-dir", "results"), ("--validation-set", "kodak"),
     ]:  # fmt: skip

@@ -42,7 +42,7 @@ def variables_of(name):
 def rounding_of(name, results):
     """How far rounding moves each number of what `results` gives, with the network of that name."""
     found = denoiser(name)
-    return spreads(found._network._session, variables_of(name), results)
+    return spreads(found.tiled_network._session, variables_of(name), results)
 
 
 @cache
@@ -294,7 +294,7 @@ def test_per_image_of_two_parameters_tiled_or_not():
     variables = random_variables(shapes_of(c), seed=5)
     with Denoiser(to_network(c, variables), c) as found:
         whole, tiled = (found(image, tile=tile) for tile in (0, 64))
-        by_rounding = spreads(found._network._session, variables, lambda: found(image, tile=0))
+        by_rounding = spreads(found.tiled_network._session, variables, lambda: found(image, tile=0))
         level = level_of(found, image[..., None])
     assert list(level.values) == ["a", "b"] and level.values["a"] != level.values["b"]
     for one, other, spread in zip(whole, tiled, by_rounding, strict=True):

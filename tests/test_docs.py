@@ -4,7 +4,6 @@ Each command in a ```sh block is run in a folder of small inputs under the names
 evaluations with `-n`, the others altogether. What cannot be run here is in NOT_RUN, with the reason.
 """
 
-import dataclasses
 import importlib.util
 import re
 import shlex
@@ -21,7 +20,6 @@ from material import random_images, smooth_picture, write_bare_shard, write_netw
 import dataset_tool_h5
 import download_kodak
 import selfsupervised_denoising
-from dnnlib.denoising.options import TrainingOptions
 from dnnlib.errors import UserError
 
 PROGRAM = Path(__file__).resolve().parent.parent

@@ -107,7 +107,7 @@ def check(results, name):
                     return denoiser(image, **level)[: 2 if denoiser.has_std else 1]
 
                 # Random weights magnify rounding; trained ones agree to 1e-7.
-                by_rounding = spreads(denoiser._network._session, variables, denoised)
+                by_rounding = spreads(denoiser.tiled_network._session, variables, denoised)
                 for output, expected, spread in zip(("denoised", "std"), denoised(), by_rounding, strict=False):
                     assert_equal_but_for_rounding(found[f"image{i}{output}"][n], expected, spread)
 

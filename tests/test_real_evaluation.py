@@ -46,7 +46,7 @@ def test_the_results_are_those_of_denoising(name):
             image = noisy.read(i)[0]
             expected, std = denoiser(image, tile=0)
             again = partial(denoiser, image, tile=0)
-            by_rounding = spreads(denoiser._network._session, network.variables, again)
+            by_rounding = spreads(denoiser.tiled_network._session, network.variables, again)
             pairs = (denoised.posterior_mean, expected), (denoised.net_std, std)
             for (ours, other), spread in zip(pairs, by_rounding, strict=True):
                 assert_equal_but_for_rounding(ours, other, spread)

@@ -248,7 +248,7 @@ def call(monkeypatch, arguments: str) -> str:
 def test_wrong_use(place, monkeypatch, case):
     monkeypatch.chdir(place)
     write_network(place / "real.pickle", MONO)
-    monkeypatch.setattr("dnnlib.submission.run_dir.create_run_dir", lambda *_: pytest.fail("a run has begun"))
+    monkeypatch.setattr("dnnlib.denoising.commands.create_run_dir", lambda *_: pytest.fail("a run has begun"))
     arguments, *expected = case
     message = call(monkeypatch, arguments)
     for part in expected:

@@ -67,7 +67,7 @@ def test_the_loop(tmp_path, monkeypatch, capsys):
     assert ["skipped=1" in line[2] for line in lines] == [False, True, True, True]
     assert ["valid_psnr" in line[2] for line in lines] == [True, False, False, True]
     asked["rate"] = list(dict.fromkeys(asked["rate"]))  # a line asks once more
-    assert asked == {"rate": [(n, 9, 3e-4) for n in range(0, 9, 2)], "exponent": [(n, 9) for n in range(0, 9, 2)]}
+    assert asked == {"rate": [(n, options) for n in range(0, 9, 2)], "exponent": [(n, 9) for n in range(0, 9, 2)]}
     stats = [json.loads(line) for line in (folder / "stats.jsonl").read_text().splitlines()]
     assert [record["skipped"] for record in stats] == [0, 1, 1, 1]
     assert [record["loss"] for record in stats] == pytest.approx([1, 1, 1, 1], abs=0.02)

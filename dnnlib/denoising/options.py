@@ -225,7 +225,7 @@ class DenoisingOptions:
         0.0, "the value that stands for black, of raw data", metavar="V", commands=(DENOISE, EVAL)
     )
     tile: int | None = _denoising_option(
-        None, "denoise in tiles of this side; 0: in one piece; the result is the same", metavar="PX",
+        None, "denoise in tiles of this side; 0: in one piece; the result is the same but for rounding", metavar="PX",
         default_text="as memory allows", at_least=0, at_most=2**31 - 1, must_be="a number of pixels, or 0 for no tiles",
     )  # fmt: skip
     std: bool = _denoising_option(False, "also write the predicted standard deviation of each pixel")

@@ -79,7 +79,8 @@ class Denoiser:
         not given, it is estimated, for which H and W must be 64 or more.
         white: the value that stands for white; the largest of an integer type, or 1.0. Say 4095 for 12 bits in uint16.
         black: the value that stands for black, the black level of raw data.
-        tile: side of the tiles in pixels, 0: none; by default as the memory at hand allows. It does not change the result.
+        tile: side of the tiles in pixels, 0: none; by default as the memory at hand allows. It changes the result by
+            rounding only.
 
         The picture has the image's shape and type; integers are rounded and clipped to their type, floats are neither (and
         are computed in float32). std is float32 [H,W] in the image's own units, one value for all channels: what the network
