@@ -38,8 +38,8 @@ def main() -> None:
     shard = RESULTS / "samples.h5"
     call("dataset_tool_h5.py", f"--input-dir={SAMPLES / 'train'}", f"--out={shard}")
     validation = [f"--validation-set={SAMPLES / 'eval'}", f"--result-dir={RESULTS}"]
-    minutes = IMAGES * seconds_per_image() / 60
-    print(f"\nThe training takes about {max(1, round(minutes))} minutes on this machine, the rest one or two more.", flush=True)
+    minutes = max(1, round(IMAGES * seconds_per_image() / 60))
+    print(f"\nThe training takes about {minutes} min on this machine, the rest one or two more.", flush=True)
     train = ["selfsupervised_denoising.py", f"--train={CONFIGURATION}", f"--train-h5={shard}", *TRAINING, *validation]
     network = call(*train, folder=RESULTS) / network_file_name(None, CONFIGURATION)
     evaluated = call("selfsupervised_denoising.py", f"--eval={network}", *validation, folder=RESULTS / "_eval")
