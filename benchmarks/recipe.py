@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+"""Compares recipes of training: trains shortly by one, with any of its options changed, and judges what came out.
+
+    python benchmarks/recipe.py --shard bsds400.h5 --pictures BSDS300/images/test --train-resolution 64 --num-iter 800 \\
+        --recipe fast --learning-rate 1e-3 --rate-shape ramps
+
+prints one line of JSON: PSNR of the posterior mean on held-out pictures, and on the last 200 images of the training.
+Trainings in crops below 128 are judged on one crop of that side from each picture, others on the middle 320x320 pixels; the
+noise is always the same. docs/recipe.md has the figures.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from dnnlib.command_line import CommandLine  # noqa: E402
+from dnnlib.denoising.configuration import Configuration  # noqa: E402
+from dnnlib.denoising.data.crops import Crops  # noqa: E402
+from dnnlib.denoising.data.shard import Shard  # noqa: E402
+from dnnlib.denoising.options import TrainingOptions  # noqa: E402
+from dnnlib.denoising.pictures.images import read_image, to_float  # noqa: E402
+from dnnlib.denoising.pictures.search import pictures_in  # noqa: E402
+from dnnlib.errors import run_script  # noqa: E402
+from dnnlib.option_fields import resolved  # noqa: E402
+from selfsupervised_denoising import named_recipe  # noqa: E402
+
+SMALL_CROP, LARGE_CROP = 128, 320  # below the first, networks fail on whole pictures; of the second are pictures judged
+HELD_OUT_SEED = 7
+LAST_IMAGES = 200
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = CommandLine(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", default="gauss25-blindspot-sigma_known", help="configuration (default: %(default)s)")
+    parser.add_argument("--shard", required=True, help="training shard")
+    parser.add_argument("--pictures", required=True, help="folder of clean pictures to judge on")
+    parser.add_options((TrainingOptions,))
+    given = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
+    options = resolved(TrainingOptions, given, named_recipe(given.get("recipe", TrainingOptions.recipe)))
+    options.check()
+    print(json.dumps(compare(Configuration.from_name(given["config"]), options, given["shard"], given["pictures"])))
+
+
+def compare(configuration: Configuration, options: TrainingOptions, shard: str, folder: str) -> dict:
+    """Trains, and returns the figures: decibels, seconds of this process, skipped steps.
+
+    configuration, options: what is trained, and how, without validations, states and files.
+    shard: path of the training shard; folder: of clean pictures.
+    """
+    from dnnlib.denoising.network.architecture import initial_variables, shapes_of  # late: TensorFlow
+    from dnnlib.denoising.training.graph import build_training_graph, optimizer_of
+    from dnnlib.denoising.training.schedule import learning_rate, loss_exponent
+    from dnnlib.tflib.precision import AUTO, fastest_precision
+    from dnnlib.tflib.replicas import Replicas
+    from dnnlib.tflib.runtime import initialize, tf
+
+    o, replicas = options, Replicas()
+    if o.precision == AUTO:
+        o = resolved(TrainingOptions, vars(o) | {"precision": fastest_precision(replicas.on_gpu)})
+    crops = Crops(Shard(shard, o.train_resolution), o.train_resolution, configuration.channels, o.seed)
+    with tf.Graph().as_default(), replicas.session() as session:
+        graph = build_training_graph(configuration, o, replicas)
+        judge = Judge(configuration, held_out(folder, o.train_resolution, configuration.channels))
+        values = initial_variables(shapes_of(configuration), o.seed)
+        initialize(session, values | optimizer_of(o).initial_state(values))
+        started, psnr, skipped = time.process_time(), [], 0
+        for n in range(0, o.num_iter // o.minibatch_size * o.minibatch_size, o.minibatch_size):
+            numbers = np.arange(n, n + o.minibatch_size)
+            images = np.stack([crops[int(m)] for m in numbers])
+            feed = graph.feed(numbers, images, learning_rate(n, o), loss_exponent(n, o.num_iter))
+            statistics = session.run(graph.step, feed)
+            psnr.append(statistics["train_psnr_pme"])
+            skipped += not statistics["finite"]
+        seconds = time.process_time() - started
+        found = judge.psnr(session)
+    last = float(np.mean(psnr[-max(1, LAST_IMAGES // o.minibatch_size) :]))
+    return {"psnr": round(found, 3), "train": round(last, 3), "seconds": round(seconds), "skipped": skipped, **vars(o)}
+
+
+def held_out(folder: str, crop: int, channels: int) -> np.ndarray:
+    """Returns the clean pixels that are judged on: float32 [N,side,side,C] of [0, 1], one crop of each picture."""
+    random = np.random.default_rng(HELD_OUT_SEED)
+    found = []
+    for path in pictures_in(folder, "--pictures"):
+        image = to_float(read_image(path, channels))
+        height, width, _ = image.shape
+        if crop < SMALL_CROP:
+            side, y, x = crop, random.integers(0, height - crop), random.integers(0, width - crop)
+        else:
+            side, y, x = LARGE_CROP, (height - LARGE_CROP) // 2, (width - LARGE_CROP) // 2
+        found.append(image[y : y + side, x : x + side])
+    return np.stack(found)
+
+
+class Judge:
+    """Measures the network whose variables the default graph has on clean pictures, with noise that is always the same."""
+
+    def __init__(self, configuration: Configuration, clean: np.ndarray):
+        """Builds the network once more. clean: float32 [N,H,W,C] of [0, 1]."""
+        from dnnlib.denoising.network.model import build_model
+        from dnnlib.denoising.noise.training_noise import add_training_noise
+        from dnnlib.tflib.runtime import tf
+
+        self._clean = clean
+        self._image, self._number = tf.placeholder(tf.float32, [1, *clean.shape[1:]]), tf.placeholder(tf.int64, [1])
+        noisy, parameter = add_training_noise(self._image, configuration.noise, HELD_OUT_SEED, self._number)
+        with tf.variable_scope(tf.get_variable_scope(), reuse=True):
+            self._denoised = build_model(configuration, noisy, parameter).posterior_mean
+
+    def psnr(self, session) -> float:
+        """Returns the PSNR of the posterior mean in decibels, averaged over the pictures."""
+        from dnnlib.denoising.evaluation.metrics import psnr
+
+        pictures = enumerate(self._clean)
+        results = (session.run(self._denoised, {self._image: x[None], self._number: [i]}) for i, x in pictures)
+        return float(np.mean([psnr(x[0], clean) for x, clean in zip(results, self._clean, strict=True)]))
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,38 @@
+"""The benchmark of recipes runs, and what it prints can be told apart."""
+
+import json
+
+import numpy as np
+import pytest
+from material import smooth_picture, write_bare_shard, write_picture
+
+from benchmarks import recipe
+from dnnlib.errors import UserError
+
+
+@pytest.fixture
+def arguments(tmp_path) -> list[str]:
+    write_bare_shard(tmp_path / "shard.h5", [smooth_picture(64, 64, seed).transpose(2, 0, 1) for seed in range(2)])
+    for seed in range(2):
+        write_picture(tmp_path / "own" / f"{seed}.png", 70, 80, seed)
+    shared = f"--shard {tmp_path / 'shard.h5'} --pictures {tmp_path / 'own'} --train-resolution 32 --num-iter 4"
+    return [*shared.split(), "--precision", "float32"]
+
+
+def figures(capsys, *arguments: str) -> dict:
+    recipe.main(list(arguments))
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_training_is_judged(arguments, capsys):
+    fast = figures(capsys, *arguments, "--recipe", "fast")
+    assert fast["recipe"] == "fast" and fast["optimizer"] == "soap" and fast["skipped"] == 0
+    assert 0 < fast["psnr"] < 40 and 0 < fast["train"] < 40 and np.isfinite(fast["seconds"])
+    assert figures(capsys, *arguments, "--recipe", "fast")["psnr"] == pytest.approx(fast["psnr"], abs=0.01)
+    changed = figures(capsys, *arguments, "--recipe", "fast", "--learning-rate", "1e-6")
+    assert changed["learning_rate"] == 1e-6 and changed["psnr"] != fast["psnr"]
+
+
+def test_an_unknown_recipe_is_one_line(arguments):
+    with pytest.raises(UserError, match="--recipe slow: there is no such recipe"):
+        recipe.main([*arguments, "--recipe", "slow"])
