@@ -8,13 +8,13 @@ from dnnlib.command_line import CommandLine
 from dnnlib.denoising.pictures import formats
 from dnnlib.errors import UserError, run_script
 
-EPILOG = f"""All pictures under the folder are used whose width and height both lie in 256..512 pixels, in a shuffled
-order that is always the same: {formats.kinds(writable_only=False)}. 16 bits become 8.
-Files that cannot be read are named and left out.
+EPILOG = f"""Taken are all pictures of the right size in the folder and the folders in it, in a shuffled order that is
+always the same: {formats.kinds(writable_only=False)}. They are stored as 8-bit RGB; of files
+with several pages the first. Hidden files are left out, and those that cannot be read are named and left out.
 
-With --noisy: {formats.kinds(writable_only=True)} from 256 pixels on, 8 or 16 bits or floats,
-grey or RGB, kept as they are. A part is held out, by the files' names, for validation. See
-docs/real-noise.md.
+With --noisy: {formats.kinds(writable_only=True)}, all of one kind: 8 bits, 16 bits or floats, grey or
+RGB. They are kept as they are, each page as a picture. A part is held out, by the files' names, to validate on.
+See docs/real-noise.md; of what becomes of each format, docs/formats.md.
 
 examples:
   python dataset_tool_h5.py --input-dir datasets/ILSVRC2012_val --out datasets/imagenet_val.h5
@@ -24,18 +24,18 @@ examples:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Reads the command line, and writes the shard."""
     parser = CommandLine(description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--input-dir", required=True, metavar="DIR", help="folder of pictures, or a glob pattern in quotes")
+    parser.add_argument("--input-dir", required=True, metavar="DIR", help="folder of pictures, or a quoted pattern")
     parser.add_argument(
         "--out", required=True, metavar="FILE", help="shard to write; an old file is replaced when the new one is complete"
     )
-    parser.add_argument("--max-files", type=int, metavar="N", help="use the first N pictures of right size (default: all)")
-    parser.add_argument("--workers", type=int, metavar="N", help="pictures decoded at a time (default: one a core)")
+    parser.add_argument("--max-files", type=int, metavar="N", help="use so many, drawn at random (default: all)")
+    parser.add_argument("--workers", type=int, metavar="N", help="files decoded at a time (default: one a core)")
     sides = parser.add_argument_group("sizes (of width and height, in pixels)")
     sides.add_argument("--min-size", type=int, metavar="PX", help="leave out smaller pictures (default: 256)")
     sides.add_argument("--max-size", type=int, metavar="PX", help="leave out larger ones (default: 512; with --noisy: none)")
     noisy = parser.add_argument_group("noisy pictures, for the real_ configurations")
     noisy.add_argument("--noisy", action="store_true", help="the pictures are noisy already: keep their bits and channels")
-    noisy.add_argument("--holdout", type=float, metavar="SHARE", help="of the pictures, to validate on (default: 0.05)")
+    noisy.add_argument("--holdout", type=float, metavar="SHARE", help="share of them to validate on (default: 0.05)")
     noisy.add_argument("--black", type=float, metavar="V", help="the value that stands for black, of raw data (default: 0)")
     noisy.add_argument(
         "--white", type=float, metavar="V",

@@ -5,6 +5,7 @@ evaluations with `-n`, the others altogether. What cannot be run here is in NOT_
 """
 
 import importlib.util
+import itertools
 import re
 import shlex
 import sys
@@ -251,18 +252,49 @@ def test_every_option_of_the_program_is_explained():
 @pytest.mark.parametrize("page", [page for page in PAGES if page.name != "SPEC.md"], ids=name_of)
 def test_every_file_of_ours_exists(page):
     paths = re.findall(r"`((?:dnnlib|config|tools|tests|benchmarks)(?:/[\w./]*)?)`", prose(page))
-    assert page.name != "code.md" or len(paths) > 20
     for path in paths:
         assert (PROGRAM / path).exists(), path
 
 
+CODE_PAGE = PROGRAM / "docs" / "code.md"
+DENOISING = PROGRAM / "dnnlib" / "denoising"
+
+
 def test_the_code_page_has_each_package_and_its_files():
-    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| (.*) \|$", prose(PROGRAM / "docs" / "code.md"), re.MULTILINE)
-    denoising = PROGRAM / "dnnlib" / "denoising"
-    assert {name for name, _ in rows} == {path.parent.name for path in denoising.glob("*/__init__.py")}
+    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| (.*) \|$", prose(CODE_PAGE), re.MULTILINE)
+    assert {name for name, _ in rows} == {path.parent.name for path in DENOISING.glob("*/__init__.py")}
     for package, files in rows:
-        for file in re.findall(r"`([^`]+)`", files):
-            assert (denoising / package / file).is_file(), (package, file)
+        there = sorted(path.name for path in (DENOISING / package).glob("*.py") if path.name != "__init__.py")
+        assert sorted(re.findall(r"`([^`]+)`", files)) == there, package
+
+
+def steps_of(walk: str) -> Iterator[tuple[str, str | None]]:
+    """Yields the files of a walk through the code, each with the one that calls it: the last that is less indented."""
+    above: list[str] = []
+    for line in walk.splitlines():
+        indent, path = re.match(r"( *)(\S+)", line).groups()
+        assert len(indent) % 2 == 0 and len(indent) // 2 <= len(above), line
+        above[len(indent) // 2 :] = [path]
+        yield path, above[-2] if len(above) > 1 else None
+
+
+def module_of(path: str) -> tuple[Path, str]:
+    """Returns the file that a walk names, and its name for Python."""
+    ours = path.startswith("dnnlib/") or (PROGRAM / path).is_file()
+    file = PROGRAM / path if ours else DENOISING / path
+    return file, ".".join(file.relative_to(PROGRAM).with_suffix("").parts)
+
+
+def test_the_walks_through_the_code_can_be_walked():
+    walks = [list(steps_of(block)) for block in blocks(CODE_PAGE, "text")]
+    assert len(walks) == 2 and all(len(walk) > 15 for walk in walks)
+    for path, caller in itertools.chain.from_iterable(walks):
+        file, module = module_of(path)
+        assert file.is_file(), path
+        if caller is not None:
+            package, _, name = module.rpartition(".")
+            ways = f"import {module}|from {re.escape(module)} import|from {re.escape(package)} import .*\\b{name}\\b"
+            assert re.search(ways, module_of(caller)[0].read_text("utf-8")), f"{caller} does not know {path}"
 
 
 def test_nothing_was_left_to_fill_in():

@@ -52,7 +52,7 @@ class CommandOptions:
 class DataOptions:
     """Holds where shards and pictures are, of a training or an evaluation."""
 
-    train_h5: str | None = _data_option("training shard, made by dataset_tool_h5.py; not needed with --eval", metavar="FILE")
+    train_h5: str | None = _data_option("training shard, made by dataset_tool_h5.py; --eval needs none", metavar="FILE")
     dataset_dir: str | None = _data_option("folder that holds the validation sets", metavar="DIR", free_on_resume=True)
     validation_set: str | None = _data_option(
         "name of a set listed below, or a folder of your own clean pictures; to evaluate a network of real noise: a folder "
@@ -126,7 +126,8 @@ class TrainingOptions:
     )
     learning_rate: float = _recipe_option(3e-4, "learning rate of the optimizer at its peak", metavar="RATE", positive=True)
     rate_shape: str = _recipe_option(
-        "ramps", "shape of the rate: ramps, up over the first 10 % of the images, down over the last 30 %; or linear decay",
+        "ramps", "shape of the rate: ramps, up over the first 10 % of the images and down over the last 30 %; or linear, up "
+        "over the first 5 % and then down to 0 in a straight line",
         metavar="SHAPE", choices=("ramps", "linear"), in_older_runs="ramps",
     )  # fmt: skip
     clip_norm: float = _recipe_option(
@@ -155,7 +156,7 @@ class TrainingOptions:
     )  # fmt: skip
     hole_size: int = _training_option(
         1, "side of the blind spot; 3, 5 or 7 for noise that neighbours share", metavar="PX", choices=HOLE_SIZES,
-        default_text="1, or, for --eval, --denoise and --export, which may take a smaller one, as trained",
+        default_text="1; as trained for --eval, --denoise and --export, which may take a smaller one",
         commands=(TRAIN, EVAL, DENOISE, EXPORT), in_older_runs=1,
     )  # fmt: skip
     seed: int = _count(1, "seed of weights, order, crops and noise", at_least=0)
