@@ -37,8 +37,9 @@ def main() -> None:
     started = time.monotonic()
     shard = RESULTS / "samples.h5"
     call("dataset_tool_h5.py", f"--input-dir={SAMPLES / 'train'}", f"--out={shard}")
-    validation = [f"--validation-set={SAMPLES / 'eval'}", f"--result-dir={RESULTS}"]
-    minutes = max(1, round(IMAGES * seconds_per_image() / 60))
+    gpus = available_gpus()
+    validation = [f"--validation-set={SAMPLES / 'eval'}", f"--result-dir={RESULTS}", f"--num-gpus={gpus}"]
+    minutes = max(1, round(IMAGES * seconds_per_image(gpus) / 60))
     print(f"\nThe training takes about {minutes} min on this machine, the rest one or two more.", flush=True)
     train = ["selfsupervised_denoising.py", f"--train={CONFIGURATION}", f"--train-h5={shard}", *TRAINING, *validation]
     network = call(*train, folder=RESULTS) / network_file_name(None, CONFIGURATION)
@@ -50,17 +51,26 @@ def main() -> None:
     print(f"Clean, noisy, denoised and predicted std side by side: {picture}")
 
 
-def seconds_per_image() -> float:
-    """Measures how long a training step takes here, with noise for pictures."""
+def available_gpus() -> int:
+    """Returns 1 if there is a GPU, else 0: a step of one image is for one device."""
+    from dnnlib.tflib.runtime import quiet_start, tf  # late: TensorFlow
+
+    with quiet_start():
+        return min(1, len(tf.config.list_physical_devices("GPU")))
+
+
+def seconds_per_image(gpus: int) -> float:
+    """Measures how long a training step takes here, with noise for pictures. gpus: 1 or 0."""
     from dnnlib.denoising.configuration import Configuration  # late: all of these import TensorFlow
     from dnnlib.denoising.network.architecture import initial_variables, shapes_of
     from dnnlib.denoising.options import TrainingOptions
     from dnnlib.denoising.training.graph import build_training_graph, optimizer_of
+    from dnnlib.tflib.layout import Layout
     from dnnlib.tflib.precision import fastest_precision
     from dnnlib.tflib.replicas import Replicas
     from dnnlib.tflib.runtime import initialize, tf
 
-    replicas = Replicas()
+    replicas = Replicas(Layout(num_gpus=gpus))
     precision = fastest_precision(replicas.on_gpu)
     options = TrainingOptions(**RECIPES["fast"] | {"train_resolution": CROP, "precision": precision})
     configuration = Configuration.from_name(CONFIGURATION)
@@ -70,11 +80,11 @@ def seconds_per_image() -> float:
         graph = build_training_graph(configuration, options, replicas)
         values = initial_variables(shapes_of(configuration), 1)
         initialize(session, values | optimizer_of(options).initial_state(values))
-        for n in range(6):
+        for n in range(12):
             started = time.monotonic()
             session.run(graph.step, graph.feed([n], picture))
             times.append(time.monotonic() - started)
-    return float(np.median(times[1:]))  # the first one plans the graph
+    return float(np.median(times[6:]))  # the first ones plan the graph, and refresh the bases of SOAP each time
 
 
 def call(script: str, *options: str, folder: Path | None = None) -> Path | None:

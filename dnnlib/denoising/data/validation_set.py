@@ -65,7 +65,7 @@ def open_validation_set(name: str, dataset_dir: str | None, known: Mapping[str, 
     else:
         if not os.path.isdir(name):
             raise UserError(f"--validation-set {name}: is none of {', '.join(known)}, and no folder of that name exists")
-        folder, pattern, repeats, remedy = Path(name), None, 1, "give a folder with PNG or JPEG files in it"
+        folder, pattern, repeats, remedy = Path(name), None, 1, "give a folder with pictures in it"
     if not os.path.isdir(folder):
         raise UserError(f"--validation-set {name}: there is no folder {folder}; {remedy}")
     paths = [Path(path) for path in pictures_in(folder, f"--validation-set {name}", pattern)]

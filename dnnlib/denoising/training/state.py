@@ -20,7 +20,7 @@ class TrainingState(NamedTuple):
 
     images: int  # how many the training has seen
     reported: bool  # whether the last step's line is out
-    variables: Mapping[str, np.ndarray]  # Adam's too
+    variables: Mapping[str, np.ndarray]  # the optimiser's too
     report: dict  # the statistics since the last line, as JSON
     options: dict  # those that determine the result
     files: dict[str, int]  # sizes in bytes of the growing files of the run directory, by name, at that time
