@@ -39,7 +39,8 @@ def main() -> None:
     call("dataset_tool_h5.py", f"--input-dir={SAMPLES / 'train'}", f"--out={shard}")
     validation = [f"--validation-set={SAMPLES / 'eval'}", f"--result-dir={RESULTS}"]
     minutes = IMAGES * seconds_per_image() / 60
-    print(f"\nThe training takes about {max(1, round(minutes))} minutes on this machine, the rest one or two more.", flush=True)
+    takes = f"The training takes about {max(1, round(minutes))} minutes on this machine"
+    print(f"\n{takes}, the rest one or two more.", flush=True)
     train = ["selfsupervised_denoising.py", f"--train={CONFIGURATION}", f"--train-h5={shard}", *TRAINING, *validation]
     network = call(*train, folder=RESULTS) / network_file_name(None, CONFIGURATION)
     evaluated = call("selfsupervised_denoising.py", f"--eval={network}", *validation, folder=RESULTS / "_eval")
@@ -52,7 +53,7 @@ def main() -> None:
 
 def seconds_per_image() -> float:
     """Measures how long a training step takes here, with noise for pictures."""
-    from dnnlib.denoising.configuration import Configuration  # late: all of these import TensorFlow
+    from dnnlib.denoising.configuration import Configuration  # late: most of these import TensorFlow
     from dnnlib.denoising.network.architecture import initial_variables, shapes_of
     from dnnlib.denoising.options import TrainingOptions
     from dnnlib.denoising.training.graph import build_training_graph, optimizer_of

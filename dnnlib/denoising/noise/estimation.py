@@ -18,7 +18,7 @@ _ALIKE = 24 / 255  # neighbours that differ by no more in any channel are likely
 _ALIKE_QUANTILE = 0.9  # of the patches' shares of such neighbours
 _NO_NOISE = 1e-6  # a variance that is as small as can be learned
 
-Limits = Sequence[float] | None  # the values that clipped pixels have; None: those of black, 0, and white
+Limits = Sequence[float] | None  # the values that clipped pixels have; None: 0 and white
 
 
 def estimate_level(family: str, pixels: np.ndarray, white: float, black: float = 0.0) -> float:
@@ -69,6 +69,12 @@ def estimate_sigma(images: np.ndarray) -> float:
             diagonal = patch[:, ::2, ::2] - patch[:, ::2, 1::2] - patch[:, 1::2, ::2] + patch[:, 1::2, 1::2]
             estimates.append(np.median(np.abs(diagonal / 2), axis=(1, 2, 3)) / 0.6745)
     return float(np.quantile(np.concatenate(estimates), _LOW_QUANTILE))
+
+
+# Each estimator below takes
+#   pixels: [H,W,C], of any real type;
+#   white, black: the values in `pixels` that stand for 1 and 0;
+#   limits: the values in `pixels` that clipped ones have.
 
 
 def estimate_gauss(pixels: np.ndarray, white: float, black: float = 0.0, limits: Limits = None) -> tuple[float]:
@@ -150,6 +156,7 @@ ESTIMATORS: dict[str, Callable[[np.ndarray, float, float, Limits], tuple[float, 
 
 
 def _estimator_of(family: str) -> Callable[[np.ndarray, float, float, Limits], tuple[float, ...] | None]:
+    """Returns a family's estimator. Raises ValueError for one that has none."""
     return entry_of(ESTIMATORS, family, "estimator in estimation.ESTIMATORS")
 
 
