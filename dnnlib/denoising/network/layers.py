@@ -1,4 +1,4 @@
-"""The few layers that both U-Nets are made of, on maps [N,H,W,C]; `blind` ones look only upwards (paper section 3, SPEC 3.2)."""
+"""The few layers that both U-Nets are made of, on maps [N,H,W,C]; `blind` ones look only upwards (paper, 3; SPEC 3.2)."""
 
 from dnnlib.denoising.network.architecture import LEAKY_SLOPE, Layer
 from dnnlib.tflib.runtime import tf

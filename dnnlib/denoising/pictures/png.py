@@ -15,7 +15,7 @@ _METADATA = (
 
 
 def bit_depth(data: bytes) -> int:
-    """Returns the bits a channel of a PNG file that has a whole header."""
+    """Returns how many bits a channel has, for a PNG file with a whole header."""
     return data[24]
 
 
@@ -57,10 +57,12 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 @functools.cache
 def _codec():
-    """Returns TensorFlow's PNG functions, in a graph and a session of their own. Late: to import it takes seconds."""
-    from dnnlib.tflib.runtime import create_session, tf
+    """Returns TensorFlow's PNG functions, in a graph and a session of their own."""
+    from dnnlib.tflib.runtime import create_session, tf  # late: it imports TensorFlow, which takes seconds
 
     class Codec:
+        """Holds the graph and the session."""
+
         def __init__(self):
             graph = tf.Graph()
             with graph.as_default(), tf.device("/cpu:0"):

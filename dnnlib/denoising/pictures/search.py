@@ -88,8 +88,13 @@ def _pictures_among(files: Iterable[str], pattern: str | None, writable_only: bo
 
 
 def _files_in(root: str, option: str, walk: bool, walked: set[tuple[int, int]]) -> Iterator[str]:
-    """Yields all files in a folder, with `walk` also below it; links are followed, but no folder is walked that is in
-    `walked` already."""
+    """Yields the paths of all files in a folder, following links.
+
+    root: the folder.
+    option: what an error is to name.
+    walk: with all folders below.
+    walked: device and inode of folders that are left out; those that are walked now are added.
+    """
 
     def unreadable(error: OSError) -> None:
         if error.filename == root:
