@@ -10,7 +10,7 @@ from dnnlib.errors import UserError
 
 
 class Output(NamedTuple):
-    """Where the result of one picture goes. source: the picture's path; result: the denoised one's."""
+    """Says where the result of one picture goes. source: the picture's path; result: the denoised one's."""
 
     source: str
     result: Path

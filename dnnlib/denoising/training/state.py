@@ -20,13 +20,13 @@ class TrainingState(NamedTuple):
 
     images: int  # how many the training has seen
     reported: bool  # whether the last step's line is out
-    variables: Mapping[str, np.ndarray]  # Adam's too
+    variables: Mapping[str, np.ndarray]  # the optimiser's too
     report: dict  # the statistics since the last line, as JSON
     options: dict  # those that determine the result
     files: dict[str, int]  # sizes in bytes of the growing files of the run directory, by name, at that time
 
     def save(self, run_dir: Path) -> None:
-        """Writes `training-state-<images>.state`, removes all but the newest KEPT. UserError if it cannot."""
+        """Writes `training-state-<images>.state`, and removes all but the newest KEPT. Raises UserError if it cannot."""
         path = run_dir / f"training-state-{self.images:08d}.state"
         values = {key: value for key, value in self._asdict().items() if key != "variables"}
         try:
