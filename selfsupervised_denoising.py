@@ -108,7 +108,7 @@ def train(given: Mapping[str, Any]) -> None:
     options.check_for(configuration)
     data.check_training(configuration)
     layout = layout_from(os.environ, given)
-    from dnnlib.denoising import commands  # late: it imports Pillow, and for the work TensorFlow
+    from dnnlib.denoising import commands  # late: it imports Pillow
 
     configuration = replace(configuration, hole_size=options.hole_size)
     commands.train(configuration, options, data, run_options, layout, VALIDATION_SETS)

@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def seconds_per_image() -> float:
-    """Measures how long a training step takes here, with noise for pictures."""
+    """Measures how long a training step of one image takes here, with noise for pictures."""
     from dnnlib.denoising.configuration import Configuration  # late: most of these import TensorFlow
     from dnnlib.denoising.network.architecture import initial_variables, shapes_of
     from dnnlib.denoising.options import TrainingOptions

@@ -28,12 +28,16 @@ T = TypeVar("T")
 class Option:
     """Holds what a field's declaration says of an option beside the field's own name, type and default.
 
-    help: a phrase that says what it is; metavar: what stands for the value in `--help`; group: title of its group there.
+    help: a phrase that says what it is.
+    metavar: what stands for the value in `--help`.
+    group: title of its group there.
     commands: names of the commands that it is for.
     default_text: what `--help` calls the default, where that is not the field's own.
-    choices, at_least, at_most, positive (and finite): what the value may be; must_be: a better text for what these say.
+    choices, at_least, at_most, positive (and finite): what the value may be.
+    must_be: a better text for what these say.
     missing: the remedy to name where it is required and not given.
-    free_on_resume: whether a resumed run may change it; in_older_runs: its value in runs of before there was the option.
+    free_on_resume: whether a resumed run may change it.
+    in_older_runs: its value in runs of before there was the option.
     flag, short: on the command line, where it is not the field's name with dashes, or not that alone.
     parse, nargs, const: as argparse has them, where they do not follow from the field's type.
     shared: whether it is declared in another dataclass, and this is a second use of it.
@@ -70,7 +74,7 @@ class Option:
 
     @property
     def requirement(self) -> str:
-        """What the value must be, in words."""
+        """Returns what the value must be, in words."""
         if self.must_be is not None:
             return self.must_be
         if self.choices is not None and all(isinstance(choice, str) for choice in self.choices):

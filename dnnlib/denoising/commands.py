@@ -130,9 +130,10 @@ class _Experiment(ABC):
 
 
 class _Training(_Experiment):
-    """A training with its shard and validation pictures open. Its parameters are those of `train`."""
+    """A training with its shard and validation pictures open."""
 
     def __init__(self, configuration, options, data, run_options, layout, validation_sets):
+        """Opens the inputs, and finds the run to go on with. Parameters as for `train`."""
         super().__init__(data, run_options, layout)
         self.configuration, self.options = configuration, options
         # The inputs.
@@ -182,9 +183,10 @@ class _Training(_Experiment):
 
 
 class _Evaluation(_Experiment):
-    """An evaluation with its network loaded and its pictures open. Its parameters are those of `evaluate`."""
+    """An evaluation with its network loaded and its pictures open."""
 
     def __init__(self, options, data, run_options, layout, schedules, validation_sets):
+        """Loads the network, and opens the pictures. Parameters as for `evaluate`."""
         super().__init__(data, run_options, layout)
         self.options = options
         self.network, configuration = load_configured(options.eval, hole_size=options.hole_size)

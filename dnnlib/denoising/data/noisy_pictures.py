@@ -20,7 +20,7 @@ LARGEST_SIDE = 1024  # pixels; of larger pictures the middle is what is measured
 
 @dataclass(frozen=True)
 class NoisyPictures:
-    """Noisy pictures to validate on, which are read when they are needed.
+    """Finds and reads noisy pictures to validate on, each when it is needed.
 
     names, pages: of the files, and the page in each.
     stored(i): picture i as it was stored, [H,W,C].

@@ -19,7 +19,7 @@ LARGEST_SIDE = 2048  # whole pictures go through the network; at this size that 
 
 @dataclass(frozen=True)
 class ValidationSet:
-    """Clean pictures to validate on, which are read when they are needed.
+    """Finds and reads clean pictures to validate on, each when it is needed.
 
     name: as the user gave it.
     paths: of the pictures, sorted by name.

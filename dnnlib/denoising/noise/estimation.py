@@ -82,6 +82,8 @@ def estimate_gauss(pixels: np.ndarray, white: float, black: float = 0.0, limits:
 
     Texture is taken for noise: what is weaker than sigma 10 comes out too strong, by 15 % on average and by 78 % at worst
     at sigma 5. Strong noise that was clipped to black and white comes out too weak.
+
+    pixels, white, black, limits: as for all estimators, see above.
     """
     if limits is not None and not len(limits):  # nothing is clipped: all patches can be trusted, and all are taken
         return (estimate_sigma(pixels[None]) / (white - black),)
@@ -95,6 +97,8 @@ def estimate_poisson(pixels: np.ndarray, white: float, black: float = 0.0, limit
     Error (rms over 12 Kodak pictures, 8 bit): 5 % at lambda 15, 3 % at 30, 4 % at 50, 8 % at 100. The stronger the light,
     the more texture is taken for noise: 18 % at 300, mostly too low. With lambda 5, much is clipped to white: too high, by
     31 % on average.
+
+    pixels, white, black, limits: as for all estimators, see above.
     """
     values, clipped = _of_patches(pixels, white, black, _SMALL_PATCH_SIDE, _mean_and_variance, limits)
     means, variances = _trusted(values, clipped).T
@@ -112,6 +116,8 @@ def estimate_poisson_gauss(
     through their middle but has the share _LOW_QUANTILE of them below it: quantile regression (Koenker, Bassett: Regression
     quantiles, 1978), each patch weighted by the inverse of its variance, to which its scatter is proportional, as the line
     of the round before has it.
+
+    pixels, white, black, limits: as for all estimators, see above.
     """
     from scipy.optimize import linprog  # late: takes a second to import, and nothing else here needs it
 
@@ -134,9 +140,12 @@ def estimate_impulse(pixels: np.ndarray, white: float, black: float = 0.0, limit
 
     Error (rms over 12 Kodak pictures, 8 bit): 0.015 for alpha up to 0.8, 0.023 at 0.95. For colour pictures: in grey ones
     replaced neighbours look alike more often than the estimate's correction can mend.
+
+    pixels, white, black, limits: as for all estimators, see above.
     """
 
     def alike(patch):
+        """Returns the share of neighbours in a patch that look alike."""
         pairs = patch[:, 1:] - patch[:, :-1], patch[1:] - patch[:-1]
         return np.mean([np.mean(np.all(np.abs(d) <= _ALIKE, axis=2)) for d in pairs])
 
