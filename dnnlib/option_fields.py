@@ -94,8 +94,9 @@ class Option:
 def option(default: Any, help: str, **declared: Any) -> Any:
     """Declares an option as a field of a dataclass.
 
-    default: what the field is where nothing is given; None: to be found out later; REQUIRED: it must be given.
-    help: what the option is. declared: the other attributes of Option.
+    default: what the field is where nothing is given. None: to be found out later. REQUIRED: it must be given.
+    help: what the option is.
+    declared: the other attributes of Option.
     """
     return dataclasses.field(default=default, metadata={_KEY: Option(help, **declared)})
 
@@ -162,7 +163,10 @@ def given_for(owner: type, given: Mapping[str, Any]) -> dict[str, Any]:
 def resolved(owner: type[T], given: Mapping[str, Any], *presets: Mapping[str, Any]) -> T:
     """Makes the options of a dataclass of what was given, over the presets, over the fields' defaults.
 
-    owner: the dataclass; given: as for `given_for`; presets: values by the names of fields, a later one over an earlier.
+    owner: the dataclass.
+    given: as for `given_for`.
+    presets: values by the names of fields, a later one over an earlier.
+
     Raises UserError where an option is missing that must be given.
     """
     values: dict[str, Any] = {}
@@ -185,7 +189,9 @@ def check_values(options: Any) -> None:
 def refuse_others(classes: Iterable[type], given: Mapping[str, Any], command: str) -> None:
     """Raises UserError for the first option that was given and is for other commands.
 
-    classes: the dataclasses that declare the options; given: as for `given_for`; command: the command that was given.
+    classes: the dataclasses that declare the options.
+    given: as for `given_for`.
+    command: the command that was given.
     """
     for field in declared_fields(classes):
         commands = option_of(field).commands

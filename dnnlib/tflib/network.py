@@ -217,6 +217,7 @@ def _settings(static_kwargs) -> dict[str, Any]:
         raise FormatError(f"has, for {where}, {kind_of(value) or type(value).__name__} instead of a plain value")
 
     def mapping(value, where: str, depth: int) -> dict[str, Any]:
+        """Copies a dict. Parameters as for `plain`."""
         return {key: plain(item, f"the setting {key[:60]!r}", depth + 1) for key, item in mapping_of(value, where).items()}
 
     return mapping(static_kwargs, "'static_kwargs'", 0)

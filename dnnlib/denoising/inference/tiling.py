@@ -70,7 +70,12 @@ class PaddedPicture:
     """
 
     def __init__(self, pixels: np.ndarray, scale: Scale, channels: int):
-        """Takes pixels [H,W,C] of any real type; scale: what becomes 0 and 1; channels: C, or more: one is repeated."""
+        """Takes a picture as it is stored.
+
+        pixels: [H,W,C], of any real type.
+        scale: the values that become 0 and 1.
+        channels: how many are wanted: C, or more, for which one is repeated.
+        """
         self._pixels, self._scale, self._channels = pixels, scale, channels
         self._rows, self._columns = (_reflected(size) for size in pixels.shape[:2])
         self.height, self.width = len(self._rows), len(self._columns)

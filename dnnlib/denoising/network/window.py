@@ -63,7 +63,12 @@ class UnetWindows:
     """
 
     def __init__(self, window, x, blind: bool):
-        """Plans for a window of the output, or None; x: the input [N,H,W,C]; blind: whether the layers look only upwards."""
+        """Plans what each map must have.
+
+        window: the part of the output that is wanted, or None.
+        x: the input [N,H,W,C].
+        blind: whether the layers look only upwards.
+        """
         self._asked_for = window
         if window is None:
             return

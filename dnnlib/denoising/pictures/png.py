@@ -64,6 +64,7 @@ def _codec():
         """Holds the graph and the session."""
 
         def __init__(self):
+            # The graph.
             graph = tf.Graph()
             with graph.as_default(), tf.device("/cpu:0"):
                 self._data = tf.placeholder(tf.string, [])
@@ -73,12 +74,14 @@ def _codec():
             self._session = create_session(graph)
 
         def decode(self, data: bytes) -> np.ndarray:
+            """Decodes as `decode16` does."""
             try:
                 return self._session.run(self._decoded, {self._data: data})
             except tf.errors.InvalidArgumentError as error:
                 raise UserError(f"the file is damaged ({one_line(error)[:80]})") from error
 
         def encode(self, pixels: np.ndarray) -> bytes:
+            """Encodes as `encode16` does."""
             return self._session.run(self._encoded, {self._pixels: pixels})
 
     return Codec()

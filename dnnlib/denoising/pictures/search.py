@@ -16,6 +16,7 @@ def pictures_in(
 ) -> list[str]:
     """Returns the paths of the pictures in a folder, sorted, without hidden files.
 
+    folder: where they are.
     option: what an error is to name, e.g. '--denoise'.
     pattern: that names must match, case counting (`*.png`); None: all suffixes of the table of formats, in any case.
     walk: with all folders below; what can be reached in two ways, by links between folders, is found once.
