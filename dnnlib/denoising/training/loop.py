@@ -139,7 +139,7 @@ class _Training:
 
         Returns the number of images seen, and whether the last line is out.
         """
-        # On the chief.
+        # Each worker by itself.
         session = self._job.session
         images, reported = 0, True
         if state is None:
@@ -151,7 +151,7 @@ class _Training:
             initialize(session, state.variables)
             self._report.restore(state.report)
             images, reported = state.images, state.reported
-        # On the others, from the chief.
+        # All as the chief has it.
         progress = {"images": images, "reported": reported, "skipped_in_a_row": self._report.skipped_in_a_row}
         progress = self._job.from_chief({name: np.int64(value) for name, value in progress.items()})
         if self._job.replicas.workers > 1:
