@@ -18,9 +18,10 @@ help: ## this list
 
 venv: $(VENV_DONE) ## make .venv with all that the programs and tests need (2.3 GB, a few minutes the first time)
 
+# Two processes, a file of tests in one of them: TensorFlow alone does not keep two cores busy, and takes 1 GB in each.
 test: $(VENV_DONE) ## check the style and run the tests that take seconds
 	@$(VENV_PYTHON) -m ruff check --quiet .
-	@$(VENV_PYTHON) -m pytest -m "not slow"
+	@$(VENV_PYTHON) -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: $(VENV_DONE) ## run the tests that take minutes
 	@$(VENV_PYTHON) -m pytest -m slow

@@ -23,6 +23,7 @@ examples:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Reads the command line, and writes the shard."""
+    # The command line.
     parser = CommandLine(description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--input-dir", required=True, metavar="DIR", help="folder of pictures, or a quoted pattern")
     parser.add_argument(
@@ -41,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--white", type=float, metavar="V",
         help="the value that stands for white, e.g. 4095 for 12 bits in 16 (default: the type's largest; floats need it)",
     )
+
+    # What is given.
     options = vars(parser.parse_args(arguments))
     input_dir, out, is_noisy = (options.pop(name) for name in ("input_dir", "out", "noisy"))
     given = {name: value for name, value in options.items() if value is not None}
@@ -48,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if wrong and not is_noisy:
         raise UserError(f"--{wrong[0]} is for --noisy: add that, or leave it out")
 
-    # Late: --help shall not wait for h5py.
+    # The work. Imports are late: --help shall not wait for h5py.
     if is_noisy:
         from dnnlib.denoising.data.noisy_shard_writer import NoisyOptions, write_noisy_shard
 

@@ -17,12 +17,14 @@ Files that are there and right are kept, so an interrupted download is simply st
 
 
 def folder(text: str) -> Path:
+    """Reads a folder's name off the command line."""
     if not text:
         raise argparse.ArgumentTypeError("an empty name is not a folder")
     return Path(text)
 
 
 def base_url(text: str) -> str:
+    """Reads the address of a folder off the command line."""
     try:
         return check_base_url(text)
     except ValueError as error:
@@ -30,12 +32,14 @@ def base_url(text: str) -> str:
 
 
 def tries(text: str) -> int:
+    """Reads a number of tries off the command line."""
     if not text.isdecimal() or not 1 <= int(text) <= 100:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 100")
     return int(text)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
+    """Reads the command line, and downloads what is missing."""
     parser = CommandLine(
         description=f"{__doc__} Each file's SHA-256 is checked.",
         epilog=EPILOG,

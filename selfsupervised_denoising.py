@@ -57,6 +57,7 @@ examples:
 
 
 def main() -> None:
+    """Reads the command line, and does what it says."""
     given = command_line().parse_given()
     command = chosen_command(given)
     refuse_others(OPTION_CLASSES, given, command)
@@ -107,7 +108,7 @@ def train(given: Mapping[str, Any]) -> None:
     options.check_for(configuration)
     data.check_training(configuration)
     layout = layout_from(os.environ, given)
-    from dnnlib.denoising import commands  # late: it imports h5py and Pillow
+    from dnnlib.denoising import commands  # late: it imports Pillow
 
     configuration = replace(configuration, hole_size=options.hole_size)
     commands.train(configuration, options, data, run_options, layout, VALIDATION_SETS)
@@ -141,7 +142,7 @@ def evaluate(given: Mapping[str, Any]) -> None:
     run_options.check()
     options.check()
     layout = layout_from({}, given)  # without TF_CONFIG, which names the workers of a training
-    from dnnlib.denoising import commands  # late: it imports NumPy, h5py and Pillow
+    from dnnlib.denoising import commands  # late: it imports NumPy and Pillow
 
     schedules = {name: row["images"] for name, row in (PUBLISHED | REAL).items()}
     commands.evaluate(options, data, run_options, layout, schedules, VALIDATION_SETS)

@@ -28,6 +28,7 @@ WHAT = [*TRAINING, "train-128-plain", "train-256-plain", "head-128", "eval", "ev
 
 
 def main() -> None:
+    """Measures everything, each time in a process of its own, and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="default: 3")
     parser.add_argument("--json", metavar="FILE", help="write the figures here, too")
@@ -52,7 +53,10 @@ def main() -> None:
 
 
 def run_one(what: str) -> dict:
-    """In turn: yardstick, program, yardstick, program, ... -> seconds of each (medians), memory."""
+    """Times yardstick and program in turn, and returns the medians and the peak memory.
+
+    what: one of WHAT.
+    """
     import numpy as np
 
     from dnnlib.denoising.configuration import Configuration
@@ -79,12 +83,14 @@ YARDSTICK = 2 * 3 * 2 * 9 * 96 * 96 * 16 * 128 * 128  # operations: layers, forw
 
 
 def timed(session, fetches, feed) -> float:
+    """Returns the seconds of one run."""
     began = time.perf_counter()
     session.run(fetches, feed)
     return time.perf_counter() - began
 
 
 def yardstick():
+    """Builds the yardstick, and returns what to feed and to fetch."""
     from dnnlib.tflib.runtime import tf
 
     x = tf.ones([16, 128, 128, 96]) + tf.random.normal([1, 1, 1, 96])
@@ -95,7 +101,10 @@ def yardstick():
 
 
 def training(rest: str):
-    """A step as `--train` takes it on a CPU; bf16: in bfloat16; plain: with the plain network, all images in one batch."""
+    """Builds a step as `--train` takes it on a CPU, and returns what to fetch and to feed.
+
+    rest: side of the crops; with -bf16: in bfloat16; with -plain: by the plain network, all images in one batch.
+    """
     import numpy as np
 
     from dnnlib.denoising.configuration import Configuration
@@ -120,7 +129,10 @@ def training(rest: str):
 
 
 def evaluation(rest: str):
-    """One picture of 768x512, padded to a square as the protocol wants it."""
+    """Builds the evaluation of a picture of 768x512, padded to a square, and returns what to fetch and to feed.
+
+    rest: empty, or bf16 or plain, as for `training`.
+    """
     import numpy as np
 
     from dnnlib.denoising.configuration import Configuration
@@ -140,7 +152,10 @@ def evaluation(rest: str):
 
 
 def head(rest: str):
-    """The Bayesian head of a training step alone, forward and backward."""
+    """Builds the Bayesian head of a training step alone, forward and backward, and returns what to fetch and to feed.
+
+    rest: side of the crops.
+    """
     import numpy as np
 
     from dnnlib.denoising.network.posterior import posterior
@@ -156,7 +171,7 @@ def head(rest: str):
 
 
 def dataset_tool(workers: int | None) -> dict:
-    """Pictures a second into a shard, of 800 PNG of 481x321 made of the samples."""
+    """Measures how many pictures a second go into a shard, of 800 PNG of 481x321 made of the samples."""
     import numpy as np
 
     from dnnlib.denoising.data.shard_writer import write_shard
@@ -179,8 +194,10 @@ def dataset_tool(workers: int | None) -> dict:
 
 
 def feed(gigabytes: int) -> list[dict]:
-    """Crops of 256 a second, in a random order out of a shard of that size, and the memory that reading it takes: with the
-    file in the operating system's page cache, and with it thrown out after every 64 crops."""
+    """Measures how many crops of 256 a second come out of a shard of that size, in a random order, and the memory it takes.
+
+    That is done with the file in the operating system's page cache, and with it thrown out after every 64 crops.
+    """
     import h5py
     import numpy as np
 
@@ -197,6 +214,7 @@ def feed(gigabytes: int) -> list[dict]:
 
 
 def read_crops(path: Path, cached: bool) -> dict:
+    """Reads 2048 crops out of a shard, and returns the rate and the memory. cached: whether the file may stay in memory."""
     from dnnlib.denoising.data.crops import Crops
     from dnnlib.denoising.data.shard import Shard
 
@@ -220,11 +238,12 @@ def forget(path: Path) -> None:
 
 
 def resident_memory() -> int:
-    """Bytes of this process that are in memory now."""
+    """Returns how many bytes of this process are in memory now."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def report(found: dict[str, list[dict]]) -> None:
+    """Prints the table of what was found, rows by what was measured."""
     print("| | seconds | U or ratio | peak memory, GB | yardstick, GFLOP/s |")
     print("| --- | --- | --- | --- | --- |")
     timed = {what: rows for what, rows in found.items() if what in WHAT}
@@ -250,6 +269,7 @@ def report(found: dict[str, list[dict]]) -> None:
 
 
 def spread(values: list[float], form: str = "{:.3f}") -> str:
+    """Returns the median, and the minimum and the maximum, as text."""
     middle, low, high = (form.format(x) for x in (statistics.median(values), min(values), max(values)))
     return f"{middle} ({low}, {high})"
 

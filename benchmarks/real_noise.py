@@ -51,6 +51,7 @@ FRESH_GAUSS = "gauss25-blindspot-sigma_global"
 
 
 def main() -> None:
+    """Trains and evaluates all that is asked for, and prints the table."""
     args = command_line().parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     rows = [evaluated(args, *run) for run in runs(args)]
@@ -58,6 +59,7 @@ def main() -> None:
 
 
 def command_line() -> argparse.ArgumentParser:
+    """Makes the parser."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clean", type=Path, required=True, metavar="DIR", help="clean pictures to corrupt and train on")
     parser.add_argument("--test", type=Path, required=True, metavar="DIR", help="clean pictures to measure on, e.g. Kodak")
@@ -74,7 +76,7 @@ def command_line() -> argparse.ArgumentParser:
 
 
 def runs(args) -> list[tuple]:
-    """(kind of noise, what it is trained on, configuration, size of the blind spot)"""
+    """Returns all trainings: kind of noise, what it is trained on, configuration, size of the blind spot."""
     found = []
     if "gauss" in args.only:
         found += [("gauss", "stored", REAL_GAUSS, 1), ("gauss", "fresh", FRESH_GAUSS, 1)]
@@ -90,7 +92,7 @@ def runs(args) -> list[tuple]:
 
 
 def corrupted(clean: np.ndarray, kind: str, random: np.random.Generator) -> np.ndarray:
-    """clean float [H,W,C], [0, 1] -> with noise, not clipped."""
+    """Adds noise of a kind to a clean picture, float [H,W,C] in [0, 1], and does not clip it."""
     if kind == "poissongauss":
         return A * random.poisson(clean / A) + np.sqrt(B) * random.standard_normal(clean.shape)
     noise = random.standard_normal(clean.shape)
@@ -100,19 +102,22 @@ def corrupted(clean: np.ndarray, kind: str, random: np.random.Generator) -> np.n
 
 
 def _blurred(noise: np.ndarray, axis: int) -> np.ndarray:
-    """By (1, 2, 1) / 4, as if it went on around the edges."""
+    """Blurs by (1, 2, 1) / 4 along an axis, as if the noise went on around the edges."""
     return (np.roll(noise, 1, axis) + 2 * noise + np.roll(noise, -1, axis)) / 4
 
 
 def stored(path: Path, kind: str, realisation: int = 0) -> np.ndarray:
-    """uint16 [H,W,C]; the noise depends on the picture's name and on the number of the realisation alone."""
+    """Reads a clean picture, and returns it with noise, uint16 [H,W,C].
+
+    The noise depends on the picture's name and on the number of the realisation alone.
+    """
     random = np.random.default_rng([zlib.crc32(path.name.encode()), realisation])
     values = BLACK + (WHITE - BLACK) * corrupted(to_float(read_image(path)).astype(np.float64), kind, random)
     return np.clip(np.rint(values), 0, 65535).astype(np.uint16)
 
 
 def corrupted_folder(args, kind: str) -> Path:
-    """The test pictures, as 16-bit PNG."""
+    """Makes the noisy test pictures, as 16-bit PNG, and returns their folder."""
     folder = args.out / "pictures" / f"{args.test.name}-{kind}"
     folder.mkdir(parents=True, exist_ok=True)
     for path in pictures(args.test):
@@ -123,8 +128,10 @@ def corrupted_folder(args, kind: str) -> Path:
 
 
 def corrupted_stacks(args, kind: str, realisations: int) -> Path:
-    """The pictures to train on, each a stack of realisations: a file of its own, which is held out as a whole, and always
-    the same ones, as their names are the same."""
+    """Makes the noisy pictures to train on, each a stack of realisations, and returns their folder.
+
+    A stack is a file, which is held out as a whole; always the same ones are, as their names are the same.
+    """
     folder = args.out / "pictures" / f"{args.clean.name}-{kind}-x{realisations}"
     folder.mkdir(parents=True, exist_ok=True)
     for path in pictures(args.clean):
@@ -135,7 +142,7 @@ def corrupted_stacks(args, kind: str, realisations: int) -> Path:
 
 
 def clean_folder(args, noisy_shard: Path) -> Path:
-    """The clean pictures of those that `noisy_shard` trains on."""
+    """Makes a folder of the clean pictures of those that `noisy_shard` trains on, and returns it."""
     folder = args.out / "pictures" / f"{args.clean.name}-fresh"
     folder.mkdir(parents=True, exist_ok=True)
     held_out = {Path(name).stem for name in NoisyShard(noisy_shard, 1, 3, HELD_OUT).names}
@@ -146,6 +153,7 @@ def clean_folder(args, noisy_shard: Path) -> Path:
 
 
 def pictures(folder: Path) -> list[Path]:
+    """Returns the pictures in a folder. Raises UserError where there is none."""
     found = [Path(path) for path in pictures_in(folder)]
     if not found:
         raise UserError(f"no picture in {folder}")
@@ -153,7 +161,10 @@ def pictures(folder: Path) -> list[Path]:
 
 
 def shard_of(args, kind: str, source: str) -> Path:
-    """All are of the same pictures: large ones, which only a noisy shard cuts, are left out of each."""
+    """Makes the shard that is trained on, and returns its path.
+
+    All are of the same pictures: large ones, which only a noisy shard cuts, are left out of each.
+    """
     out = args.out / f"{kind}-{source}.h5"
     if not out.exists():
         sizes = [f"--out={out}", f"--max-size={LARGEST_PIECE}"]
@@ -171,7 +182,14 @@ def shard_of(args, kind: str, source: str) -> Path:
 
 
 def trained(args, kind: str, source: str, configuration: str, hole: int) -> Path:
-    """The network file of a training."""
+    """Trains, unless that is done already, and returns the network file.
+
+    args: of the command line.
+    kind: of the noise.
+    source: what it is trained on: 'stored', 'fresh', or 'x' and the number of realisations.
+    configuration: its name.
+    hole: side of the blind spot in pixels.
+    """
     results = args.out / "results" / f"{kind}-{source}-hole{hole}-iter{args.num_iter}-res{args.train_resolution}-{args.seed}"
     if not (found := list(results.glob("[0-9]*/network-final-*.pickle"))):
         options = [f"--validation-set={args.test}"] if source == "fresh" else []
@@ -186,7 +204,12 @@ def trained(args, kind: str, source: str, configuration: str, hole: int) -> Path
 
 
 def evaluated(args, kind: str, source: str, configuration: str, hole: int) -> dict:
-    """The figures of a row; also with a blind spot of 1 for a network that was trained with a larger one."""
+    """Trains and evaluates, and returns the figures of a row by the side of the blind spot.
+
+    A network that was trained with a larger one is also evaluated with a blind spot of 1.
+
+    args, kind, source, configuration, hole: as for `trained`.
+    """
     network = trained(args, kind, source, configuration, hole)
     results = network.parent.parent
     if source == "fresh":  # the same variables; under the name of real noise, no noise is added in the evaluation
@@ -208,7 +231,7 @@ def evaluated(args, kind: str, source: str, configuration: str, hole: int) -> di
 
 
 def references(args) -> Path:
-    """The clean test pictures as PNG, named as the noisy ones."""
+    """Makes the clean test pictures as PNG, named as the noisy ones, and returns their folder."""
     folder = args.out / "pictures" / f"{args.test.name}-clean"
     folder.mkdir(parents=True, exist_ok=True)
     for path in pictures(args.test):
@@ -218,6 +241,7 @@ def references(args) -> Path:
 
 
 def devices(args) -> list[str]:
+    """Returns the options of the devices."""
     return [] if args.num_gpus is None else [f"--num-gpus={args.num_gpus}"]
 
 
@@ -230,7 +254,7 @@ def call(script: str, *options: str) -> None:
 
 
 def table(rows: list[dict]) -> str:
-    """Markdown, a line for each network and hole that it was used with."""
+    """Returns the table in Markdown, with a line for each network and blind spot that it was used with."""
     lines = [
         "| noise | trained on | hole, trained / used | learned | truth | noisy, dB | mean, dB | posterior mean, dB | SSIM "
         "| correlations at 1, 2, 3 pixels | said |",
@@ -252,7 +276,7 @@ def table(rows: list[dict]) -> str:
 
 
 def said(white: Whiteness, hole: int) -> str:
-    """Of the line that the program prints: the remedy."""
+    """Returns the remedy at the end of the line that the program prints."""
     advice = white.advice(hole)
     return "" if advice is None else advice.rpartition(": ")[2]
 

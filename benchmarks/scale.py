@@ -26,6 +26,7 @@ LINES = 6
 
 
 def main() -> None:
+    """Measures everything, and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", metavar="FILE", help="write the figures here, too")
     parser.add_argument("--all-reduce", nargs=3, metavar=("WORKERS", "TASK", "SIZE"), help=argparse.SUPPRESS)
@@ -49,7 +50,13 @@ def main() -> None:
 
 
 def measure(folder: Path, kind: str, count: int, cores: list[int]) -> dict:
-    """One training; -> seconds a step (median over the printed lines), and of processes those of an all-reduce."""
+    """Trains, and returns the seconds of a step, the median over the printed lines, and of processes those of an all-reduce.
+
+    folder: with the shard; results go there, too.
+    kind: 'one', 'devices' or 'processes'.
+    count: of the replicas.
+    cores: numbers of the cores that may be used, one for each replica.
+    """
     results = folder / f"{kind}-{count}-{time.monotonic_ns()}"
     batch = SHARE * count
     command = [
@@ -72,7 +79,7 @@ def measure(folder: Path, kind: str, count: int, cores: list[int]) -> dict:
 
 
 def together(commands: list, pins: list[list[int]]) -> str:
-    """Runs them at the same time, each on its cores -> what the first printed."""
+    """Runs commands at the same time, each on its cores, and returns what the first printed."""
     processes = [
         subprocess.Popen(
             list(map(str, command)), stdout=subprocess.PIPE, text=True, preexec_fn=lambda c=cores: os.sched_setaffinity(0, c)
@@ -86,6 +93,7 @@ def together(commands: list, pins: list[list[int]]) -> str:
 
 
 def all_reduce_seconds(count: int, cores: list[int]) -> float:
+    """Measures an all-reduce of all gradients over so many processes, each on a core of its own."""
     addresses = ",".join(free_addresses(count))
     script = [sys.executable, __file__, "--all-reduce", addresses]
     commands = [[*script, str(k), str(parameters())] for k in range(count)]
@@ -113,6 +121,7 @@ def time_all_reduce(workers: list[str], task: int, size: int) -> None:
 
 
 def parameters() -> int:
+    """Counts the numbers in the trained variables."""
     import numpy as np
 
     from dnnlib.denoising.configuration import Configuration
@@ -122,6 +131,7 @@ def parameters() -> int:
 
 
 def report(rows: list[dict], size: int) -> None:
+    """Prints the table of what `measure` returned; size: of the gradients, in numbers."""
     one = statistics.mean(row["step"] for row in rows if row["replicas"] == 1)
     print(f"{NAME}, crops of {CROP}, {SHARE} images a replica, one core a replica; {size} parameters,")
     print(f"all-reduced as float64: {8 * size / 1e6:.1f} MB a step\n")

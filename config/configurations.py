@@ -75,7 +75,7 @@ _REAL_TABLE = """
 
 
 def _parse(table: str) -> list[dict]:
-    """One dict a configuration, keyed by COLUMNS."""
+    """Reads a table, and returns a dict for each configuration, keyed by COLUMNS."""
     rows = []
     for line in table.splitlines():
         if not line.strip() or line.startswith("#"):

@@ -13,6 +13,7 @@ _TYPES = {"minibatch_size": int, "optimizer": str, "rate_shape": str}  # the oth
 
 
 def _parse(table: str) -> dict[str, dict]:
+    """Reads a table, and returns the options of each recipe by its name."""
     (_, *columns), *rows = (line.split() for line in table.strip().splitlines())
     return {
         name: {column: _TYPES.get(column, float)(cell) for column, cell in zip(columns, cells, strict=True)}

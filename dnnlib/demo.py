@@ -75,6 +75,7 @@ def seconds_per_image(gpus: int) -> float:
     options = TrainingOptions(**RECIPES["fast"] | {"train_resolution": CROP, "precision": precision})
     configuration = Configuration.from_name(CONFIGURATION)
     picture = np.random.default_rng(1).integers(0, 256, [1, CROP, CROP, 3], np.uint8)
+    # A few of its steps.
     times = []
     with tf.Graph().as_default(), replicas.session() as session:
         graph = build_training_graph(configuration, options, replicas)

@@ -98,6 +98,7 @@ def _state(path: Path, sha256: str) -> str:
 
 
 def _store(path: Path, body: bytes) -> None:
+    """Writes a file whole. Raises UserError where it cannot be written."""
     try:
         remove_abandoned(path)
         with atomic_write(path) as file:
@@ -107,7 +108,15 @@ def _store(path: Path, body: bytes) -> None:
 
 
 def _fetch(name: str, url: str, sha256: str, tries: int, timeout: float, remedy: str) -> bytes:
-    """Returns the right content of `url`, after up to `tries` tries. Raises UserError."""
+    """Returns the right content of a file. Raises UserError where it cannot be had.
+
+    name: what messages call the file.
+    url: its address.
+    sha256: of the right content, in hexadecimal.
+    tries: how often at most.
+    timeout: in seconds without a byte.
+    remedy: what the error says that helps.
+    """
     pause = FIRST_PAUSE
     for turn in range(1, tries + 1):
         try:

@@ -6,24 +6,23 @@ from collections.abc import Callable
 
 
 class UserError(Exception):
-    """Something the user can mend: one line that names the option or file and the remedy."""
+    """Says what the user can mend, in one line that names the option or file and the remedy."""
 
     status = 1  # the exit status
 
 
 class WorkerLost(UserError):
-    """Another worker of the job is gone; the job can go on from its last state."""
+    """Says that another worker of the job is gone; the job can go on from its last state."""
 
     status = 75  # EX_TEMPFAIL: try again
 
 
-
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, as KeyboardInterrupt is SIGINT: whoever started the program wants it to end. Exit status 143."""
+    """Stands for SIGTERM and SIGHUP, as KeyboardInterrupt for SIGINT: the program is wanted to end, with status 143."""
 
 
 def one_line(error: BaseException) -> str:
-    """The message of an error of some library, folded into one line."""
+    """Returns the message of an error of some library, folded into one line."""
     return " ".join(str(error).split()) or type(error).__name__
 
 

@@ -28,12 +28,16 @@ T = TypeVar("T")
 class Option:
     """Holds what a field's declaration says of an option beside the field's own name, type and default.
 
-    help: a phrase that says what it is; metavar: what stands for the value in `--help`; group: title of its group there.
+    help: a phrase that says what it is.
+    metavar: what stands for the value in `--help`.
+    group: title of its group there.
     commands: names of the commands that it is for.
     default_text: what `--help` calls the default, where that is not the field's own.
-    choices, at_least, at_most, positive (and finite): what the value may be; must_be: a better text for what these say.
+    choices, at_least, at_most, positive (and finite): what the value may be.
+    must_be: a better text for what these say.
     missing: the remedy to name where it is required and not given.
-    free_on_resume: whether a resumed run may change it; in_older_runs: its value in runs of before there was the option.
+    free_on_resume: whether a resumed run may change it.
+    in_older_runs: its value in runs of before there was the option.
     flag, short: on the command line, where it is not the field's name with dashes, or not that alone.
     parse, nargs, const: as argparse has them, where they do not follow from the field's type.
     shared: whether it is declared in another dataclass, and this is a second use of it.
@@ -70,7 +74,7 @@ class Option:
 
     @property
     def requirement(self) -> str:
-        """What the value must be, in words."""
+        """Returns what the value must be, in words."""
         if self.must_be is not None:
             return self.must_be
         if self.choices is not None and all(isinstance(choice, str) for choice in self.choices):
@@ -90,8 +94,9 @@ class Option:
 def option(default: Any, help: str, **declared: Any) -> Any:
     """Declares an option as a field of a dataclass.
 
-    default: what the field is where nothing is given; None: to be found out later; REQUIRED: it must be given.
-    help: what the option is. declared: the other attributes of Option.
+    default: what the field is where nothing is given. None: to be found out later. REQUIRED: it must be given.
+    help: what the option is.
+    declared: the other attributes of Option.
     """
     return dataclasses.field(default=default, metadata={_KEY: Option(help, **declared)})
 
@@ -158,7 +163,10 @@ def given_for(owner: type, given: Mapping[str, Any]) -> dict[str, Any]:
 def resolved(owner: type[T], given: Mapping[str, Any], *presets: Mapping[str, Any]) -> T:
     """Makes the options of a dataclass of what was given, over the presets, over the fields' defaults.
 
-    owner: the dataclass; given: as for `given_for`; presets: values by the names of fields, a later one over an earlier.
+    owner: the dataclass.
+    given: as for `given_for`.
+    presets: values by the names of fields, a later one over an earlier.
+
     Raises UserError where an option is missing that must be given.
     """
     values: dict[str, Any] = {}
@@ -181,7 +189,9 @@ def check_values(options: Any) -> None:
 def refuse_others(classes: Iterable[type], given: Mapping[str, Any], command: str) -> None:
     """Raises UserError for the first option that was given and is for other commands.
 
-    classes: the dataclasses that declare the options; given: as for `given_for`; command: the command that was given.
+    classes: the dataclasses that declare the options.
+    given: as for `given_for`.
+    command: the command that was given.
     """
     for field in declared_fields(classes):
         commands = option_of(field).commands

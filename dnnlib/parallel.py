@@ -9,16 +9,18 @@ from typing import TypeVar
 _In, _Out = TypeVar("_In"), TypeVar("_Out")
 
 
-
 def cores() -> int:
     """Returns how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def ordered_map(function: Callable[[_In], _Out], items: Iterable[_In], workers: int, ahead: int = 4) -> Iterator[_Out]:
-    """Yields function(item) for each item, in order. `items` is read in the caller's thread.
+    """Yields function(item) for each item, in order.
 
-    At most ahead * workers results wait, that a slow one does not hold up the others: fewer where they are large.
+    function: is called in several threads.
+    items: are read in the caller's thread.
+    workers: the number of threads.
+    ahead: at most so many results a worker wait for a slow one before them; fewer are better where results are large.
 
     With one worker nothing runs ahead: each item is read and worked on when its result is asked for. What the function
     raises is raised in its turn. Threads pay where the function leaves the interpreter: decoding pictures, reading files.

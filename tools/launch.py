@@ -35,23 +35,25 @@ EPILOG = """examples:
 
 
 class Job:
-    """The processes that are running now, and the signal that was passed on to them."""
+    """Holds the processes that are running now, and the signal that was passed on to them."""
 
     def __init__(self):
         self.processes: list[subprocess.Popen] = []
         self.signal: int | None = None
 
     def pass_on(self, number: int, _frame) -> None:
+        """Passes a signal on: a handler for `signal.signal`."""
         self.signal = number
         self.send(number)
 
     def send(self, number: int) -> None:
+        """Sends a signal to all processes that still run."""
         for process in self.processes:
             if process.poll() is None:
                 process.send_signal(number)
 
     def run(self, commands: Sequence[Sequence[str]]) -> list[int]:
-        """Runs all commands at the same time -> their exit statuses, negative for a signal."""
+        """Runs all commands at the same time, and returns their exit statuses, negative for a signal."""
         # In sessions of their own, so that a Ctrl-C reaches them once: by way of us.
         self.processes = [subprocess.Popen(command, start_new_session=True) for command in commands]
         try:
@@ -70,6 +72,7 @@ class Job:
 
 
 def main() -> None:
+    """Reads the command line, starts the workers, and ends with their exit status."""
     parser = CommandLine(description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--local", type=int, metavar="N", help="start N workers on this machine")
     parser.add_argument("--workers", metavar="HOST:PORT,...", help="all workers of the job, of which one is started here")
@@ -92,7 +95,7 @@ def main() -> None:
 
 
 def supervise(job: Job, args: argparse.Namespace) -> int:
-    """Starts the workers, again and again where one was lost -> the exit status."""
+    """Starts the workers, again and again where one was lost, and returns the exit status."""
     for attempt in range(args.restarts + 1):
         told = any(option.partition("=")[0] == "--resume" for option in args.options)  # which run it is
         resume = ["--resume", "auto"] if attempt and not told else []
@@ -109,6 +112,7 @@ def supervise(job: Job, args: argparse.Namespace) -> int:
 
 
 def commands(args: argparse.Namespace, resume: list[str]) -> list[list[str]]:
+    """Returns the command of each worker that is started here. resume: options that are added to those given."""
     if args.workers:
         workers, tasks = args.workers, [args.task]
     else:

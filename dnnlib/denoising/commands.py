@@ -37,8 +37,10 @@ def train(
 ) -> None:  # fmt: skip
     """Trains a network, in a new run or in one that was cut off. Raises UserError for whatever is wrong with what is given.
 
-    configuration: what to train; options: the settings of the training, checked for it.
-    data: the shard, and what is validated on; run_options: where the run's directory is, or goes.
+    configuration: what to train.
+    options: the settings of the training, checked for it.
+    data: the shard, and what is validated on.
+    run_options: where the run's directory is, or goes.
     layout: devices and workers, of which only the chief has a run directory.
     validation_sets: the table of the named ones (config/validation_sets.py).
     """
@@ -53,8 +55,10 @@ def evaluate(
 ) -> None:  # fmt: skip
     """Evaluates a network file, in a run of its own. Raises UserError for whatever is wrong with what is given.
 
-    options: which network, and how it is evaluated; data: the pictures.
-    run_options: where the run's directory goes; layout: the devices.
+    options: which network, and how it is evaluated.
+    data: the pictures.
+    run_options: where the run's directory goes.
+    layout: the devices.
     schedules: images in the training of each configuration, for the run's name.
     validation_sets: as for `train`.
     """
@@ -66,8 +70,11 @@ def evaluate(
 class _Experiment(ABC):
     """A training or an evaluation whose inputs are open, and all that is to be done before and after its work.
 
-    task: what `run.txt` says is done; result_dir, description: of a new run directory; run_dir: of a run to go on with.
-    resolved: all options, as the run directory keeps them; inputs: shards and pictures, to be checked before the work.
+    task: what `run.txt` says is done.
+    result_dir, description: of a new run directory.
+    resolved: all options, as the run directory keeps them.
+    inputs: shards and pictures, to be checked before the work.
+    run_dir: of a run to go on with; None: a new one is made.
     """
 
     task: str
@@ -96,6 +103,7 @@ class _Experiment(ABC):
             print(json.dumps(self.resolved, indent=2))
             print(f"Would run in {self.run_dir or f'{self.result_dir}/<id>-{self.description}'}")
             return
+        # Before anything is made.
         for shard_or_pictures in self.inputs:
             shard_or_pictures.check()
         from dnnlib.tflib.replicas import Replicas  # late: it imports TensorFlow
@@ -122,11 +130,13 @@ class _Experiment(ABC):
 
 
 class _Training(_Experiment):
-    """A training with its shard and validation pictures open. Its parameters are those of `train`."""
+    """A training with its shard and validation pictures open."""
 
     def __init__(self, configuration, options, data, run_options, layout, validation_sets):
+        """Opens the inputs, and finds the run to go on with. Parameters as for `train`."""
         super().__init__(data, run_options, layout)
         self.configuration, self.options = configuration, options
+        # The inputs.
         self.task, self.result_dir = f"train {configuration.name}", run_options.result_dir
         validation_name = self.validation_name(configuration)
         if configuration.noise.real:
@@ -137,11 +147,13 @@ class _Training(_Experiment):
             self.pictures = open_validation_set(validation_name, data.dataset_dir, validation_sets)
             self.shard = Shard(data.train_h5, options.train_resolution)
         self.inputs = [self.pictures, self.shard]
+        # The options.
         fingerprint, set_name = self.shard.fingerprint(), Path(validation_name).name
         self.fixed_options = options.fixed_on_resume(configuration.name, fingerprint, set_name)
         self.description = describe_training(configuration, options, validation_name)
         inputs = {"train": configuration.name, "train_h5": data.train_h5, **self.paths(configuration)}
         self.resolved = {**inputs, **asdict(options), **asdict(layout)}
+        # The run.
         if run_options.resume is not None and layout.chief:
             self.run_dir = find_run(run_options.resume, self.result_dir, configuration.name)
         if self.run_dir is not None:
@@ -171,9 +183,10 @@ class _Training(_Experiment):
 
 
 class _Evaluation(_Experiment):
-    """An evaluation with its network loaded and its pictures open. Its parameters are those of `evaluate`."""
+    """An evaluation with its network loaded and its pictures open."""
 
     def __init__(self, options, data, run_options, layout, schedules, validation_sets):
+        """Loads the network, and opens the pictures. Parameters as for `evaluate`."""
         super().__init__(data, run_options, layout)
         self.options = options
         self.network, configuration = load_configured(options.eval, hole_size=options.hole_size)
@@ -189,8 +202,11 @@ class _Evaluation(_Experiment):
         self.resolved |= options.scale
 
     def open_pictures(self, validation_sets: Mapping[str, Mapping]) -> ValidationSet | NoisyPictures:
-        """Opens the validation set, or of real noise the noisy pictures. Raises UserError for what does not go with the
-        network. validation_sets: as for `evaluate`."""
+        """Opens the validation set, or of real noise the noisy pictures.
+
+        validation_sets: as for `evaluate`. Raises UserError for what does not go with the network.
+        """
+        # Clean pictures, to which noise is added.
         configuration, data, scale = self.configuration, self.data, self.options.scale
         if not configuration.noise.real:
             references = {} if data.reference_dir is None else {"reference_dir": data.reference_dir}
@@ -199,6 +215,7 @@ class _Evaluation(_Experiment):
                     f"{flag_named(name)} is for networks of real_ configurations, not for {configuration.name}: leave it out"
                 )
             return open_validation_set(self.validation_name(configuration), data.dataset_dir, validation_sets)
+        # Noisy pictures.
         if data.validation_set is None or data.validation_set in validation_sets:
             raise UserError(
                 f"--eval: a network of {configuration.name} knows real noise, and none is added: name noisy pictures with "

@@ -160,7 +160,6 @@ class TrainingOptions:
         commands=(TRAIN, EVAL, DENOISE, EXPORT), in_older_runs=1,
     )  # fmt: skip
     seed: int = _count(1, "seed of weights, order, crops and noise", at_least=0)
-
     max_skips: int = _count(100, "steps in a row without finite gradients that end the run", free_on_resume=True)
     state_interval: int = _count(10_000, "images between states to resume from", free_on_resume=True)
     state_minutes: float = _training_option(
@@ -191,7 +190,9 @@ class TrainingOptions:
     def fixed_on_resume(self, configuration: str, shard: str, validation_set: str) -> dict[str, Any]:
         """Returns what must be the same for a resumed run to end with the same results, by the names of options.
 
-        configuration: its name; shard: a fingerprint of the training shard; validation_set: its name, without folders.
+        configuration: the name of what is trained.
+        shard: a fingerprint of the training shard.
+        validation_set: its name, without folders.
         """
         return {"train": configuration, "train_h5": shard, "validation_set": validation_set, **fixed_on_resume(self)}
 
@@ -235,7 +236,7 @@ class DenoisingOptions:
 
     @property
     def given(self) -> dict[str, float | None]:
-        """The noise level by the names of the command line."""
+        """Returns the noise level by the names of the command line."""
         return {"sigma": self.sigma, "lambda": self.lam, "alpha": self.alpha}
 
     def check(self) -> None:
@@ -274,7 +275,7 @@ class EvaluationOptions:
 
     @property
     def scale(self) -> dict[str, float]:
-        """The values that stand for white and black, as far as they are given."""
+        """Returns the values that stand for white and black, as far as they are given."""
         values = {"white": self.white, "black": self.black}
         return {name: value for name, value in values.items() if value is not None}
 

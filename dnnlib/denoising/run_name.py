@@ -54,6 +54,7 @@ def _short(count: int) -> str:
 
 
 def _set_name(validation_set: str | os.PathLike) -> str:
+    """Returns the last component of a set's name or folder, fit for a file name."""
     name = _clean(PurePath(validation_set).name)[:_LONGEST_SET_NAME]
     return name if name.strip(".") else "folder"  # `.` and `..` name nothing
 

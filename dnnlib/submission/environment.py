@@ -40,6 +40,7 @@ def package_versions() -> dict[str, str | None]:
 
 
 def _version(distribution: str) -> str | None:
+    """Returns the installed version of a distribution, None where it is absent."""
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
@@ -53,6 +54,7 @@ def git_commit(folder: Path) -> str | None:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
 
     def ask(*arguments: str) -> str:
+        """Returns what `git rev-parse` prints."""
         command = ["git", "-C", os.fspath(folder), "rev-parse", *arguments]
         result = subprocess.run(command, env=environ, stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=True)
         return os.fsdecode(result.stdout).removesuffix("\n")
@@ -99,6 +101,7 @@ def settings_text(settings: dict) -> str:
 
 
 def _lines(group: dict, indent: str):
+    """Yields the lines of a group of settings."""
     width = max((len(str(name)) for name, value in group.items() if not isinstance(value, dict)), default=0) + 1
     for name, value in group.items():
         if isinstance(value, dict):
@@ -109,6 +112,7 @@ def _lines(group: dict, indent: str):
 
 
 def _readable(name, value) -> str:
+    """Returns a setting's value as text of one line."""
     if value is None:
         return "none"
     if name == "command_line":

@@ -46,6 +46,8 @@ class RunContext:
         self._abort_seen = False
 
     def __enter__(self) -> "RunContext":
+        """Locks the directory, writes the first entries, and begins to log. Raises UserError where that cannot be."""
+        # The books.
         self._started = _now()
         self._lock = DirectoryLock(self.run_dir)
         try:
@@ -55,6 +57,7 @@ class RunContext:
             raise cannot_write(error.filename or self.run_dir, error) from error
         self._write_entry()
         self._write("options.txt", settings_text(self._settings()))
+        # The log.
         self._log = RunLog(self.run_dir / "log.txt")
         self._streams = sys.stdout, sys.stderr
         # A stream is None where the shell closed it (`>&-`); then there is nothing to print on either.
@@ -71,6 +74,7 @@ class RunContext:
             self._lock.close()
 
     def _close_books(self, error: BaseException | None) -> None:
+        """Ends the log, and writes how the run ended; raises what goes wrong with that, unless `error` ended the run."""
         failure = None if isinstance(error, SystemExit) and error.code in (None, 0) else error
         try:
             self._log.finish(_closing_text(failure))
@@ -113,9 +117,11 @@ class RunContext:
         self._write("options.txt", settings_text(settings))
 
     def _settings(self, **facts) -> dict:
+        """Returns all that is put down of a run's settings, with facts that only this run knows."""
         return {"task": self._task, "options": self._options, **environment(), **facts}
 
     def _how_it_ended(self, failure: BaseException | None) -> str:
+        """Returns what `run.txt` says of the end."""
         if failure is None:
             return "finished, early because of abort.txt" if self._abort_seen else "finished"
         if isinstance(failure, KeyboardInterrupt):
@@ -125,20 +131,24 @@ class RunContext:
         return f"failed: {type(failure).__name__}: {one_line(failure)}"
 
     def _write_entry(self, **end: str) -> None:
+        """Writes this run's entry in `run.txt`, behind those of earlier ones. end: what is known of it at the end."""
         entry = {"task": self._task, "host": platform.node(), "pid": os.getpid(), "started": self._started, **end}
         self._write("run.txt", self._earlier_entries + settings_text(entry))
 
     def _read_earlier_entries(self) -> str:
+        """Returns what `run.txt` says of earlier runs in this directory."""
         try:
             return (self.run_dir / "run.txt").read_text("utf-8", "replace") + "\n"
         except FileNotFoundError:
             return ""
 
     def _remove(self, name: str) -> None:
+        """Removes a file of the directory, if it is there."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.run_dir / name)
 
     def _write(self, name: str, text: str) -> None:
+        """Writes a text file of the directory. Raises UserError where it cannot be written."""
         path = self.run_dir / name
         try:
             write_text(path, text)

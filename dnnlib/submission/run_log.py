@@ -62,6 +62,7 @@ class LineFile:
         self.close()
 
     def _drop_unfinished_line(self) -> None:
+        """Cuts the file off after its last line end, which is looked for from behind."""
         size = position = self._file.seek(0, os.SEEK_END)
         keep = 0
         while position > 0:
@@ -125,6 +126,7 @@ class RunLog:
                 raise self._failure
 
     def _append(self, text: str) -> None:
+        """Writes lines, and remembers that it failed if it does."""
         try:
             self._file.append(text)
         except UserError as error:
@@ -133,7 +135,7 @@ class RunLog:
 
 
 def _complete_lines(pending: tuple[str, bool], text: str) -> tuple[list[str], tuple[str, bool]]:
-    """Adds printed text to an unfinished line: the lines that are now complete, and what is still unfinished."""
+    """Adds printed text to an unfinished line, and returns the lines that are now complete, and what is still unfinished."""
     line, bar = pending
     lines = []
     *ended, last = text.replace("\r\n", "\n").split("\n")

@@ -22,7 +22,7 @@ def worker_names(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Layout:
-    """Which devices this process uses, and which processes the job consists of. Raises UserError for what cannot be."""
+    """Says which devices this process uses, and which processes the job consists of. Raises UserError for what cannot be."""
 
     num_gpus: int | None = _device_option(
         None, "GPUs to use; 0: the CPU", metavar="N", at_least=0, must_be="at least 0 (0: use the CPU)",
@@ -61,12 +61,16 @@ class Layout:
 
     @property
     def chief(self) -> bool:
-        """Whether this is the process that writes."""
+        """Tells whether this is the process that writes."""
         return self.task == 0
 
     def check_minibatch(self, size: int, microbatch: int, replicas: int) -> None:
-        """Raises UserError where a minibatch cannot be dealt out evenly to so many replicas, or a share of it not into
-        microbatches (0: whatever fits)."""
+        """Raises UserError where a minibatch cannot be dealt out evenly to replicas, or a share of it to microbatches.
+
+        size: of the minibatch, in images.
+        microbatch: images that go through the network at a time, 0: whatever fits.
+        replicas: how many there are.
+        """
         if size % replicas:
             raise UserError(
                 f"--minibatch-size {size} cannot be dealt out to {replicas} devices: make it a multiple, or use fewer "

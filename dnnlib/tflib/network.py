@@ -39,9 +39,10 @@ _OLD_RECONSTRUCT, _NEW_RECONSTRUCT = (f"numpy.{core}.multiarray _reconstruct" fo
 class Network:
     """Holds a network as its file does. Pickles as `dnnlib.tflib.network.Network`, in version 3 of the 2019 format.
 
-    `name`: of the network, e.g. 'net'. `static_kwargs`: settings by name; str, int, float, bool, None, and list, tuple and
-    dict (with str keys) of those. `build_func_name`: of the 2019 program's function that built it, 'blindspot_pipeline' or
-    'simple_pipeline'. `variables`: ordered, float32.
+    name: of the network, e.g. 'net'.
+    static_kwargs: settings by name; str, int, float, bool, None, and list, tuple and dict (with str keys) of those.
+    build_func_name: of the 2019 program's function that built it, 'blindspot_pipeline' or 'simple_pipeline'.
+    variables: arrays by name, ordered, float32.
     """
 
     name: str
@@ -125,6 +126,7 @@ def check_variables(network: Network, expected: Mapping[str, tuple[int, ...]], p
 
 
 def _shape_text(shape: Iterable[int]) -> str:
+    """Describes a shape for a message."""
     return "x".join(map(str, shape)) or "scalar"
 
 
@@ -167,10 +169,12 @@ def _read(path: str | os.PathLike) -> bytes:
 
 def _fields(state, file_bytes: int | None = None) -> dict[str, Any]:
     """Checks a state in the 2019 format, of records or of real arrays, and returns the arguments of `Network`."""
+    # The parts that there are.
     state = mapping_of(state, "its state")
     for key in _STATE_KEYS:
         if key not in state:
             raise FormatError(f"lacks {key!r}, which every network file has", GIVE_NETWORK)
+    # What they are.
     version, variables = state["version"], state["variables"]
     if type(version) is not int or version not in (2, 3):
         text = str(version)[:20] if type(version) is int else f"of type {type(version).__name__}"
@@ -195,6 +199,7 @@ def _settings(static_kwargs) -> dict[str, Any]:
     left = _MAX_VALUES
 
     def plain(value, where: str, depth: int):
+        """Copies a value; where: what a message calls it; depth: how many others it is in."""
         nonlocal left
         left -= 1
         if left < 0 or depth > _MAX_DEPTH:
@@ -212,6 +217,7 @@ def _settings(static_kwargs) -> dict[str, Any]:
         raise FormatError(f"has, for {where}, {kind_of(value) or type(value).__name__} instead of a plain value")
 
     def mapping(value, where: str, depth: int) -> dict[str, Any]:
+        """Copies a dict. Parameters as for `plain`."""
         return {key: plain(item, f"the setting {key[:60]!r}", depth + 1) for key, item in mapping_of(value, where).items()}
 
     return mapping(static_kwargs, "'static_kwargs'", 0)

@@ -26,7 +26,7 @@ class Optimizer(abc.ABC):
     clip_norm: float = 0.0
 
     def step(self, gradients: Sequence, variables: Sequence, count: int, learning_rates: Sequence):
-        """Builds a step -> (train_op, finite). finite, a bool scalar: whether it is taken; if not, nothing changes.
+        """Builds a step, and returns its op and a bool scalar that tells whether it is taken; if not, nothing changes.
 
         gradients: of one float type, one for each variable; they are summed over the replicas and divided by `count`.
         variables: those that are trained.
@@ -35,6 +35,7 @@ class Optimizer(abc.ABC):
 
         Call it in a replica, as part of what `Replicas.run` builds; without a strategy there is one.
         """
+        # Gradients, of all replicas.
         context = tf.distribute.get_replica_context()
         gradients, states, counters = context.merge_call(self._sum_and_make_variables, args=(variables, gradients))
         gradients = [tf.cast(g / count, tf.float32) for g in gradients]
@@ -42,7 +43,9 @@ class Optimizer(abc.ABC):
         if self.clip_norm:
             gradients, _ = tf.clip_by_global_norm(gradients, self.clip_norm)
 
+        # The step.
         def update():
+            """Builds the ops that change all variables and counters."""
             updates = []
             for v, g, state, rate in zip(variables, gradients, states, learning_rates, strict=True):
                 updates += self._update(v, g, state, counters, rate)
@@ -63,6 +66,7 @@ class Optimizer(abc.ABC):
         summed = strategy.extended.batch_reduce_to("SUM", list(zip(gradients, variables, strict=True)))
 
         def make(initial: Mapping[str, np.ndarray], prefix: str = "") -> dict:
+            """Makes a variable for each of these first values; prefix: of their names."""
             zeros = tf.zeros_initializer()  # the first values are loaded afterwards
             return {
                 part: tf.get_variable(prefix + part, first.shape, initializer=zeros, trainable=False)
@@ -73,9 +77,11 @@ class Optimizer(abc.ABC):
         return summed, states, make(self._initial_counters())
 
     def _initial_counters(self) -> dict[str, np.ndarray]:
+        """Returns the first values of what all trained variables share, by name."""
         return {"beta1_power": np.float32(self.beta1), "beta2_power": np.float32(self.beta2)}
 
     def _count_step(self, counters: Mapping) -> list:
+        """Builds the ops that move the counters on after a step."""
         return [
             assign(counters["beta1_power"], counters["beta1_power"].read_value() * self.beta1),
             assign(counters["beta2_power"], counters["beta2_power"].read_value() * self.beta2),
@@ -87,11 +93,17 @@ class Optimizer(abc.ABC):
 
     @abc.abstractmethod
     def _update(self, variable, gradient, state: Mapping, counters: Mapping, learning_rate) -> list:
-        """Builds the ops that move one variable. state, counters: the variables made from `_initial`, by name."""
+        """Builds the ops that move one variable.
+
+        variable: the trained one.
+        gradient: float32, of its shape.
+        state, counters: the variables made from `_initial` and `_initial_counters`, by name.
+        learning_rate: a scalar tensor.
+        """
 
 
 class Adam(Optimizer):
-    """Adam (Kingma, Ba: Adam: A method for stochastic optimization, 2015), SPEC 6.1."""
+    """Builds steps of Adam (Kingma, Ba: Adam: A method for stochastic optimization, 2015), SPEC 6.1."""
 
     def _initial(self, shape: Sequence[int]) -> dict[str, np.ndarray]:
         return {part: np.zeros(shape, np.float32) for part in ADAM_MOMENTS}

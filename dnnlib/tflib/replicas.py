@@ -30,6 +30,8 @@ class Replicas:
     """
 
     def __init__(self, layout: Layout | None = None):
+        """Takes the devices, and joins the other workers. layout: None for all GPUs of this machine, or else its CPU."""
+        # Devices.
         layout = layout or Layout()
         self.workers, self.task, self.chief = max(1, len(layout.workers)), layout.task, layout.chief
         with quiet_start():  # to look for GPUs where there are none is worth a line to CUDA
@@ -38,10 +40,12 @@ class Replicas:
         self.on_gpu = bool(gpus)
         self.local_count = len(gpus) or len(cpus)
         self.count = self.local_count * self.workers
+        # Session.
         self._config = session_config()
         self._config.device_count.update({"CPU": len(cpus), **({} if gpus else {"GPU": 0})})
         self._target = ""
         self._worker_sums: dict = {}  # by size
+        # Strategy.
         with quiet_start():
             if layout.workers:
                 self._join(list(layout.workers))
@@ -52,6 +56,7 @@ class Replicas:
                 self.strategy = tf2.distribute.get_strategy()
 
     def _join(self, workers: list[str]) -> None:
+        """Starts this worker's server, and makes the strategy of several processes. workers: host:port of each."""
         cluster = tf.train.ClusterSpec({"worker": workers})
         resolver = tf2.distribute.cluster_resolver.SimpleClusterResolver(cluster, task_type="worker", task_id=self.task)
         # The strategy looks here for its place, too.
@@ -77,6 +82,7 @@ class Replicas:
         """
 
         def spread(values: Sequence):
+            """Gives each replica of this process its own of the values."""
             return self.strategy.experimental_distribute_values_from_function(
                 lambda context: values[context.replica_id_in_sync_group % self.local_count]
             )
@@ -132,6 +138,7 @@ def broadcast(replicas: Replicas, session, arrays: Mapping[str, np.ndarray]) -> 
 
 
 def _use_gpus(wanted: int | None) -> list:
+    """Returns the GPUs to use, and hides the others. wanted: how many, None: all. Raises UserError where there are fewer."""
     gpus = tf.config.list_physical_devices("GPU")
     if wanted is not None and wanted > len(gpus):
         raise UserError(f"--num-gpus {wanted}: TensorFlow sees {len(gpus)}; give at most so many (0: use the CPU)")
@@ -144,6 +151,7 @@ def _use_gpus(wanted: int | None) -> list:
 
 
 def _split_cpu(parts: int) -> list:
+    """Makes so many devices of the CPU, and returns it as often."""
     cpu = tf.config.list_physical_devices("CPU")[0]
     if parts > 1:
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * parts)

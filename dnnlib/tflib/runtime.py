@@ -97,8 +97,10 @@ def out_of_memory(remedy: str) -> Iterator[None]:
 
 
 def initialize(session, values: Mapping[str, np.ndarray]) -> None:
-    """Initialises all variables of the session's graph: to the arrays of `values`, which holds at least the trainable
-    ones (name -> array), and the others as they are built."""
+    """Initialises all variables of the session's graph.
+
+    values: arrays by the names of variables, of the trainable ones at least; the others become what they are built with.
+    """
     with session.graph.as_default():
         variables = tf.global_variables()
     feed = {}  # in place of each initial value
@@ -109,7 +111,7 @@ def initialize(session, values: Mapping[str, np.ndarray]) -> None:
 
 
 def fetch_variables(session, trainable: bool = True) -> dict[str, np.ndarray]:
-    """Fetches the variables of the session's graph in order of creation, by name; trainable=False: really all."""
+    """Fetches the variables of the session's graph in order of creation, by name. trainable: only those that are trained."""
     with session.graph.as_default():
         variables = tf.trainable_variables() if trainable else tf.global_variables()
     return dict(zip([v.op.name for v in variables], session.run([_copies(v)[0] for v in variables]), strict=True))

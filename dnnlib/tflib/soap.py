@@ -19,7 +19,7 @@ EARLY_STEPS = 5  # the covariances change most at first: the bases follow after 
 
 @dataclass(frozen=True)
 class Soap(Adam):
-    """SOAP for kernels [k,k,I,O] with more than one channel on both sides, Adam for all else.
+    """Builds steps of SOAP for kernels [k,k,I,O] with more than one channel on both sides, and of Adam for all else.
 
     covariance_decay: of the means of the gradients' covariances, per step.
     refresh_interval: steps between two refreshments of the bases.
@@ -70,6 +70,7 @@ class Soap(Adam):
         due = (steps < EARLY_STEPS) | tf.equal(steps % self.refresh_interval, 0)
         basis = tf.cond(due, lambda: [_refreshed(c, b) for c, b in zip(covariance, basis, strict=True)], lambda: list(basis))
 
+        # All of it becomes the variables' values.
         input_covariance, output_covariance = covariance
         input_basis, output_basis = basis
         new = {
@@ -81,6 +82,7 @@ class Soap(Adam):
 
 
 def _is_preconditioned(shape: Sequence[int]) -> bool:
+    """Tells whether a variable of that shape gets bases of its own."""
     return len(shape) == 4 and min(shape[2:]) > 1
 
 

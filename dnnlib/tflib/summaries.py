@@ -38,12 +38,14 @@ class EventWriter:
             self._writer.close()
 
     def _add(self, step: int, summary) -> None:
+        """Writes a summary at once."""
         with self._trouble():
             self._writer.add_summary(summary, step)
             self._writer.flush()
 
     @contextlib.contextmanager
     def _trouble(self) -> Iterator[None]:
+        """Turns what goes wrong in TensorFlow's writer, within, into a UserError."""
         try:
             yield
         except Exception as error:  # TensorFlow's writer thread fails in ways of its own: even an IndexError for a full disk

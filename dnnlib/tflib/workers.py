@@ -25,7 +25,9 @@ class Watch:
     seconds, this process ends with status 75 and a line that names it, whatever its main thread waits for. TensorFlow's
     own errors about a lost worker become WorkerLost, which names it, too.
 
-    workers: host:port of each; task: which of them this is.
+    workers: host:port of each.
+    task: which of them this is.
+    timeout: in seconds.
     """
 
     def __init__(self, workers: Sequence[str], task: int, timeout: float):
@@ -63,6 +65,7 @@ class Watch:
             time.sleep(0.2)
 
     def _look_after(self, number: int) -> None:
+        """Asks another worker now and then whether it is there, until the work is done; ends the process where it is not."""
         while not self._stop.wait(_INTERVAL):
             if answers(self._others[number], min(self._timeout, 10.0)):
                 self._seen[number] = time.monotonic()
@@ -94,6 +97,7 @@ def answers(address: str, seconds: float) -> bool:
 
 
 def _message(lost: Sequence[int], others: dict[int, str]) -> str:
+    """Returns the line that names those that are lost. others: addresses of the other workers by number."""
     remedy = "start all workers again with --resume"
     if not lost:
         return f"the connection to another worker broke, though all answer again; {remedy}"

@@ -25,13 +25,12 @@ class Batch(NamedTuple):
 
 
 class Crops:
-    """Cuts crop number m of a run out of `shard`: uint8 [crop, crop, channels]; mono: the rounded mean over the channels."""
+    """Cuts crop number m of a run out of a shard: uint8 [crop, crop, channels]; one channel is the rounded mean of three."""
 
     def __init__(self, shard: Shard, crop: int, channels: int, seed: int):
-        """Cuts squares of a side out of a shard.
+        """Prepares for cutting squares out of a shard.
 
         shard: of images of at least crop x crop pixels.
-
         crop: the side in pixels.
         channels: 3, or 1 for mono.
         seed: of the run.
@@ -40,6 +39,7 @@ class Crops:
         self._epoch, self._order = -1, np.empty(0, np.int64)
 
     def __getitem__(self, number: int) -> np.ndarray:
+        """Returns a crop by its number in the run, from 0."""
         epoch, position = divmod(number, len(self._shard))
         if epoch != self._epoch:
             self._order = _random(self._seed, _ORDER, epoch).permutation(len(self._shard))
@@ -52,10 +52,11 @@ class Crops:
 
     @property
     def limits(self) -> Sequence[float]:
-        """The values at which the noise may have been clipped: none, for it is added to what is read."""
+        """Returns the values at which the noise may have been clipped: none, for it is added to what is read."""
         return ()
 
     def _finished(self, crop: np.ndarray) -> np.ndarray:
+        """Makes what the training is given out of stored pixels [C, crop, crop]."""
         return np.rint(crop.mean(axis=0, keepdims=True)).astype(np.uint8) if self._channels == 1 else crop
 
 
@@ -72,6 +73,7 @@ class NoisyCrops(Crops):
 
 
 def _random(seed: int, stream: int, index: int) -> np.random.Generator:
+    """Returns random numbers that follow from a run's seed, one of the streams, and a number in it."""
     return np.random.Generator(np.random.Philox(key=[seed, stream], counter=[0, 0, 0, index]))
 
 
@@ -140,4 +142,6 @@ class Prefetch:
 
 
 class _Failure(NamedTuple):
+    """Stands in the queue for the item at which the thread failed."""
+
     error: BaseException

@@ -20,11 +20,13 @@ LARGEST_SIDE = 1024  # pixels; of larger pictures the middle is what is measured
 
 @dataclass(frozen=True)
 class NoisyPictures:
-    """Noisy pictures to validate on.
+    """Finds and reads noisy pictures to validate on, each when it is needed.
 
-    names, pages: of the files, and the page in each; stored(i): picture i as it was stored, [H,W,C]; scale: the values that
-    stand for black and white; references: the folder of clean pictures of the same names, or None; source: of a shard: what
-    its pictures were before.
+    names, pages: of the files, and the page in each.
+    stored(i): picture i as it was stored, [H,W,C].
+    scale: the values that stand for black and white.
+    references: the folder of clean pictures of the same names, or None.
+    source: what a shard's pictures were before; None for pictures of a folder.
     """
 
     names: Sequence[str]
@@ -83,9 +85,10 @@ class NoisyPictures:
 
 
 def held_out_pictures(shard: NoisyShard, reference_dir: str | None) -> NoisyPictures:
-    """Returns the held-out part of an open shard. Raises UserError."""
+    """Returns the pictures of an open shard's held-out part. Raises UserError where there is no `reference_dir`."""
 
     def stored(i: int) -> np.ndarray:
+        """Reads a picture by its number in the held-out part."""
         return shard.read(i).transpose(1, 2, 0)
 
     return NoisyPictures(shard.names, shard.pages, stored, shard.scale, _folder(reference_dir), shard.source)
@@ -101,8 +104,10 @@ def open_noisy_pictures(given: str, channels: int, scale: Scale, reference_dir: 
 
     Raises UserError.
     """
+    # A shard.
     if os.path.isfile(given):
         return held_out_pictures(NoisyShard(given, 1, channels, HELD_OUT, "--validation-set"), reference_dir)
+    # A folder.
     if not os.path.isdir(given):
         raise UserError(f"--validation-set {given}: is neither a folder of noisy pictures nor a shard of dataset_tool_h5.py")
     paths = pictures_in(given, "--validation-set", writable_only=True)
@@ -113,6 +118,7 @@ def open_noisy_pictures(given: str, channels: int, scale: Scale, reference_dir: 
     read = functools.lru_cache(maxsize=1)(read_picture)  # the pages of a file come one after the other
 
     def stored(n: int) -> np.ndarray:
+        """Reads a picture by its number among all pages. Raises UserError for one that the network is not for."""
         i, page = numbers[n]
         picture = read(paths[i])
         if picture.colours != channels:

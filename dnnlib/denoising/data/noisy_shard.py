@@ -13,9 +13,10 @@ HELD_OUT = "held_out"  # the group of the pictures to validate on
 
 
 class Source(NamedTuple):
-    """What the pictures were before they were stored.
+    """Says what the pictures were before they were stored.
 
-    dtype: 'uint8', 'uint16', or 'float' of any size; scale: the values that stood for black and white.
+    dtype: 'uint8', 'uint16', or 'float' of any size.
+    scale: the values that stood for black and white.
     """
 
     dtype: str
@@ -30,7 +31,9 @@ def kind_of(dtype: np.dtype) -> str:
 class NoisyShard(Shard):
     """An open shard of noisy pictures: those to train on, or, with part=HELD_OUT, the others.
 
-    channels: 1 or 3; scale: the stored values that stand for black and white; source: what the pictures were before;
+    channels: 1 or 3.
+    scale: the stored values that stand for black and white.
+    source: what the pictures were before.
     names, pages: of the files and the page in each, for held-out pictures.
 
     Raises UserError as `Shard`, naming `option`, and for clean shards, for pictures that are not of `channels` channels,
@@ -38,6 +41,14 @@ class NoisyShard(Shard):
     """
 
     def __init__(self, path: str | os.PathLike, crop: int, channels: int, part: str = "/", option: str = "--train-h5"):
+        """Opens a shard and checks it.
+
+        path: of the file.
+        crop: the side in pixels that all pictures must have at least.
+        channels: 1 or 3, those that the pictures must have.
+        part: the group in the file, "/" for the pictures to train on, or HELD_OUT.
+        option: what errors name.
+        """
         self._option, self._part, self._channels = option, part, channels
         super().__init__(path, crop)
         self.channels = channels
@@ -64,6 +75,7 @@ class NoisyShard(Shard):
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def _check_kind(self) -> None:
+        """Reads what the shard says of itself, and raises UserError unless it holds noisy pictures."""
         attributes = self._file.attrs
         if not attributes.get("noisy"):
             raise self._error(
@@ -84,6 +96,7 @@ class NoisyShard(Shard):
             raise self._error("has no held-out pictures to validate on; make it anew with e.g. --holdout 0.05")
 
     def _check_shapes(self, crop: int) -> None:
+        """Raises UserError, as for any shard, and where the channels are not those that are wanted."""
         super()._check_shapes(crop)
         found = int(self.shapes[0, 0])
         if found != self._channels:

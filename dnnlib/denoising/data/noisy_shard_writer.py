@@ -20,7 +20,7 @@ from dnnlib.errors import UserError
 from dnnlib.parallel import cores, ordered_map
 from dnnlib.progress import progress_bar, say
 
-# Floats are stored as 16 bits from -1 to 2 of white: noise must not be clipped, and a step of 1/21845 hides none.
+# Floats are stored as 16 bits, from -1 to 2 times white: noise must not be clipped, and a step of 1/21845 hides none.
 FLOAT_BLACK, FLOAT_WHITE = 21845, 43690
 STORED_FLOATS = Scale(float(FLOAT_BLACK), float(FLOAT_WHITE))
 LARGEST_PIECE = 1024  # pixels; a crop costs the reading of its whole piece
@@ -30,11 +30,13 @@ _MOST_DIFFERENT = 10  # files of another kind that may be odd ones; if they also
 
 @dataclass(frozen=True)
 class NoisyOptions:
-    """The options of the tool.
+    """Holds the options of the tool. Raises UserError for what cannot be.
 
-    min_size, max_size: of width and height, in pixels; holdout: share of the pictures to validate on; black, white: the
-    values that stand for 0 and 1, white None: the type's largest; max_files: how many are used, None: all; workers: threads
-    that decode, None: one a core. Raises UserError for what cannot be.
+    min_size, max_size: of width and height, in pixels.
+    holdout: share of the pictures to validate on.
+    black, white: the values that stand for 0 and 1; white None: the type's largest.
+    max_files: how many are used, None: all.
+    workers: threads that decode, None: one a core.
     """
 
     min_size: int = MIN_SIDE
@@ -54,7 +56,6 @@ class NoisyOptions:
         if not 0 < self.holdout < 1:
             raise UserError(f"--holdout {self.holdout:g}: must be a share of the pictures, above 0 and below 1, e.g. 0.05")
 
-
     @property
     def scale(self) -> Scale:
         """Returns the values of black and white in the files."""
@@ -64,8 +65,11 @@ class NoisyOptions:
 class Page(NamedTuple):
     """A picture of a file.
 
-    path: of the file; name: the same, from the input folder on; page: the picture's number in the file; pixels [C,H,W]: as
-    they are stored in the shard; dtype: of the file.
+    path: of the file.
+    name: the same, from the input folder on.
+    page: the picture's number in the file, from 0.
+    pixels: [C,H,W], as they are stored in the shard.
+    dtype: of the file.
     """
 
     path: str
@@ -107,7 +111,10 @@ def write_noisy_shard(input_dir: str, out: str | os.PathLike, options: NoisyOpti
 def _fill(shard: ShardFile, paths: list[str], root: str, o: NoisyOptions) -> list[str]:
     """Writes everything, and returns the statistics to print at the end.
 
-    shard: that is made; paths: of the files, in their order; root: the folder from which names count; o: the options.
+    shard: the one that is made.
+    paths: of the files, in their order.
+    root: the folder from which names count.
+    o: the options.
     """
     counts = _Counts(looked_at=len(paths))
     parts: _Parts | None = None
@@ -129,10 +136,12 @@ def _fill(shard: ShardFile, paths: list[str], root: str, o: NoisyOptions) -> lis
 
 @dataclass
 class _Counts:
-    """Numbers of files.
+    """Counts files.
 
-    looked_at: all that there are; taken: into the shard; skipped: which cannot be read or are of a wrong size; different: of
-    another kind than the first.
+    looked_at: all that there are.
+    taken: those that went into the shard.
+    skipped: those that cannot be read or are of a wrong size.
+    different: those of another kind than the first.
     """
 
     looked_at: int
@@ -160,7 +169,10 @@ class _Counts:
 def _usable(paths: list[str], root: str, o: NoisyOptions, counts: _Counts) -> Iterator[list[Page]]:
     """Yields the pages of the files that can be used, in order, and prints a line for each file.
 
-    paths: of the files; root: the folder from which names count; o: the options; counts: what is counted on the way.
+    paths: of the files.
+    root: the folder from which names count.
+    o: the options.
+    counts: what is counted on the way.
     """
     most = min(len(paths), o.max_files or len(paths))
     first: Page | None = None
@@ -200,7 +212,7 @@ def _rank(name: str) -> float:
 
 
 class _Parts:
-    """Both parts of a shard while it is written, and what is counted of them."""
+    """Writes both parts of a shard, those to train on and those held out, and counts what they hold."""
 
     def __init__(self, shard: ShardFile, first: Page, o: NoisyOptions):
         """Makes the empty parts. first: the page that the others must be like."""
@@ -224,6 +236,7 @@ class _Parts:
     def add(self, pages: list[Page], held_out: bool) -> None:
         """Writes the pages of a file into one of the parts."""
         for page in pages:
+            # For the checksum and the statistics.
             heading = f"{held_out} {page.name} {page.page} {page.pixels.dtype} {page.pixels.shape}\n"
             self._checksum.update(heading.encode(errors="surrogateescape"))
             self._checksum.update(page.pixels)
@@ -231,6 +244,7 @@ class _Parts:
             limits = 0, np.iinfo(page.pixels.dtype).max, self.scale.white, *black
             self._clipped += sum(np.count_nonzero(page.pixels == limit) for limit in set(limits))
             self._values += page.pixels.size
+            # Into the part.
             if held_out:
                 self.held_out.append(page.pixels)
                 self._names.append(page.name)

@@ -15,7 +15,9 @@ FULL_CHECK = 1000  # a shard of up to so many images is checked whole; of a larg
 
 
 class Shard:
-    """An open shard of clean images. `shapes` int32 [n, 3]: (3, height, width) of each image.
+    """An open shard of clean images, which are read one by one.
+
+    shapes: int32 [n, 3], (3, height, width) of each image.
 
     Raises UserError, naming --train-h5, for a file that is missing, truncated, not HDF5, empty, not a shard, or that
     holds an image smaller than `crop` pixels; and when an image is read whose size is not what its shape says.
@@ -24,7 +26,8 @@ class Shard:
     _option, _part = "--train-h5", "/"  # what errors name; the group in the file
 
     def __init__(self, path: str | os.PathLike, crop: int):
-        import h5py  # late: it costs a fifth of a second that --help should not pay
+        """Opens a shard and checks all but its pixels. crop: the side in pixels that all images must have at least."""
+        import h5py  # late: it takes a fifth of a second, and evaluations on folders of pictures need none of it
 
         self.path = Path(path)
         if os.path.isdir(self.path):
@@ -44,6 +47,7 @@ class Shard:
             raise
 
     def _check_kind(self) -> None:
+        """Raises UserError unless the shard holds clean images."""
         if self._file.attrs.get("noisy"):
             raise self._error(
                 "holds noisy pictures (it was made with --noisy), and this configuration needs clean ones, to which it adds "
@@ -51,6 +55,7 @@ class Shard:
             )
 
     def _open_data_sets(self, h5py) -> None:
+        """Opens the images and reads the shapes. Raises UserError where they are not of the types of a shard."""
         try:
             if not {"images", "shapes"} <= set(self._file[self._part]):
                 raise self._error("has no data sets 'images' and 'shapes'; make it with dataset_tool_h5.py")
@@ -65,6 +70,7 @@ class Shard:
             raise self._error(f"'images' and 'shapes' cannot be read ({one_line(error)}); {_REMEDY}") from None
 
     def _check_shapes(self, crop: int) -> None:
+        """Raises UserError for a shard that is empty, or has shapes that do not fit, or images that are too small."""
         count = len(self._images)
         if self.shapes.shape != (count, 3):
             raise self._error(f"has {count} images but shapes of {list(self.shapes.shape)}; {_REMEDY}")
@@ -87,7 +93,7 @@ class Shard:
         return len(self.shapes)
 
     def read(self, i: int) -> np.ndarray:
-        """Image i as stored: uint8 [3, H, W] (of noisy ones uint8 or uint16 [C, H, W])."""
+        """Reads image i as it is stored: uint8 [3, H, W] (of noisy ones uint8 or uint16 [C, H, W])."""
         try:
             pixels = self._images[i]
         except _DAMAGE as error:
@@ -98,6 +104,7 @@ class Shard:
         return pixels.reshape(shape)
 
     def _is_stored_right(self, shape: tuple[int, ...], dtype: np.dtype) -> bool:
+        """Tells whether an image of that shape and type may be in the shard."""
         return shape[0] == 3 and dtype == np.uint8
 
     def fingerprint(self) -> str:
@@ -108,7 +115,9 @@ class Shard:
         return found.hexdigest()[:16]
 
     def close(self) -> None:
+        """Closes the file."""
         self._file.close()
 
     def _error(self, what: str) -> UserError:
+        """Returns the error that says what is wrong with the file."""
         return UserError(f"{self._option} {self.path}: {what}")

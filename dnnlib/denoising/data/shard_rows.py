@@ -13,7 +13,7 @@ _SMALL = 2**20  # a picture of so many bytes, that too; for larger ones their si
 
 
 class ShardFile:
-    """An HDF5 file that is being written. A context manager; at its end what was reserved and not needed is given back.
+    """An HDF5 file that is being written, as a context manager; at its end what was reserved and not needed is given back.
 
     Raises OSError where the disk is full.
     """
@@ -37,7 +37,7 @@ class ShardFile:
             os.truncate(self.path, used)
 
     def make_room(self, size: int) -> None:
-        """Before `size` more bytes are written."""
+        """Takes disk space ahead for `size` more bytes, which are to be written next. Raises OSError where there is none."""
         used, more = self.file.id.get_filesize(), max(size - _SMALL, 0)
         if used + _RESERVE // 2 + more > self._reserved:
             self._reserved = used + _RESERVE + more
@@ -60,10 +60,16 @@ class ShardFile:
 
 
 class ShardRows:
-    """The data sets `images` (vlen, flattened) and `shapes` (int32 [n,3]) of a file or of a group in it."""
+    """Writes the data sets `images` (vlen, flattened) and `shapes` (int32 [n,3]) of a file or of a group in it."""
 
     def __init__(self, shard: ShardFile, group: h5py.Group, dtype: np.dtype, most: int | None = None):
-        """dtype: of the pictures; most: how many will come at most, None where that is not known."""
+        """Makes the data sets, empty.
+
+        shard: the file.
+        group: where in it they are.
+        dtype: of the pictures.
+        most: how many pictures will come at most, None where that is not known.
+        """
         self._shard, self._group, self._dtype = shard, group, dtype
         rows = most or _ROWS_PER_CHUNK
         self._images = group.create_dataset(
@@ -75,7 +81,7 @@ class ShardRows:
         return len(self._shapes)
 
     def append(self, pixels: np.ndarray) -> None:
-        """pixels [C,H,W]"""
+        """Writes a picture [C,H,W] behind the others."""
         self._shard.make_room(pixels.nbytes)
         if len(self) == len(self._images):
             self._images.resize(len(self) + _ROWS_PER_CHUNK, axis=0)
@@ -83,6 +89,6 @@ class ShardRows:
         self._shapes.append(pixels.shape)
 
     def close(self) -> None:
-        """After the last picture."""
+        """Writes the shapes; to be called after the last picture."""
         self._images.resize(len(self), axis=0)
         self._group.create_dataset("shapes", data=np.array(self._shapes, np.int32).reshape(-1, 3))

@@ -30,7 +30,8 @@ MOST_WORKERS = 256
 class Candidate(NamedTuple):
     """A picture of the right size, by its header.
 
-    path: of the file; mode: what its pixels are: RGB, L, ...
+    path: of the file.
+    mode: what its pixels are: RGB, L, ...
     """
 
     path: str
@@ -39,7 +40,7 @@ class Candidate(NamedTuple):
 
 @dataclass
 class Statistics:
-    """What `write_shard` did, counted in files."""
+    """Counts what `write_shard` did, in files."""
 
     looked_at: int = 0
     wrong_size: int = 0
@@ -172,8 +173,11 @@ def _decode(candidate: Candidate) -> tuple[Candidate, np.ndarray | UserError]:
 def _write(file_name: Path, paths: Sequence[str], max_files: int | None, statistics: Statistics, workers: int) -> None:
     """Fills the HDF5 file; a few pictures a worker are in memory.
 
-    file_name: of the shard that is made; paths: of the pictures in their order; max_files: how many are kept, None: all;
-    statistics: what is counted on the way; workers: threads that read and decode.
+    file_name: of the shard that is made.
+    paths: of the pictures in their order.
+    max_files: how many are kept, None: all.
+    statistics: what is counted on the way.
+    workers: threads that read and decode.
     """
     candidates = right_size(paths, statistics, workers)
     with contextlib.closing(candidates):
@@ -193,8 +197,11 @@ def _write_rows(
 ) -> None:  # fmt: skip
     """Adds pictures to a shard, in order.
 
-    rows: of the shard; pictures: decoded, or what is wrong with them; most: how many are added, at most; statistics: what
-    is counted; bar: is moved on with each.
+    rows: of the shard.
+    pictures: decoded, uint8 [3,H,W], or what is wrong with them.
+    most: how many are added, at most.
+    statistics: what is counted.
+    bar: is moved on with each.
     """
     for candidate, pixels in pictures:
         if isinstance(pixels, UserError):

@@ -19,9 +19,11 @@ LARGEST_SIDE = 2048  # whole pictures go through the network; at this size that 
 
 @dataclass(frozen=True)
 class ValidationSet:
-    """Clean pictures to validate on.
+    """Finds and reads clean pictures to validate on, each when it is needed.
 
-    name: as the user gave it; paths: of the pictures, sorted by name; side: of the common padded square, in pixels;
+    name: as the user gave it.
+    paths: of the pictures, sorted by name.
+    side: of the common padded square, in pixels.
     repeats: passes in an evaluation.
     """
 
@@ -54,6 +56,7 @@ def open_validation_set(name: str, dataset_dir: str | None, known: Mapping[str, 
 
     Reads the pictures' headers only. Raises UserError that names option, folder and remedy.
     """
+    # The folder.
     if name in known:
         if not dataset_dir:
             raise UserError("--dataset-dir is missing: name the folder that holds the validation sets")
@@ -68,10 +71,12 @@ def open_validation_set(name: str, dataset_dir: str | None, known: Mapping[str, 
         folder, pattern, repeats, remedy = Path(name), None, 1, "give a folder with pictures in it"
     if not os.path.isdir(folder):
         raise UserError(f"--validation-set {name}: there is no folder {folder}; {remedy}")
+    # The pictures.
     paths = [Path(path) for path in pictures_in(folder, f"--validation-set {name}", pattern)]
     if not paths:
         looked_for = pattern or ", ".join(f"*{suffix}" for suffix in formats.suffixes(writable_only=False))
         raise UserError(f"--validation-set {name}: no picture in {folder} ({looked_for}); {remedy}")
+    # Their sizes.
     headers = [read_header(path) for path in paths]
     sizes = [max(header.width, header.height) for header in headers]
     if max(sizes) > LARGEST_SIDE:

@@ -29,12 +29,12 @@ class Scores(NamedTuple):
 
     @property
     def pictures(self) -> dict[str, np.ndarray]:
-        """The scores of each picture, by name."""
+        """Returns the scores of each picture, by name."""
         return {"psnr_noisy": self.noisy, "psnr_mu": self.mean, "psnr_pme": self.posterior_mean}
 
 
 class Validation(EvaluationGraph):
-    """Evaluates on clean pictures; the noise starts over with each call of `validate` and runs on from pass to pass."""
+    """Evaluates on clean pictures, whose noise starts over with each call of `validate`, and runs on from pass to pass."""
 
     measures = Scores._fields
 

@@ -25,8 +25,12 @@ class Input(NamedTuple):
 
 
 class Denoised(NamedTuple):
-    """Holds one picture and its results, without padding, float32 on the scale [0, 1]: [H,W,C], net_std [H,W]; clean: None
-    if not known."""
+    """Holds one picture and its results, without padding, float32 on the scale [0, 1].
+
+    clean: [H,W,C], None if not known.
+    noisy, mean, posterior_mean: [H,W,C].
+    net_std: [H,W].
+    """
 
     clean: np.ndarray | None
     noisy: np.ndarray
@@ -61,8 +65,9 @@ class Denoised(NamedTuple):
 
 
 class EvaluationGraph(abc.ABC):
-    """Runs the network over pictures, one on each replica. Subclasses say which pictures, what is measured of each, and what
-    is made of it.
+    """Runs the network over pictures, one on each replica.
+
+    Subclasses say which pictures, what is measured of each, and what is made of it.
 
     Build it under `replicas.scope()`, after the training graph with reuse=True to share its variables.
     """
@@ -116,8 +121,10 @@ class EvaluationGraph(abc.ABC):
         return self._scores(pictures, {name: sum_over_workers(replicas, session, x) for name, x in measured.items()})
 
     def _denoise(self, session, pictures: Sequence[Input]) -> list[dict[str, np.ndarray]]:
-        """Denoises at most as many pictures as there are local replicas -> for each: what the graph gives, [H,W,..]. Padding
-        is seen, but its own results are not computed."""
+        """Denoises a picture on each local replica, or fewer, and returns what the graph gives for each, [H,W,..].
+
+        The network sees the padding, but no results are computed for it.
+        """
         feed, fetches = {}, []
         for picture, placeholders, fetch in zip(pictures, self._placeholders, self._fetches, strict=False):
             feed |= placeholders.feed(picture)
@@ -129,7 +136,7 @@ class EvaluationGraph(abc.ABC):
     @property
     @abc.abstractmethod
     def measures(self) -> Sequence[str]:
-        """The names of what is measured of each picture."""
+        """Returns the names of what is measured of each picture."""
 
     @abc.abstractmethod
     def _inputs(self, pictures, total: int, assigned: Callable[[int], bool]) -> Iterator[tuple[int, Input]]:
@@ -145,7 +152,7 @@ class EvaluationGraph(abc.ABC):
 
 
 class _Placeholders(NamedTuple):
-    """Holds where one replica is fed with a picture."""
+    """Holds the placeholders by which one replica is fed with a picture."""
 
     noisy: tf.Tensor
     parameter: tf.Tensor
@@ -153,9 +160,11 @@ class _Placeholders(NamedTuple):
 
     @classmethod
     def of(cls, channels: int) -> "_Placeholders":
+        """Makes the placeholders of a replica."""
         noisy = tf.placeholder(tf.float32, [1, None, None, channels])
         return cls(noisy, tf.placeholder(tf.float32, [1, 1, 1, 1]), tf.placeholder(tf.int32, [2]))
 
     def feed(self, picture: Input) -> dict:
+        """Returns the feed of a session's run for a picture."""
         parameter = np.full([1, 1, 1, 1], picture.parameter)
         return {self.noisy: picture.noisy[None], self.parameter: parameter, self.size: picture.size}

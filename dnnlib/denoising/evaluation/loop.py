@@ -32,6 +32,7 @@ def evaluate(
 
     Raises UserError for pictures that cannot be used.
     """
+    # The graph.
     count, passes = len(pictures), pictures.repeats
     images_dir = run.run_dir / "img"
     images_dir.mkdir(exist_ok=True)
@@ -39,6 +40,8 @@ def evaluate(
     kind = RealValidation if configuration.noise.real else Validation
     with replicas.scope():
         evaluation = kind(configuration, replicas, dtype=dtype_of(precision))
+
+    # All pictures.
     with replicas.session() as session, progress_bar(count * passes, "image") as bar:
         run.write_options(device=device_name(), replicas=replicas.count)
         initialize(session, network.variables)
@@ -49,6 +52,8 @@ def evaluate(
             bar.update()
 
         scores = evaluation.validate(session, pictures, passes, on_picture)
+
+    # What came of it.
     run.append_stats({"images": count * passes, **scores.report()})
     _print(count * passes, scores)
     _write_table(pictures.labels * passes, scores, run)
@@ -70,6 +75,7 @@ def _write_table(labels: list[str], scores: Scores | RealScores, run: RunContext
 
 
 def _print(count: int, scores: Scores | RealScores) -> None:
+    """Prints the averages: on one line with added noise, one a line with real noise."""
     if isinstance(scores, Scores):
         say(f"{count} images: " + ", ".join(f"{key}={value:8.4f}" for key, value in scores.report().items()))
         return

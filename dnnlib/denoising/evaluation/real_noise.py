@@ -49,7 +49,7 @@ class RealValidation(EvaluationGraph):
 
     @property
     def measures(self) -> Sequence[str]:
-        """The names of what is measured; the noise's parameters are in the units of `posterior`."""
+        """Returns the names of what is measured; the noise's parameters are in the units of `posterior`."""
         return ["nll", *parameter_names(self._configuration.noise), *NAMES, *_QUALITY]
 
     def _inputs(

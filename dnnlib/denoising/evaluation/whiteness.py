@@ -55,13 +55,13 @@ class Whiteness(NamedTuple):
 
     @classmethod
     def of(cls, values: Mapping[str, float]) -> "Whiteness":
-        """Takes what `values` gave."""
+        """Makes it of correlations by name, as `by_name` and `values` give them; those that are missing become NaN."""
         rows = (tuple(values.get(name, math.nan) for name in names.values()) for names in (HORIZONTAL, VERTICAL))
         return cls(*rows)
 
     @property
     def judged(self) -> bool:
-        """Whether there was enough to judge by; if not, all is NaN."""
+        """Tells whether there was enough to judge by; if not, all is NaN."""
         return all(map(math.isfinite, self.by_name().values()))
 
     def by_name(self) -> dict[str, float]:
@@ -69,14 +69,14 @@ class Whiteness(NamedTuple):
         return dict(zip(NAMES, (*self.horizontal, *self.vertical), strict=True))
 
     def values(self) -> dict[str, float]:
-        """Returns the same, but nothing unless judged."""
+        """Returns what `by_name` does, but nothing unless judged."""
         return self.by_name() if self.judged else {}
 
     def largest(self, hole_size: int) -> Correlation | None:
         """Returns the correlation farthest from 0 that a network with such a blind spot must not show.
 
-        At smaller lags than the blind spot reaches correlation is no matter: the network cannot see it. None where no lag
-        is left, or there was too little to judge by.
+        At lags that the blind spot covers a correlation is no matter: the network cannot see it. None where no lag is left,
+        or there was too little to judge by.
         """
         return max(self._visible(hole_size), key=lambda correlation: abs(correlation.value), default=None)
 
@@ -96,15 +96,20 @@ class Whiteness(NamedTuple):
         Pixels that are alike, and the more the nearer they are, are what a network leaves of the picture that has not
         learned it yet; anything else is what an interpolation leaves of correlated noise.
         """
+        # What is beyond the limits.
         nearest = hole_shift(hole_size)
         limit = {lag: THRESHOLD if lag == nearest else FARTHER for lag in LAGS}
         visible = self._visible(hole_size)
         beyond = [correlation for correlation in visible if abs(correlation.value) > limit[correlation.lag]]
         if not beyond:
             return None
+
+        # The farthest of it, in words.
         value, lag, direction = max(beyond, key=lambda correlation: abs(correlation.value))
         pixels = f"{lag} pixel{'s' if lag > 1 else ''}"
         found = f"{value:.2f} at {pixels} {direction}; of white noise it stayed within {limit[lag]}"
+
+        # Picture or noise?
         (neighbours,) = (c.value for c in visible if c.lag == nearest and c.direction == direction)
         if 0 < value <= neighbours:
             return f"The residual still holds a part of the picture ({found}): train on before you judge the noise by it"
@@ -116,10 +121,12 @@ class Whiteness(NamedTuple):
 
 
 def whiteness(residual: np.ndarray, net_std: np.ndarray, noise_std: np.ndarray) -> Whiteness:
-    """Measures one picture: residual [H,W,C] noisy - mean; net_std, noise_std [H,W], the network's of the pixel and the
-    noise's.
+    """Measures the whiteness of one picture. All parameters are on one scale.
 
-    All on one scale. The residual is divided by the std that the network expects, so that bright parts count as dark ones
+    residual: [H,W,C], noisy - mean.
+    net_std, noise_std: [H,W], the standard deviations that the network expects of the pixel and of its noise.
+
+    The residual is divided by the std that the network expects, so that bright parts count as dark ones
     do; only pairs are taken of which the network is sure of both, and surer than the noise is weak: what the network misses
     of the picture is correlated, too. All NaN where less than ENOUGH of the picture is left.
     """
@@ -158,7 +165,7 @@ def _correlation(z: np.ndarray, sure: np.ndarray, axis: int, lag: int) -> float:
 
 
 def averaged(several: list[Whiteness]) -> Whiteness:
-    """Averages over the pictures that could be judged."""
+    """Averages over the pictures that could be judged; all NaN where none could."""
     several = [one for one in several if one.judged] or [_UNKNOWN]
 
     def mean(rows) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""Noisy, denoised and std side by side, with a detail enlarged below: a picture to look at."""
+"""Puts noisy, denoised and std side by side, with a detail enlarged below: a picture to look at."""
 
 import numpy as np
 from PIL import Image
@@ -15,7 +15,7 @@ _CANDIDATES = 12  # places along each side where the detail may be
 def comparison(
     noisy: np.ndarray, denoised: np.ndarray, std: np.ndarray | None, colours: int, scale: Scale
 ) -> np.ndarray:
-    """Makes a picture to look at: uint8 RGB [2h, 2w or 3w, 3], h and w those of the picture, or less for large ones.
+    """Makes a picture to look at: uint8 RGB [2h, 2w or 3w, 3], h and w being the picture's, or less for a large one.
 
     noisy, denoised: [H,W,C], of any type.
     std: uint16 [H,W] of `to_std16`, shown with 10/255 of white as 255; None: without.
@@ -48,9 +48,11 @@ def comparison(
 
 
 def _shrunk(pixels: np.ndarray, height: int, width: int, factor: int) -> np.ndarray:
-    """Averages factor x factor pixels each.
+    """Shrinks a picture by averaging squares of pixels.
 
-    pixels: [H,W,C]; height, width: of the result, float32 [height,width,C]; factor: of both sides.
+    pixels: [H,W,C], of any type.
+    height, width: of the result, float32 [height,width,C].
+    factor: of both sides.
     """
     total = np.zeros((height, width, pixels.shape[2]), np.float32)
     for i in range(factor):

@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 class DenoisedPage(NamedTuple):
     """A page of a file, denoised.
 
-    pixels: [H,W,C] with the page's alpha; std: uint16 [H,W] of `to_std16`, None if not wanted or not known; level: of the
-    noise; scale: the values of black and white.
+    pixels: [H,W,C], with the page's alpha.
+    std: uint16 [H,W] of `to_std16`, None if not wanted or not known.
+    level: of the noise.
+    scale: the values of black and white.
     """
 
     pixels: np.ndarray
@@ -55,10 +57,11 @@ def denoise(inputs: list[str], options: DenoisingOptions) -> None:
 def _denoise_all(
     network: Network, configuration: Configuration, outputs: list[Output], options: DenoisingOptions
 ) -> int:
-    """Denoises file by file, and prints a line for each.
+    """Denoises file by file, prints a line for each, and returns the number of files that were skipped.
 
-    network, configuration: as `load_configured` gives them; outputs: what is denoised, and where it goes; options: of the
-    command line. Returns the number of files that were skipped.
+    network, configuration: as `load_configured` gives them.
+    outputs: what is denoised, and where it goes.
+    options: of the command line.
     """
     from dnnlib.denoising.inference.denoiser import Denoiser  # late: it imports TensorFlow
 
@@ -111,8 +114,11 @@ def _denoise_pages(denoiser: "Denoiser", picture: Picture, options: DenoisingOpt
 def _denoise_page(page: np.ndarray, prepared: "PreparedPicture", colours: int, keeps_std: bool, done) -> DenoisedPage:
     """Denoises a page.
 
-    page: [H,W,C], of which the first `colours` channels are denoised; prepared: made of those; keeps_std: whether the std is
-    wanted; done(): is called after each tile.
+    page: [H,W,C].
+    prepared: made of the channels that are denoised.
+    colours: how many these are, the first ones.
+    keeps_std: whether the std is wanted.
+    done(): is called after each tile.
     """
     result = page.copy()
     std = np.empty(page.shape[:2], np.uint16) if keeps_std else None
@@ -127,10 +133,12 @@ def _denoise_page(page: np.ndarray, prepared: "PreparedPicture", colours: int, k
 def _write_extras(
     picture: Picture, pages: list[DenoisedPage], output: Output, options: DenoisingOptions
 ) -> list[str]:
-    """Writes what is wanted beside the result.
+    """Writes what is wanted beside the result, and returns what the line is to say of the files.
 
-    picture: as it was read; pages: the same denoised; output: where the result went; options: what is wanted.
-    Returns what the line is to say of the files.
+    picture: as it was read.
+    pages: the same denoised.
+    output: where the result went.
+    options: what is wanted.
     """
     written = []
     if options.std:

@@ -70,17 +70,17 @@ class Denoiser:
         black: float = 0.0,
         tile: int | None = None,
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Denoises one picture -> (the picture, the predicted standard deviation).
+        """Denoises one picture, and returns it and the predicted standard deviation.
 
         image: [H,W], [H,W,1], [H,W,3] (RGB) or [H,W,4] (RGB and alpha, which is kept), uint8, uint16 or float; any H and W.
-        A grey one is repeated for an RGB network, and the results are averaged.
-        sigma (of 255, whatever the type), lam (the count of photons that white stands for), alpha (share of the pixels
-        replaced, 0..1): the noise level, for networks of sigma_known, each for the noise that the network is for. If it is
-        not given, it is estimated, for which H and W must be 64 or more.
+            A grey one is repeated for an RGB network, and the results are averaged.
+        sigma, lam, alpha: the noise level, for networks of sigma_known, in the unit of the noise that the network is for:
+            sigma of 255, whatever the type; the count of photons that white stands for; the share of the pixels replaced,
+            0..1. If it is not given, it is estimated, for which H and W must be 64 or more.
         white: the value that stands for white; the largest of an integer type, or 1.0. Say 4095 for 12 bits in uint16.
         black: the value that stands for black, the black level of raw data.
-        tile: side of the tiles in pixels, 0: none; by default as the memory at hand allows. It changes the result by
-            rounding only.
+        tile: side of the tiles in pixels, 0: none; None: as the memory at hand allows. It changes the result by rounding
+            only.
 
         The picture has the image's shape and type; integers are rounded and clipped to their type, floats are neither (and
         are computed in float32). std is float32 [H,W] in the image's own units, one value for all channels: what the network
@@ -115,6 +115,7 @@ class Denoiser:
 
         Raises UserError where this network cannot denoise the picture, and for what cannot be told of it.
         """
+        # What is given.
         check_given(self.configuration, given)
         if pixels.size == 0:
             raise UserError("the picture has no pixels")
@@ -122,6 +123,7 @@ class Denoiser:
             raise UserError("a colour picture, but a network for one channel: convert it to grey, or take an RGB network")
         scale = scale.of(pixels.dtype)
         scale.check()
+        # The values.
         if pixels.dtype.kind == "f":
             for row in range(0, len(pixels), 256):  # not at once: large pictures would need large masks
                 if not np.isfinite(pixels[row : row + 256]).all():
@@ -140,7 +142,7 @@ class Denoiser:
 
 @dataclass
 class PreparedPicture:
-    """A picture that a network can denoise: all of it is checked. `Denoiser.prepare` makes it.
+    """Holds a picture that a network can denoise: all of it is checked. `Denoiser.prepare` makes it.
 
     denoiser: with the network.
     pixels: [H,W,1 or 3].
@@ -186,6 +188,7 @@ class PreparedPicture:
         level = self.level(done)
 
         def put(region: Region, mean: np.ndarray, std: np.ndarray) -> None:
+            """Writes what the network gives for a region into the result."""
             rows = slice(region.top, min(region.bottom, height))
             columns = slice(region.left, min(region.right, width))
             part = result[rows, columns]  # without the padding

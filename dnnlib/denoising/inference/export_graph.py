@@ -8,18 +8,21 @@ from dnnlib.tflib.runtime import tf
 
 
 def serving_graph(configuration: Configuration, level: str) -> tuple[dict, dict]:
-    """Builds the graph in the default one -> its inputs and outputs by name.
+    """Builds the network in the default graph, and returns its inputs and its outputs by name.
 
-    In: `image` float32 [N,H,W,C] on the scale [0, 1], of any size; for networks of sigma_known also the noise level, named
-    `level` (sigma, lam or alpha): float32 [N] or [1], in the units of the command line.
-    Out: `denoised` [N,H,W,C], and `std` [N,H,W] where the network has one. The results are those of `Denoiser`.
+    Inputs: `image` float32 [N,H,W,C] on the scale [0, 1], of any size; for networks of sigma_known also the noise level,
+    whose name is the value of `level` (sigma, lam or alpha): float32 [N] or [1], in the units of the command line.
+    Outputs: `denoised` [N,H,W,C], and `std` [N,H,W] where the network has one. The results are those of `Denoiser`.
     """
+    # The picture, padded.
     c = configuration
     image = tf.placeholder(tf.float32, [None, None, None, c.channels], name="image")
     inputs = {"image": image}
     height, width = tf.shape(image)[1], tf.shape(image)[2]
     padded = tf.gather(tf.gather(image, _reflected(height), axis=1), _reflected(width), axis=2)
     padded = tf.ensure_shape(padded, [None, None, None, c.channels])
+
+    # The network, and the noise.
     window = tf.stack([0, 0, height, width])
     outputs = network_outputs(c, padded, window)
     parameter = tf.zeros([1, 1, 1, 1])
@@ -29,6 +32,8 @@ def serving_graph(configuration: Configuration, level: str) -> tuple[dict, dict]
         parameter = tf.reshape(tf.maximum(value, c.noise.row.level.floor), [-1, 1, 1, 1])
     elif c.noise_params is not None:
         parameter = learned_noise_parameter(c, padded, window)
+
+    # The results.
     result = prediction_from(c, outputs, image, parameter)
     denoised = tf.identity(result.posterior_mean, name="denoised")
     if c.pipeline != "blindspot":
@@ -37,6 +42,6 @@ def serving_graph(configuration: Configuration, level: str) -> tuple[dict, dict]
 
 
 def _reflected(size):
-    """Indices 0..size-1 and on by reflection up to a multiple of the stride; one pixel alone is repeated."""
+    """Returns 0..size-1 and on by reflection up to a multiple of the stride, as in `tiling`; one pixel alone is repeated."""
     last = size - 1
     return last - tf.abs(last - tf.range(-(-size // STRIDE) * STRIDE) % tf.maximum(2 * last, 1))

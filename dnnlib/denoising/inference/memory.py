@@ -4,7 +4,7 @@ _MOST = 3 << 30  # bytes; beyond, larger tiles save little, and the whole progra
 
 
 def network_budget() -> float:
-    """Returns a number of bytes: half of what is at hand, 3 GiB at most; 1 GiB where the system does not tell."""
+    """Returns how many bytes the network may take: half of what is at hand, 3 GiB at most; 1 GiB where that is not told."""
     try:
         with open("/proc/meminfo", encoding="ascii") as file:
             for line in file:

@@ -16,8 +16,9 @@ from dnnlib.errors import UserError
 class NoiseLevel(NamedTuple):
     """A noise level, for the network and for the user.
 
-    parameter: as `posterior` takes it, one number or two. values: in the user's units by name, none for networks that are
-    told nothing. origin: 'given', 'learned' or 'estimated'.
+    parameter: as `posterior` takes it, one number or two.
+    values: in the user's units by name, none for networks that are told nothing.
+    origin: 'given', 'learned' or 'estimated'.
     """
 
     parameter: Sequence[float]

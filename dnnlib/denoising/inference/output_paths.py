@@ -10,7 +10,11 @@ from dnnlib.errors import UserError
 
 
 class Output(NamedTuple):
-    """Where the result of one picture goes. source: the picture's path; result: the denoised one's."""
+    """Says where the result of one picture goes.
+
+    source: the picture's path.
+    result: the denoised one's.
+    """
 
     source: str
     result: Path
@@ -23,7 +27,10 @@ class Output(NamedTuple):
 def plan_outputs(paths: list[str], out: str, extra_endings: list[str]) -> list[Output]:
     """Decides where the results go.
 
-    paths: of the pictures; out: folder of the results; extra_endings: of what is made beside results, like 'std.png'.
+    paths: of the pictures.
+    out: folder of the results.
+    extra_endings: of what is made beside results, like 'std.png'.
+
     Raises UserError where two results would have one name, or one would be written over an input.
     """
     folder = os.path.realpath(out)

@@ -27,7 +27,7 @@ _FEATURE_BYTES = 4 * DECODER_CHANNELS
 
 
 class TiledNetwork:
-    """The graph and the session of one network; several may live side by side. Pictures are float32 on the scale [0, 1]."""
+    """Holds graph and session of one network; several may live side by side. Pictures are float32 on the scale [0, 1]."""
 
     def __init__(self, configuration: Configuration, variables: Mapping[str, np.ndarray]):
         """Builds the graph, and opens the session. variables: of the network, by name."""
@@ -35,14 +35,18 @@ class TiledNetwork:
         self._turns = range(4 if c.blind_spot else 1)
         graph = tf.Graph()
         with graph.as_default():
+            # What is fed.
             self._picture = tf.placeholder(tf.float32, [1, None, None, c.channels])
             self._parameter = tf.placeholder(tf.float32, [1, 1, 1, c.noise.parameter_count])
+            # The branches.
             layers = unet_layers(c.channels, output_channels(c.pipeline, c.channels, c.diagonal), c.blind_spot)
             self._window = tf.placeholder(tf.int32, [4])
             self._branches = [self._branch(k, layers) for k in self._turns]
+            # What follows on their features.
             self._features = tf.placeholder(tf.float32, [1, None, None, len(self._turns) * DECODER_CHANNELS])
             result = prediction_from(c, head(self._features, layers), self._picture, self._parameter)
             self._results = [result.posterior_mean, result.net_std]
+            # The estimator of the noise.
             if c.noise_params == "per_image":
                 with tf.variable_scope(ESTIMATOR_SCOPE):
                     self._raw_parameter = plain_unet(self._picture, c.noise.parameter_count, self._window)
@@ -96,7 +100,9 @@ class TiledNetwork:
     ) -> np.ndarray:
         """Averages the outputs [P] of the estimator of sigma_per_image over the pixels that are no padding.
 
-        picture: padded, on the scale [0, 1]; height, width: without the padding; side, done: as for `denoise`.
+        picture: padded, on the scale [0, 1].
+        height, width: without the padding.
+        side, done: as for `denoise`.
         """
         total = np.zeros(self.configuration.noise.parameter_count)
         for core in tiles(picture.height, picture.width, side):
@@ -132,12 +138,16 @@ class TiledNetwork:
 def fitting_tile(height: int, width: int, budget: float, hole_size: int = 1) -> int:
     """Returns the side of the largest tiles, a multiple of 32, that fit in memory; 0 where the picture need not be cut.
 
-    height, width: of the picture, padded; budget: bytes that the network may take; hole_size: side of the blind spot in
-    pixels. 32 is the least, whatever the budget.
+    32 is the least, whatever the budget.
+
+    height, width: of the picture in pixels, padded.
+    budget: bytes that the network may take.
+    hole_size: side of the blind spot in pixels.
     """
     r = receptive_field(blind=True, hole_size=hole_size)  # the plain network looks less far, and has one branch
 
     def needed(side: int) -> float:
+        """Returns the bytes that tiles of a side take."""
         around = (side + r.up + r.down) * (side + 2 * r.side) * _AROUND_BYTES
         return around + side * side * (_CORE_BYTES + 4 * _FEATURE_BYTES)
 

@@ -23,10 +23,12 @@ class Region(NamedTuple):
 
     @property
     def height(self) -> int:
+        """Returns the number of rows."""
         return self.bottom - self.top
 
     @property
     def width(self) -> int:
+        """Returns the number of columns."""
         return self.right - self.left
 
     def within(self, outer: "Region") -> tuple[slice, slice]:
@@ -48,8 +50,10 @@ def tiles(height: int, width: int, side: int) -> list[Region]:
 def surroundings(core: Region, field: ReceptiveField, quarter_turns: int, height: int, width: int) -> Region:
     """Returns the part of a picture that the outputs in a tile, the core, depend on.
 
-    core: the tile; field: how far the network sees; quarter_turns: of the picture before it goes through the network, up
-    being then right, down and left of the core; height, width: of the picture, in pixels.
+    core: the tile.
+    field: how far the network sees, in pixels.
+    quarter_turns: of the picture before it goes through the network, up being then right, down and left of the core.
+    height, width: of the picture, in pixels.
     """
     unturned = (field.up, field.side, field.down, field.side)
     top, right, bottom, left = (unturned[(i - quarter_turns) % 4] for i in range(4))
@@ -59,11 +63,19 @@ def surroundings(core: Region, field: ReceptiveField, quarter_turns: int, height
 
 
 class PaddedPicture:
-    """A picture as the network is to see it, region by region: float32 on the scale [0, 1], of sides that are multiples of
-    the stride, by reflection at the bottom and right. Nothing is copied but the regions that are asked for."""
+    """A picture as the network is to see it, region by region: float32 on the scale [0, 1], padded by reflection.
+
+    Its sides are multiples of the stride; the padding is at the bottom and right. Nothing is copied but the regions that
+    are asked for.
+    """
 
     def __init__(self, pixels: np.ndarray, scale: Scale, channels: int):
-        """Takes pixels [H,W,C] of any real type; scale: what becomes 0 and 1; channels: C, or more: one is repeated."""
+        """Takes a picture as it is stored.
+
+        pixels: [H,W,C], of any real type.
+        scale: the values that become 0 and 1.
+        channels: how many are wanted: C, or more, for which one is repeated.
+        """
         self._pixels, self._scale, self._channels = pixels, scale, channels
         self._rows, self._columns = (_reflected(size) for size in pixels.shape[:2])
         self.height, self.width = len(self._rows), len(self._columns)

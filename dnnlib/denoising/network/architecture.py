@@ -1,6 +1,6 @@
 """What the networks consist of: layer names, kernel shapes and initial values. No TensorFlow here.
 
-The plain U-Net is SPEC'd by the paper's appendix, the blind-spot one by its section 3. The names are the file format.
+The paper's appendix has the plain U-Net, its section 3 the blind-spot one. Network files have these names.
 """
 
 import zlib
@@ -97,7 +97,7 @@ def shapes_of(c: Configuration) -> Shapes:
 
 
 def initial_variables(shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, np.ndarray]:
-    """Draws fresh float32 weights: He-normal kernels, zero biases, and zeros where the noise estimate must start near zero.
+    """Draws fresh float32 weights: He-normal kernels, zero biases, and zeros for the noise estimate, to start near zero.
 
     Each variable has a random stream of its own, so one that is added or renamed leaves the others as they are.
     """
@@ -115,6 +115,7 @@ def initial_variables(shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[
 
 
 def _shapes_of(layers: Layers, prefix: str = "") -> Shapes:
+    """Returns the shapes of kernel and bias of each layer, by name; prefix: of the names."""
     shapes: Shapes = {}
     for name, layer in layers.items():
         shapes[f"{prefix}{name}/W"] = (layer.kernel, layer.kernel, layer.inputs, layer.outputs)

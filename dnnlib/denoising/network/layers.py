@@ -1,4 +1,4 @@
-"""The few layers that both U-Nets are made of, NHWC. `blind` layers look only upwards (paper section 3, SPEC 3.2)."""
+"""The few layers that both U-Nets are made of, on maps [N,H,W,C]; `blind` ones look only upwards (paper, 3; SPEC 3.2)."""
 
 from dnnlib.denoising.network.architecture import LEAKY_SLOPE, Layer
 from dnnlib.tflib.runtime import tf
@@ -13,6 +13,7 @@ def variables(name: str, layer: Layer):
 
 
 def leaky_relu(x):
+    """Applies the networks' nonlinearity to a map of any shape."""
     return tf.nn.leaky_relu(x, LEAKY_SLOPE)
 
 
@@ -30,7 +31,7 @@ def biased(x, b):
 
 @tf.custom_gradient
 def _biased_in_bfloat16(x, b):
-    """Adds the bias. TensorFlow's own gradient, without oneDNN, sums a picture up in bfloat16 and loses most of it."""
+    """Adds the bias, with a gradient in float32: TensorFlow's own, without oneDNN, sums up in bfloat16 and loses most."""
     return tf.nn.bias_add(x, tf.cast(b, x.dtype)), lambda dy: (dy, tf.reduce_sum(tf.cast(dy, b.dtype), axis=[0, 1, 2]))
 
 
@@ -44,8 +45,9 @@ def upsampled_conv3x3(x, w, blind: bool):
     """Computes `conv3x3(nearest-neighbour upsampling of x by 2, w)` at the lower resolution: 4 products instead of 9.
 
     Upsampling repeats pixels, so each of the four output phases (even/odd row x even/odd column) sees a 2x2
-    neighbourhood, under sums of the kernel's taps. x [N,H,W,C] -> [N,2H,2W,out]. Exact but for rounding.
+    neighbourhood, under sums of the kernel's taps. From x [N,H,W,C] to [N,2H,2W,out], exact but for rounding.
     """
+    # Sums of taps.
     top, middle, bottom = tf.unstack(w, 3)  # not w[0] and so on: the gradients of slices are slow
     early = tf.stack([top + middle, bottom])  # taps at i-2, i-1, i with i even: two fall on the same source pixel
     late = tf.stack([top, middle + bottom])
@@ -56,6 +58,7 @@ def upsampled_conv3x3(x, w, blind: bool):
         left, middle, right = rows
         return tf.stack([left, middle + right] if even else [left + middle, right], axis=1)
 
+    # Convolutions, one or two for each phase of the columns.
     phases = []
     for even in (True, False):
         side = [1, 0] if even else [0, 1]  # even columns see j-1 and j, odd ones j and j+1
@@ -78,7 +81,7 @@ def _interleave(phases, channels):
 
 
 def shift_down(x, rows: int = 1):
-    """Moves the map down: zero rows enter at the top, as many fall off at the bottom. [N,H,W,C]"""
+    """Moves a map [N,H,W,C] down: zero rows enter at the top, as many fall off at the bottom."""
     height = tf.shape(x)[1] if x.shape[1] is None else x.shape[1]
     kept = tf.slice(x, [0, 0, 0, 0], [-1, height - rows, -1, -1])  # not x[:, :-rows]: its gradient runs on one core
     return tf.pad(kept, [[0, 0], [rows, 0], [0, 0], [0, 0]])

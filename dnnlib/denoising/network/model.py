@@ -68,7 +68,10 @@ def prediction_from(c: Configuration, outputs, noisy, parameter, target=None, ex
 
 
 def _simple_loss(difference, c: Configuration, exponent):
-    """[N,H,W,C] -> the same. Squared errors are biased under noise that moves the mean, but for clean targets (SPEC 6.2)."""
+    """Returns the loss of differences [N,H,W,C], entry by entry.
+
+    It is their square, unless the targets are noisy and the noise moves the mean: squares would be biased then (SPEC 6.2).
+    """
     if not c.noise.row.keeps_mean and c.pipeline != "n2c":
         return (tf.abs(difference) + 1e-8) ** exponent
     return difference * difference

@@ -50,6 +50,7 @@ def load_configured(
     Raises UserError, naming the file, where there is no configuration, where what is inside contradicts the name, where the
     variables are not those of the configuration, and where the hole size cannot be.
     """
+    # The name.
     network = load_network(path)
     name = network.static_kwargs.get("configuration") or configuration_name_in(path)
     if not isinstance(name, str):
@@ -61,6 +62,7 @@ def load_configured(
         configuration = Configuration.from_name(name)
     except ValueError:
         raise UserError(f"{option} {path}: {name!r} is no configuration; see --help for their names") from None
+    # What is inside.
     for key, value in _settings(configuration).items():
         found = network.static_kwargs.get(key, value)  # older files lack some
         if found != value:
@@ -70,7 +72,15 @@ def load_configured(
 
 
 def _hole_size(network: Network, configuration: Configuration, file: str, wanted: int | None) -> int:
-    """Returns the trained size, 1 in files that say nothing of it (those of 2019), or a smaller one that is wanted."""
+    """Returns the side of the blind spot in pixels: as it was trained, or a smaller one that is wanted.
+
+    network: whose settings have the trained size; files that say nothing of it, those of 2019, mean 1.
+    configuration: of the network.
+    file: what a message calls the file.
+    wanted: the side that is wanted, None: as trained.
+
+    Raises UserError for a size that cannot be.
+    """
     trained = network.static_kwargs.get("hole_size", 1)
     if type(trained) is not int or trained not in HOLE_SIZES:
         raise UserError(f"{file}: its hole_size is {str(trained)[:20]}; it must be one of {', '.join(map(str, HOLE_SIZES))}")
@@ -83,6 +93,7 @@ def _hole_size(network: Network, configuration: Configuration, file: str, wanted
 
 
 def _settings(c: Configuration) -> dict:
+    """Returns the settings that the 2019 program wrote for a configuration."""
     settings = {"input_shape": [None, c.channels, None, None], "noise_style": c.noise.family}
     if c.pipeline == "blindspot":
         return {**settings, "noise_params": c.noise_params, "diagonal_covariance": c.diagonal}

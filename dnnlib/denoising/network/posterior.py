@@ -21,10 +21,15 @@ _PUSH = 0.1  # weight of the std of learned noise in the loss, so that it does n
 
 
 class Prediction(NamedTuple):
-    """Holds results for a batch, float32: mean, posterior_mean [N,H,W,C]; loss, net_std, noise_std [N,H,W] or broadcastable.
+    """Holds results for a batch, float32.
 
-    nll [N,H,W]: the negative logarithm of the density N(mu_y, Sigma_y) of the noisy colour, in nats for each of its C
-    values; parameter: of the noise, [N,1,1,P] or [1,1,1,P].
+    mean: [N,H,W,C], what the network makes of the surroundings of a pixel.
+    posterior_mean: [N,H,W,C], that of the posterior, in which the noisy pixel counts too.
+    loss: [N,H,W] or, of networks without a posterior, [N,H,W,C].
+    net_std, noise_std: [N,H,W] or broadcastable, standard deviations of the clean pixel and of its noise.
+    nll: [N,H,W], the negative logarithm of the density N(mu_y, Sigma_y) of the noisy colour, in nats for each of its C
+        values.
+    parameter: [N,1,1,P] or [1,1,1,P], of the noise.
     """
 
     mean: tf.Tensor
@@ -37,12 +42,18 @@ class Prediction(NamedTuple):
 
 
 class _Pixels(NamedTuple):
-    """Noisy pixels y and what the network says of the clean ones, as float64 maps [N,H,W]: C means and K entries of A."""
+    """Holds noisy pixels and what the network says of the clean ones, all as float64 maps [N,H,W].
+
+    y: the C noisy values.
+    mu: the C means of the clean ones.
+    a: the K entries of A.
+    diagonal: whether A holds the C roots of Sigma_x's diagonal.
+    """
 
     y: list
     mu: list
     a: list
-    diagonal: bool  # A holds the C roots of Sigma_x's diagonal
+    diagonal: bool
 
     def prior_covariance(self) -> s3.Symmetric3:
         """Returns Sigma_x of RGB pixels."""
@@ -50,7 +61,12 @@ class _Pixels(NamedTuple):
 
 
 class _Noise(NamedTuple):
-    """A noise family with its parameters, scalars [N,1,1] or [1,1,1] that broadcast over a map; known or learned ones."""
+    """Holds a noise family with its parameters.
+
+    family: a name of `families.FAMILIES`.
+    parameters: float64 [N,1,1] or [1,1,1] each, which broadcast over a map.
+    learned: whether they are learned ones, or known ones.
+    """
 
     family: str
     parameters: list
@@ -58,7 +74,7 @@ class _Noise(NamedTuple):
 
 
 class _Judgement(NamedTuple):
-    """What a likelihood says of each pixel, as in `Prediction`, float64; the posterior mean as C maps."""
+    """Holds what a likelihood says of each pixel: as `Prediction`, but in float64, and the posterior mean as C maps."""
 
     posterior_mean: list
     loss: tf.Tensor
@@ -97,13 +113,14 @@ def posterior(outputs, noisy, family: str, parameter, learned: bool, diagonal: b
 
 
 def _gaussian(pixels: _Pixels, noise: _Noise) -> _Judgement:
-    """Takes the noise for Gaussian with the variances of its law at the network's mean (SPEC 5.2)."""
+    """Judges pixels under noise taken for Gaussian, with the variances of its law at the network's mean (SPEC 5.2)."""
     variance_maps = variances(noise.family, pixels.mu, noise.parameters, noise.learned)
     judge = _gaussian_mono if len(pixels.y) == 1 else _gaussian_rgb
     return judge(pixels, variance_maps, noise.learned)
 
 
 def _gaussian_rgb(pixels: _Pixels, variance_maps: list, learned: bool) -> _Judgement:
+    """Judges pixels of three channels."""
     # Likelihood of the noisy colour.
     sigma_x = pixels.prior_covariance()
     sigma_y = s3.add_diagonal(sigma_x, variance_maps)
@@ -114,7 +131,7 @@ def _gaussian_rgb(pixels: _Pixels, variance_maps: list, learned: bool) -> _Judge
     if learned:
         loss -= _PUSH * tf.add_n([tf.sqrt(v) for v in variance_maps]) / 3.0
 
-    # Prediction mean: both Gaussians weighted by their precisions.
+    # Posterior mean: both Gaussians weighted by their precisions.
     inverse_x = s3.inverse(s3.add_diagonal(sigma_x, [EPSILON] * 3))
     inverse_n = [1.0 / (v + EPSILON) for v in variance_maps]
     from_x = s3.times_vector(inverse_x, pixels.mu)
@@ -125,7 +142,7 @@ def _gaussian_rgb(pixels: _Pixels, variance_maps: list, learned: bool) -> _Judge
     # Standard deviations: geometric means over the colours.
     net_std = tf.maximum(s3.det(sigma_x), 0.0) ** (1.0 / 6.0)
     noise_std = (variance_maps[0] * variance_maps[1] * variance_maps[2]) ** (1.0 / 6.0)
-    return _Judgement(posterior_mean, loss, net_std, noise_std, nll)
+    return _Judgement(posterior_mean=posterior_mean, loss=loss, net_std=net_std, noise_std=noise_std, nll=nll)
 
 
 def _gaussian_mono(pixels: _Pixels, variance_maps: list, learned: bool) -> _Judgement:
@@ -138,11 +155,13 @@ def _gaussian_mono(pixels: _Pixels, variance_maps: list, learned: bool) -> _Judg
     if learned:
         loss -= _PUSH * tf.sqrt(variance)
     posterior_mean = (y * sigma_x + mu * variance) / sigma_y
-    return _Judgement([posterior_mean], loss, tf.abs(a), tf.sqrt(variance), nll)
+    return _Judgement(
+        posterior_mean=[posterior_mean], loss=loss, net_std=tf.abs(a), noise_std=tf.sqrt(variance), nll=nll
+    )
 
 
 def _impulse(pixels: _Pixels, noise: _Noise) -> _Judgement:
-    """Takes a colour for kept, or replaced by one that is uniform in the cube, with probability alpha (SPEC 5.3)."""
+    """Judges colours that are replaced, with probability alpha, by one that is uniform in the cube (SPEC 5.3)."""
     if len(pixels.y) == 1:
         raise ValueError("impulse noise is defined for colour pictures only")
     y, mu, (alpha,) = pixels.y, pixels.mu, noise.parameters
@@ -150,7 +169,7 @@ def _impulse(pixels: _Pixels, noise: _Noise) -> _Judgement:
     sigma_x = s3.add_diagonal(pixels.prior_covariance(), [EPSILON] * 3)
     det_x = s3.det(sigma_x)
 
-    # Prediction mean of the mixture: g is the density of the noisy colour, were it kept.
+    # Posterior mean of the mixture: g is the density of the noisy colour, were it kept.
     difference = [p - m for p, m in zip(y, mu, strict=True)]
     exponent = -0.5 * s3.quadratic_form(s3.inverse(sigma_x), difference)
     g = tf.exp(exponent) / tf.sqrt((2.0 * math.pi) ** 3 * tf.maximum(det_x, _SMALLEST_DETERMINANT))
@@ -160,6 +179,7 @@ def _impulse(pixels: _Pixels, noise: _Noise) -> _Judgement:
     mu_y = [alpha / 2.0 + keep * m for m in mu]
 
     def moment(i: int, j: int, s):
+        """Returns the covariance of channels i and j; s: that of the clean colour."""
         uniform = 1.0 / 3.0 if i == j else 1.0 / 4.0  # E[u_i u_j] of the unit cube
         return alpha * uniform + keep * (s + mu[i] * mu[j]) - mu_y[i] * mu_y[j]
 
@@ -170,9 +190,10 @@ def _impulse(pixels: _Pixels, noise: _Noise) -> _Judgement:
     loss = s3.quadratic_form(s3.inverse(sigma_y), residual) + log_det
     nll = loss / 6.0 + 0.5 * math.log(2.0 * math.pi)
 
+    # Standard deviations.
     net_std = tf.maximum(det_x, 0.0) ** (1.0 / 6.0)
     noise_std = alpha * (100.0 / 255.0)  # shown times 255: as a percentage
-    return _Judgement(posterior_mean, loss, net_std, noise_std, nll)
+    return _Judgement(posterior_mean=posterior_mean, loss=loss, net_std=net_std, noise_std=noise_std, nll=nll)
 
 
 # `_Pixels`, `_Noise` -> `_Judgement`, by the `likelihood` of the families' rows.

@@ -23,7 +23,7 @@ class Rows(NamedTuple):
 
 @functools.cache
 def receptive_field(blind: bool, hole_size: int = 1) -> ReceptiveField:
-    """Returns that of the trunk of the blind-spot network (288, 0, 128), or of the plain one (128, 128, 128)."""
+    """Returns how far the trunk sees: of the blind-spot network (288, 0, 128), of the plain one (128, 128, 128)."""
 
     def rounded_up(pixels: int) -> int:
         return -(-max(pixels, 0) // STRIDE) * STRIDE
@@ -58,9 +58,10 @@ def receptive_rows(output: Rows, blind: bool, hole_size: int = 1) -> Rows:
 
 
 def _before_conv(rows: Rows, blind: bool) -> Rows:
+    """Returns the rows that a 3x3 convolution looks at."""
     return Rows(rows.first - 2, rows.last) if blind else Rows(rows.first - 1, rows.last + 1)
 
 
 def _before_pool(rows: Rows, blind: bool) -> Rows:
-    """A blind map is shifted down before it is pooled."""
+    """Returns the rows before a pooling, before which a blind map is shifted down."""
     return Rows(2 * rows.first - 1, 2 * rows.last) if blind else Rows(2 * rows.first, 2 * rows.last + 1)

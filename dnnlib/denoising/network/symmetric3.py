@@ -20,7 +20,7 @@ class Symmetric3(NamedTuple):
 
 
 def gram(a) -> Symmetric3:
-    """Returns A A^T of the upper-triangular [[a0, a1, a2], [0, a3, a4], [0, 0, a5]] (paper section 3.1); `a`: six maps."""
+    """Returns A A^T of the upper-triangular A = [[a0, a1, a2], [0, a3, a4], [0, 0, a5]] (paper, 3.1); `a`: six maps."""
     a0, a1, a2, a3, a4, a5 = a
     return Symmetric3(
         a0 * a0 + a1 * a1 + a2 * a2, a1 * a3 + a2 * a4, a2 * a5,

@@ -19,7 +19,7 @@ from dnnlib.tflib.runtime import tf
 
 
 def plain_unet(x, outputs: int, window=None, dtype=tf.float32):
-    """Builds the U-Net that sees everything (SPEC 3.1) -> [N,H,W,outputs].
+    """Builds the U-Net that sees everything (SPEC 3.1), and returns its output [N,H,W,outputs].
 
     x: [N,H,W,C], H and W multiples of 32.
     outputs: how many channels it puts out.
@@ -35,7 +35,7 @@ def blind_spot_unet(x, outputs: int, hole_size: int = 1, window=None, dtype=tf.f
     """Builds the U-Net whose output at a pixel does not depend on that pixel of x, and may on any other (SPEC 3.2).
 
     Four rotated copies of x go through one network that only looks upwards; shifted down by one row and turned back,
-    they look up, right, down and left of the pixel. -> [N,H,W,outputs]
+    they look up, right, down and left of the pixel. Returns [N,H,W,outputs].
 
     x, outputs, dtype: as in `plain_unet`.
     hole_size: odd; the output does not depend on the hole_size x hole_size pixels around its own either.
@@ -57,7 +57,11 @@ def blind_spot_unet(x, outputs: int, hole_size: int = 1, window=None, dtype=tf.f
 
 
 def _branches_in_turn(x, layers: Layers, hole_size: int, window) -> list:
-    """Builds the four branches for a window: each needs another part of x; in turn, for the memory's sake."""
+    """Builds the four branches for a window, each of which needs another part of x; in turn, for the memory's sake.
+
+    x, hole_size, window: as in `blind_spot_unet`.
+    layers: of `unet_layers`.
+    """
     branches = []
     for k in range(4):
         with tf.control_dependencies(branches), tf.variable_scope(tf.get_variable_scope(), reuse=bool(branches) or None):
@@ -68,14 +72,17 @@ def _branches_in_turn(x, layers: Layers, hole_size: int, window) -> list:
 def blind_branch(x, layers: Layers, hole_size: int, window=None):
     """Builds one branch of the blind-spot network: what lies above each pixel, as features [N,H,W,96].
 
-    x: [N,H,W,C]; layers, window: as in `trunk`; hole_size: as in `blind_spot_unet`.
+    x: [N,H,W,C], H and W multiples of 32.
+    layers: of `unet_layers`.
+    hole_size: as in `blind_spot_unet`.
+    window: as in `plain_unet`.
     """
     opening = ShiftDown(hole_shift(hole_size), window)  # this opens the blind spot
     return opening.shift(trunk(x, layers, blind=True, window=opening.window_before))
 
 
 def trunk(x, layers: Layers, blind: bool, window=None):
-    """Builds encoder and decoder, `enc_conv0` to `dec_conv1b` -> [N,H,W,96], or the window of it.
+    """Builds encoder and decoder, `enc_conv0` to `dec_conv1b`, and returns features [N,H,W,96], or the window of them.
 
     x: [N,H,W,C], H and W multiples of 32.
     layers: of `unet_layers`.
@@ -115,7 +122,7 @@ def trunk(x, layers: Layers, blind: bool, window=None):
 
 
 def head(x, layers: Layers):
-    """Builds the 1x1 layers at the end; the last one is linear. [N,H,W,C] -> float32 [N,H,W,outputs]
+    """Builds the 1x1 layers at the end, of which the last one is linear: from [N,H,W,C] to float32 [N,H,W,outputs].
 
     All but the first compute in float32 whatever x is: colours rounded to bfloat16 would be off by up to 0.5 of 255.
     """

@@ -23,7 +23,7 @@ class Margins(NamedTuple):
 
 
 def crop(x, window):
-    """Returns that part of a map [N,H,W,C]."""
+    """Returns the window of a map [N,H,W,C]."""
     top, left, bottom, right = tf.unstack(window)
     return x[:, top:bottom, left:right]
 
@@ -63,15 +63,21 @@ class UnetWindows:
     """
 
     def __init__(self, window, x, blind: bool):
-        """Plans for a window of the output, or None; x: the input [N,H,W,C]; blind: whether the layers look only upwards."""
+        """Plans what each map must have.
+
+        window: the part of the output that is wanted, or None.
+        x: the input [N,H,W,C].
+        blind: whether the layers look only upwards.
+        """
         self._asked_for = window
         if window is None:
             return
+        # The input.
         field = receptive_field(blind)
         margins = Margins(field.up, field.side, field.down, field.side)
         self._input = expand_window(window, margins, STRIDE, tf.shape(x)[1:3])  # in steps of what all poolings divide by
-        # A level of the decoder is two 3x3 convolutions. Zeros beyond the edge of a part stand for pixels that are not zero,
-        # so the margins' own results are wrong.
+        # The levels. One of the decoder is two 3x3 convolutions. Zeros beyond the edge of a part stand for pixels that are
+        # not zero, so the margins' own results are wrong.
         margins = Margins(4, 2, 0, 2) if blind else Margins(2, 2, 2, 2)
         self._asked_for = window = window_within(window, self._input)
         size = self._input[2:] - self._input[:2]

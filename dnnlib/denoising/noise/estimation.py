@@ -18,7 +18,7 @@ _ALIKE = 24 / 255  # neighbours that differ by no more in any channel are likely
 _ALIKE_QUANTILE = 0.9  # of the patches' shares of such neighbours
 _NO_NOISE = 1e-6  # a variance that is as small as can be learned
 
-Limits = Sequence[float] | None  # the values that clipped pixels have; None: those of black, 0, and white
+Limits = Sequence[float] | None  # the values that clipped pixels have; None: 0 and white
 
 
 def estimate_level(family: str, pixels: np.ndarray, white: float, black: float = 0.0) -> float:
@@ -71,11 +71,19 @@ def estimate_sigma(images: np.ndarray) -> float:
     return float(np.quantile(np.concatenate(estimates), _LOW_QUANTILE))
 
 
+# Each estimator below takes
+#   pixels: [H,W,C], of any real type;
+#   white, black: the values in `pixels` that stand for 1 and 0;
+#   limits: the values in `pixels` that clipped ones have.
+
+
 def estimate_gauss(pixels: np.ndarray, white: float, black: float = 0.0, limits: Limits = None) -> tuple[float]:
     """Estimates sigma of 1. Error (rms over 12 Kodak pictures, 8 bit): 9 % at sigma 10, 3 % at 15, 2 % at 25, 8 % at 50.
 
     Texture is taken for noise: what is weaker than sigma 10 comes out too strong, by 15 % on average and by 78 % at worst
     at sigma 5. Strong noise that was clipped to black and white comes out too weak.
+
+    pixels, white, black, limits: as for all estimators, see above.
     """
     if limits is not None and not len(limits):  # nothing is clipped: all patches can be trusted, and all are taken
         return (estimate_sigma(pixels[None]) / (white - black),)
@@ -89,6 +97,8 @@ def estimate_poisson(pixels: np.ndarray, white: float, black: float = 0.0, limit
     Error (rms over 12 Kodak pictures, 8 bit): 5 % at lambda 15, 3 % at 30, 4 % at 50, 8 % at 100. The stronger the light,
     the more texture is taken for noise: 18 % at 300, mostly too low. With lambda 5, much is clipped to white: too high, by
     31 % on average.
+
+    pixels, white, black, limits: as for all estimators, see above.
     """
     values, clipped = _of_patches(pixels, white, black, _SMALL_PATCH_SIDE, _mean_and_variance, limits)
     means, variances = _trusted(values, clipped).T
@@ -106,6 +116,8 @@ def estimate_poisson_gauss(
     through their middle but has the share _LOW_QUANTILE of them below it: quantile regression (Koenker, Bassett: Regression
     quantiles, 1978), each patch weighted by the inverse of its variance, to which its scatter is proportional, as the line
     of the round before has it.
+
+    pixels, white, black, limits: as for all estimators, see above.
     """
     from scipy.optimize import linprog  # late: takes a second to import, and nothing else here needs it
 
@@ -128,9 +140,12 @@ def estimate_impulse(pixels: np.ndarray, white: float, black: float = 0.0, limit
 
     Error (rms over 12 Kodak pictures, 8 bit): 0.015 for alpha up to 0.8, 0.023 at 0.95. For colour pictures: in grey ones
     replaced neighbours look alike more often than the estimate's correction can mend.
+
+    pixels, white, black, limits: as for all estimators, see above.
     """
 
     def alike(patch):
+        """Returns the share of neighbours in a patch that look alike."""
         pairs = patch[:, 1:] - patch[:, :-1], patch[1:] - patch[:-1]
         return np.mean([np.mean(np.all(np.abs(d) <= _ALIKE, axis=2)) for d in pairs])
 
@@ -150,6 +165,7 @@ ESTIMATORS: dict[str, Callable[[np.ndarray, float, float, Limits], tuple[float, 
 
 
 def _estimator_of(family: str) -> Callable[[np.ndarray, float, float, Limits], tuple[float, ...] | None]:
+    """Returns a family's estimator. Raises ValueError for one that has none."""
     return entry_of(ESTIMATORS, family, "estimator in estimation.ESTIMATORS")
 
 

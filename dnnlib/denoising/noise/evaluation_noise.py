@@ -12,7 +12,7 @@ from dnnlib.tflib.runtime import create_session, tf
 class EvaluationNoise:
     """The noise that the 2019 program drew in its evaluation, bit for bit (SPEC 4.1), one image at a time.
 
-    Has a graph and a session of its own on the CPU: the ops' counters run on from image to image, and start over with a
+    It has a graph and a session of its own on the CPU: the ops' counters run on from image to image, and start over with a
     new object. Draws are laid out NCHW, as they were then.
     """
 
@@ -26,7 +26,7 @@ class EvaluationNoise:
         self._session = create_session(graph)
 
     def corrupt(self, clean: np.ndarray) -> tuple[np.ndarray, float]:
-        """Adds noise to clean float32 [H,W,C] in [0, 1], padded: -> noisy [H,W,C], the known parameter."""
+        """Adds noise to clean float32 [H,W,C] in [0, 1], padded, and returns it and the known parameter."""
         noisy, parameter = self._session.run(self._fetches, {self._clean: clean.transpose(2, 0, 1)[None]})
         return noisy[0].transpose(1, 2, 0), float(parameter.ravel()[0])
 
@@ -36,7 +36,7 @@ class EvaluationNoise:
 
 
 def repeatable_noise(x, style: NoiseStyle, first_seed: int = 1):
-    """Adds noise to x [1,C,H,W] by stateful ops: -> noisy, known parameter [1,1,1,1].
+    """Adds noise to x [1,C,H,W] by stateful ops, and returns it and the known parameter [1,1,1,1].
 
     The ops' seeds are first_seed, first_seed + 1, ... in the order of the draws.
     """
@@ -46,7 +46,7 @@ def repeatable_noise(x, style: NoiseStyle, first_seed: int = 1):
 
 
 class _SeededDraws(Draws):
-    """Random numbers for [N,C,H,W], by ops whose seeds count up."""
+    """Draws random numbers for [N,C,H,W], by ops whose seeds count up."""
 
     def __init__(self, first_seed: int):
         self._seeds = itertools.count(first_seed)

@@ -15,7 +15,7 @@ Entry = TypeVar("Entry")
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter of a noise family, and the three scales in which it occurs.
+    """Describes a parameter of a noise family, and converts between the three scales in which it occurs.
 
     The user's is that of the command line and of printed lines: sigma of 255, lambda, alpha of 1. A known parameter is what
     corrupts pictures of [0, 1] and what the posterior is told: sigma of 1, lambda, alpha. A learned one is what comes from
@@ -67,7 +67,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Family:
-    """A noise family: a row of the table, with all that is data."""
+    """Holds all of a noise family that is data: a row of the table."""
 
     name: str  # lower-case letters; names of configurations begin with it
     parameters: tuple[Parameter, ...]
@@ -103,10 +103,11 @@ FAMILIES = {row.name: row for row in _ROWS}
 
 
 class NoiseStyle(NamedTuple):
-    """A noise family, and how strong the noise is that is added.
+    """Holds a noise family, and how strong the noise is that is added.
 
-    family: a name of FAMILIES. low, high: the range of the known parameter, equal when it is constant; None for real noise,
-    which is in the pictures already.
+    family: a name of FAMILIES.
+    low, high: the range of the known parameter, equal when it is constant; None for real noise, which is in the pictures
+        already.
     """
 
     family: str

@@ -15,7 +15,7 @@ _WEAKEST = 1e-3  # a known sigma below counts as this one
 
 
 class Draws(abc.ABC):
-    """A source of random numbers. Each call draws from a stream of its own, in the order of the calls."""
+    """Draws random numbers; each call from a stream of its own, in the order of the calls."""
 
     @abc.abstractmethod
     def normal(self, x):
@@ -37,7 +37,12 @@ class Draws(abc.ABC):
 def corrupt(x, family: str, parameter, draws: Draws):
     """Returns noisy values of pixels x (float32, [0, 1] where clean), not clipped.
 
-    parameter: the known one, a scalar or broadcastable. Raises ValueError for a family that has no law in CORRUPT.
+    x: [H,W,C] or [N,C,H,W], whichever `draws` is for.
+    family: a name of FAMILIES.
+    parameter: the known one, a scalar or broadcastable.
+    draws: where random numbers come from.
+
+    Raises ValueError for a family that has no law in CORRUPT.
     """
     return entry_of(CORRUPT, family, "law in laws.CORRUPT")(x, parameter, draws)
 
@@ -45,26 +50,34 @@ def corrupt(x, family: str, parameter, draws: Draws):
 def variances(family: str, means: list, parameters: list, learned: bool) -> list:
     """Returns the variance of the noise at pixels of such means, the diagonal of Sigma_n (SPEC 5.1).
 
-    means: C maps, one a channel. parameters: the family's, each a scalar or a map that broadcasts; as known ones, or as
-    learned ones if `learned`. Raises ValueError for a family that has no law in VARIANCES.
+    family: a name of FAMILIES.
+    means: C maps, one a channel.
+    parameters: the family's, each a scalar or a map that broadcasts.
+    learned: whether they are learned ones, or known ones.
+
+    Raises ValueError for a family that has no law in VARIANCES.
     """
     return entry_of(VARIANCES, family, "law in laws.VARIANCES")(means, parameters, learned)
 
 
 def _corrupt_gauss(x, sigma, draws: Draws):
+    """Adds normal numbers of a standard deviation, the same everywhere."""
     return x + sigma * draws.normal(x)
 
 
 def _corrupt_poisson(x, rate, draws: Draws):
+    """Counts photons, `rate` of which stand for white on average."""
     return draws.poisson(x * rate) / rate
 
 
 def _corrupt_impulse(x, alpha, draws: Draws):
+    """Replaces a share alpha of the pixels, in all channels, by uniform numbers."""
     keep = draws.uniform_per_pixel(x) >= alpha
     return tf.where(tf.broadcast_to(keep, tf.shape(x)), x, draws.uniform(x))
 
 
 def _gauss_variances(means: list, parameters: list, learned: bool) -> list:
+    """Returns sigma^2, the same at all means."""
     (sigma,) = parameters
     s = sigma if learned else tf.maximum(sigma, _WEAKEST)
     return [s * s] * len(means)

@@ -1,7 +1,7 @@
 """What a learned noise parameter is made of: softplus(t - START_OFFSET) + SMALLEST of the raw value t (SPEC 3.3).
 
-So it is positive, and near zero where t starts, at 0. `unet.positive` is the same as a graph. learns_root: whether t stands
-for the root of the parameter (`NoiseStyle.learns_root`).
+So it is positive, and near zero where t starts, at 0. `noise_parameter.positive` is the same as a graph. learns_root:
+whether t stands for the root of the parameter (`NoiseStyle.learns_root`).
 """
 
 import math

@@ -9,7 +9,7 @@ _INSTANCES = 2  # of an image
 
 
 def add_training_noise(clean, style: NoiseStyle, run_seed: int, image_numbers, draw: int = 0):
-    """Adds fresh noise to a batch whose images are numbered: -> noisy float32 [N,H,W,C], known parameter [N,1,1,1].
+    """Adds fresh noise to a batch of numbered images, and returns them, [N,H,W,C], and the known parameters, [N,1,1,1].
 
     Every value is a function of (run_seed, image number, draw) alone, whatever the batch, device or history. Noisy values
     are not clipped, for estimates of the noise would fail.
@@ -32,7 +32,7 @@ def add_training_noise(clean, style: NoiseStyle, run_seed: int, image_numbers, d
 
 
 class _NumberedDraws(Draws):
-    """Random numbers for one instance of noise of one image [H,W,C], by stateless ops."""
+    """Draws random numbers for one instance of noise of one image [H,W,C], by stateless ops."""
 
     def __init__(self, run_seed: int, first_stream):
         """Numbers the streams from first_stream (int64 scalar) on."""

@@ -13,7 +13,7 @@ _PACKAGE = "dnnlib.denoising.pictures"
 
 @dataclass(frozen=True)
 class Format:
-    """A format of picture files. Functions are named as 'module:function', and imported when they are needed.
+    """Describes a format of picture files. Functions are named as 'module:function', and imported when they are needed.
 
     kind: what messages call it, and its pictures (`Picture.kind`).
     suffixes: of the files that are taken from folders, in lower case; none: only files named one by one.
@@ -37,7 +37,11 @@ class Format:
 
 
 def _with_pillow(kind: str, suffixes: tuple[str, ...], start: bytes, **others) -> Format:
-    """A row of a format that Pillow reads."""
+    """Makes the row of a format that Pillow reads.
+
+    kind, suffixes, start: as for Format.
+    others: its other attributes; reader: the name of a function in `pillow`, without the module.
+    """
     reader = others.pop("reader", "read_plain")
     return Format(kind, suffixes, start, f"{_PACKAGE}.pillow:{reader}", header=f"{_PACKAGE}.pillow:read_header", **others)
 

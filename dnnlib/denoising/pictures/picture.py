@@ -12,9 +12,10 @@ from dnnlib.files import atomic_write, remove_abandoned
 
 
 class Header(NamedTuple):
-    """What a file says of its picture before it is decoded.
+    """Holds what a file says of its picture before it is decoded.
 
-    width, height: in pixels; mode: kind of the pixels, Pillow's name for it (RGB, L, ...) or one in the same manner;
+    width, height: in pixels.
+    mode: kind of the pixels, Pillow's name for it (RGB, L, ...) or one in the same manner.
     pages: how many pictures there are, the size and mode being those of the first.
     """
 
@@ -45,7 +46,7 @@ class Picture:
 
     @property
     def format(self) -> formats.Format:
-        """The row of the table of formats."""
+        """Returns the row of the table of formats."""
         return formats.named(self.kind)
 
     def write(self, path: str | os.PathLike, pages: list[np.ndarray]) -> None:

@@ -84,7 +84,7 @@ def read_plain(path: str | os.PathLike) -> Picture:
 
 
 def decoded(image: Image.Image, notes: list[str]) -> np.ndarray:
-    """Decodes an open picture -> uint8 [H,W,C], C being 1 (grey), 2 (and alpha), 3 (RGB) or 4 (and alpha).
+    """Decodes an open picture to uint8 [H,W,C], C being 1 (grey), 2 (and alpha), 3 (RGB) or 4 (and alpha).
 
     What is stored in other ways is converted, and a line for the user is added to `notes`. Alpha is not blended.
     """
@@ -110,6 +110,7 @@ def _metadata(image: Image.Image) -> dict[str, Any]:
 
 
 def _frames(image: Image.Image) -> int:
+    """Counts the pictures of a file; formats that hold only one do not say so."""
     return getattr(image, "n_frames", 1)
 
 

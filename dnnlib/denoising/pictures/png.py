@@ -15,7 +15,7 @@ _METADATA = (
 
 
 def bit_depth(data: bytes) -> int:
-    """Returns the bits a channel of a PNG file that has a whole header."""
+    """Returns how many bits a channel has, for a PNG file with a whole header."""
     return data[24]
 
 
@@ -57,11 +57,14 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 @functools.cache
 def _codec():
-    """Returns TensorFlow's PNG functions, in a graph and a session of their own. Late: to import it takes seconds."""
-    from dnnlib.tflib.runtime import create_session, tf
+    """Returns TensorFlow's PNG functions, in a graph and a session of their own."""
+    from dnnlib.tflib.runtime import create_session, tf  # late: it imports TensorFlow, which takes seconds
 
     class Codec:
+        """Holds the graph and the session."""
+
         def __init__(self):
+            # The graph.
             graph = tf.Graph()
             with graph.as_default(), tf.device("/cpu:0"):
                 self._data = tf.placeholder(tf.string, [])
@@ -71,12 +74,14 @@ def _codec():
             self._session = create_session(graph)
 
         def decode(self, data: bytes) -> np.ndarray:
+            """Decodes as `decode16` does."""
             try:
                 return self._session.run(self._decoded, {self._data: data})
             except tf.errors.InvalidArgumentError as error:
                 raise UserError(f"the file is damaged ({one_line(error)[:80]})") from error
 
         def encode(self, pixels: np.ndarray) -> bytes:
+            """Encodes as `encode16` does."""
             return self._session.run(self._encoded, {self._pixels: pixels})
 
     return Codec()

@@ -12,9 +12,9 @@ COLOURS = {1: "grey", 3: "RGB"}  # by number of channels
 
 @dataclass(frozen=True)
 class Scale:
-    """The values of a picture that stand for black, 0, and white, 1.
+    """Holds the values of a picture that stand for black, 0, and white, 1, and scales pixels by them.
 
-    white None, as where the user names none, is that of the pixels' type: `of` fills it in, before anything is scaled.
+    White None, as where the user names none, is that of the pixels' type: `of` fills it in, before anything is scaled.
     """
 
     black: float = 0.0

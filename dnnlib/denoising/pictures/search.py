@@ -16,6 +16,7 @@ def pictures_in(
 ) -> list[str]:
     """Returns the paths of the pictures in a folder, sorted, without hidden files.
 
+    folder: where they are.
     option: what an error is to name, e.g. '--denoise'.
     pattern: that names must match, case counting (`*.png`); None: all suffixes of the table of formats, in any case.
     walk: with all folders below; what can be reached in two ways, by links between folders, is found once.
@@ -88,8 +89,13 @@ def _pictures_among(files: Iterable[str], pattern: str | None, writable_only: bo
 
 
 def _files_in(root: str, option: str, walk: bool, walked: set[tuple[int, int]]) -> Iterator[str]:
-    """Yields all files in a folder, with `walk` also below it; links are followed, but no folder is walked that is in
-    `walked` already."""
+    """Yields the paths of all files in a folder, following links.
+
+    root: the folder.
+    option: what an error is to name.
+    walk: with all folders below.
+    walked: device and inode of folders that are left out; those that are walked now are added.
+    """
 
     def unreadable(error: OSError) -> None:
         if error.filename == root:

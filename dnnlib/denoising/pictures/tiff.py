@@ -27,8 +27,12 @@ _ZLIB = (8, 32946)
 
 @dataclass(frozen=True)
 class _Layout:
-    """How a TIFF file is to be written: byteorder, '<' or '>'; bigtiff: of 64-bit offsets; settings: of each page, the
-    arguments of `TiffWriter.write`."""
+    """Says how a TIFF file is to be written.
+
+    byteorder: '<' or '>'.
+    bigtiff: whether offsets have 64 bits.
+    settings: the arguments of `TiffWriter.write` for each page.
+    """
 
     byteorder: str
     bigtiff: bool
@@ -81,7 +85,7 @@ def read_header(path: str | os.PathLike) -> Header:
 
 
 def _pictures(tiff: tifffile.TiffFile) -> list[tuple[int, tifffile.TiffPage]]:
-    """Returns number and page of all that are no thumbnails."""
+    """Returns the numbers, from 0, and the pages of all that are no thumbnails."""
     pages = ((i, page.aspage()) for i, page in enumerate(tiff.pages))
     return [(i, page) for i, page in pages if not (page.is_reduced or page.is_mask)]
 
@@ -103,15 +107,20 @@ def _check(page: tifffile.TiffPage, file_size: int) -> None:
 
 
 def _decode(path: str | os.PathLike, index: int, page: tifffile.TiffPage, notes: list[str]) -> np.ndarray:
-    """Decodes one page -> [H,W,C] in its own type, or uint8 where its colours are converted.
+    """Decodes one page to [H,W,C] in its own type, or uint8 where its colours are converted.
 
-    path: of the file; index: of the page; page: the same, as tifffile has it; notes: a line is added for what is converted.
+    path: of the file.
+    index: of the page, from 0.
+    page: the same, as tifffile has it.
+    notes: a line is added for what is converted.
     """
     if _is_inverted(page) and page.bitspersample > 8:
         raise UserError(_INVERTED)
+    # What Pillow converts.
     if page.photometric not in _PLAIN or page.bitspersample < 8:
         notes.append(f"{_NAMED.get(int(page.photometric), 'its colours')} converted to 8-bit grey or RGB")
         return _decode_with_pillow(path, index, page, notes)
+    # What is no picture.
     if page.dtype is None or page.dtype.kind not in "fu" or page.dtype.itemsize > (8 if page.dtype.kind == "f" else 2):
         raise UserError(f"pictures of {page.dtype or 'this type'} are not supported: convert it to 8 or 16 bits or float32")
     if page.axes not in ("YX", "YXS", "SYX"):
@@ -119,6 +128,7 @@ def _decode(path: str | os.PathLike, index: int, page: tifffile.TiffPage, notes:
     alpha = len(page.extrasamples)
     if page.samplesperpixel - alpha not in (1, 3) or alpha > 1:
         raise UserError(f"{page.samplesperpixel} channels: expected grey or RGB, with or without alpha")
+    # The pixels.
     try:
         pixels = page.asarray()
     except (KeyError, ValueError, ImportError) as error:
@@ -133,7 +143,9 @@ def _decode(path: str | os.PathLike, index: int, page: tifffile.TiffPage, notes:
 def _decode_with_pillow(path: str | os.PathLike, index: int, page: tifffile.TiffPage, notes: list[str]) -> np.ndarray:
     """Decodes what tifffile needs the package imagecodecs for, as far as Pillow can: 8 bits, and 16 of grey.
 
-    Pillow turns the picture upright; then its orientation is taken from the page. Parameters as for `_decode`.
+    Pillow turns the picture upright; then its orientation is taken from the page.
+
+    path, index, page, notes: as for `_decode`.
     """
     is_grey = page.dtype == np.uint16 and page.samplesperpixel == 1
     if page.bitspersample > 8 and not is_grey:
@@ -154,6 +166,7 @@ def _settings(page: tifffile.TiffPage, pixels: np.ndarray, notes: list[str]) -> 
 
     pixels: of the page, decoded; notes: a line is added for what cannot be kept.
     """
+    # Tags that are kept as they are.
     tags = page.tags
     extra: list[tuple] = []
     for code in (_ORIENTATION, _XMP, *_TEXTS):
@@ -162,6 +175,7 @@ def _settings(page: tifffile.TiffPage, pixels: np.ndarray, notes: list[str]) -> 
             extra.append((code, tag.dtype, tag.count if code != _ORIENTATION else 1, tag.value, True))
     if any(code in tags for code in _EXIF_AND_GPS):
         notes.append("its EXIF block is left out, but for the orientation")
+    # What tifffile makes tags of.
     settings: dict[str, Any] = {
         "photometric": "minisblack" if colours_of(pixels.shape[2]) == 1 else "rgb",
         "compression": None if page.compression == tifffile.COMPRESSION.NONE else "zlib",

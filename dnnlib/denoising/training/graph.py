@@ -37,7 +37,13 @@ class TrainingGraph(NamedTuple):
     def feed(
         self, numbers: np.ndarray, images: np.ndarray, learning_rate: float = 0.0, exponent: float = 1.0, stop: bool = False
     ) -> dict:
-        """Returns the feed of a session's run for the images of a minibatch: values as the attributes of those names say."""
+        """Returns the feed of a session's run for the images of a minibatch.
+
+        numbers, images: [B] and [B, crop, crop, C], as the attributes of those names say.
+        learning_rate: of the step; 0 where only `noisy` is fetched.
+        exponent: of the loss under impulse noise.
+        stop: whether this process wants to stop.
+        """
         return {
             self.numbers: numbers, self.images: images,
             self.learning_rate: learning_rate, self.exponent: exponent, self.stop: float(stop),
@@ -58,6 +64,7 @@ def build_training_graph(configuration: Configuration, options: TrainingOptions,
     replicas: each takes its part of a minibatch, in passes of microbatch_size images, whose gradients are added up in
         float64. With one image a pass the result does not depend on how many replicas there are.
     """
+    # What is fed.
     c, o = configuration, options
     images_per_replica = o.minibatch_size // replicas.count
     microbatch_size = o.microbatch_size or (images_per_replica if replicas.on_gpu else 1)
@@ -68,7 +75,9 @@ def build_training_graph(configuration: Configuration, options: TrainingOptions,
     learning_rate, exponent, stop = (tf.placeholder(tf.float32, []) for _ in range(3))
     objective = _Objective(c, o.seed, exponent, dtype_of(o.precision))
 
+    # What each replica does.
     def one_replica(numbers, images):
+        """Builds the step on a replica's part of the minibatch, and returns its statistics."""
         # Made here, for the passes are a loop, in which none can be made.
         variables = [tf.get_variable(*v, initializer=tf.zeros_initializer()) for v in shapes_of(c).items()]
         sums, gradients = _sum_over_passes(objective, numbers, images, variables, microbatch_size)
@@ -80,6 +89,7 @@ def build_training_graph(configuration: Configuration, options: TrainingOptions,
             flags = {"finite": finite, "stop": tf.not_equal(stop, 0.0)}
             return means | {name: tf.cast(flag, tf.float64) / replicas.count for name, flag in flags.items()}
 
+    # What all of them do.
     by_replica = [tf.split(x, replicas.local_count) for x in (numbers, images)]
     step = replicas.sum_by_name(replicas.run(one_replica, *by_replica))
     noisy = images if c.noise.real else add_training_noise(_to_float(images), c.noise, o.seed, numbers)[0]
@@ -88,7 +98,7 @@ def build_training_graph(configuration: Configuration, options: TrainingOptions,
 
 @dataclass(frozen=True)
 class _Objective:
-    """Knows what is minimised, the loss of a configuration, and the other statistics of a batch of images."""
+    """Builds what is minimised, the loss of a configuration, and the other statistics of a batch of images."""
 
     configuration: Configuration
     seed: int  # of the noise
@@ -143,7 +153,7 @@ def _sum_over_passes(objective: _Objective, numbers, images, variables: list, mi
 
     objective: what the gradients are of.
     numbers, images: [N] and [N,H,W,C].
-    variables: with respect to which the gradients are.
+    variables: those with respect to which the gradients are.
     microbatch_size: so many images go through the network together; it divides N.
     """
     passes = images.shape[0] // microbatch_size
@@ -153,6 +163,7 @@ def _sum_over_passes(objective: _Objective, numbers, images, variables: list, mi
         return sums, [tf.cast(g, tf.float64) for g in gradients] if microbatch_size == 1 else gradients
 
     def add_pass(i, sums, gradients):
+        """Builds the i-th pass, and adds what it gives to the sums before it."""
         part = tf.range(i * microbatch_size, (i + 1) * microbatch_size)
         some_images = tf.ensure_shape(tf.gather(images, part), [microbatch_size, *images.shape[1:]])
         some_numbers = tf.ensure_shape(tf.gather(numbers, part), [microbatch_size])
@@ -171,6 +182,7 @@ def _sum_over_passes(objective: _Objective, numbers, images, variables: list, mi
 
 
 def _to_float(images):
+    """Scales uint8 images of any shape to float32 in [0, 1]."""
     return tf.cast(images, tf.float32) / 255.0
 
 

@@ -22,12 +22,12 @@ class Job:
 
     @property
     def wants_to_stop(self) -> bool:
-        """Whether this process has got a signal."""
+        """Tells whether this process has got a signal."""
         return self._signals.requested is not None
 
     @property
     def must_stop(self) -> bool:
-        """Whether to stop now: after the same step on all workers, so what counts is what they told each other before it."""
+        """Tells whether to stop now: all workers after the same step, so what counts is what they said before it."""
         return self._all_stop if self.replicas.workers > 1 else self.wants_to_stop
 
     def hear_of_stop(self, step: Mapping[str, float]) -> None:

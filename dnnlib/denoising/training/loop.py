@@ -42,18 +42,21 @@ def train(
     fixed_options: dict | None = None,
     state: TrainingState | None = None,
 ) -> Path | None:
-    """Trains in an entered run, from the beginning or from `state`, and returns the path of the network file at the end:
-    the final one, or, where abort.txt ended the training early, one of the images seen so far.
+    """Trains in an entered run, from the beginning or from a state, and returns the path of the network file at the end.
+
+    That is the final one, or, where abort.txt ended the training early, one of the images seen so far.
 
     configuration, options: what is trained, and how.
-    shard, validation_set: of real noise a NoisyShard and NoisyPictures.
-    run, state: of several workers only the chief has them: the others write nothing, and return None.
+    shard, validation_set: what is trained and validated on; of real noise a NoisyShard and NoisyPictures.
+    run: where results go. Of several workers only the chief has one; the others write nothing, and return None.
     replicas: the devices to train on; None: the first.
     fixed_options: kept in each state, for a later `--resume` to compare with.
+    state: to go on from, of the chief alone; None: from the beginning.
 
     SIGINT, SIGTERM and SIGHUP finish the step, save a state and end in KeyboardInterrupt or Terminated. Raises UserError
     for what the user can mend (a shard that cannot be read on, a full disk, too little memory).
     """
+    # The precision.
     replicas = replicas or Replicas()
     if options.precision == AUTO:
         chosen = state.options["precision"] if state else fastest_precision(replicas.on_gpu)
@@ -63,6 +66,8 @@ def train(
     if options.precision == BF16 and not replicas.on_gpu and not cpu_has_bf16():
         print("This CPU has no instructions for bfloat16: --precision float32 is faster")
     fixed_options = (fixed_options or {}) | {"precision": options.precision}
+
+    # The training, and all that is open during it.
     real = configuration.noise.real
     with contextlib.ExitStack() as opened:
         opened.enter_context(replicas.scope())
@@ -105,10 +110,13 @@ class _Training:
 
     def run(self, state: TrainingState | None) -> Path | None:
         """Takes all steps that are left, and saves the network at the end."""
+        # Where to begin.
         o, replicas = self._options, self._job.replicas
         first, reported = self._load(state)
         if not reported and not self._after_step(first - o.minibatch_size):
             return self._output.save_network(first - o.minibatch_size)
+
+        # The steps.
         feed = batches(self._crops, o.minibatch_size, first, self._last, replicas.task, replicas.workers)
         bar = progress_bar(self._last, "image", first) if replicas.chief else contextlib.nullcontext()
         with Prefetch(feed) as ahead, bar as bar:
@@ -120,12 +128,18 @@ class _Training:
                     bar.update(batch.n - bar.n)
                 if not self._after_step(batch.n):
                     return self._output.save_network(batch.n)
+
+        # The end.
         path = self._output.save_network(None)
         self._output.remove_states()
         return path
 
     def _load(self, state: TrainingState | None) -> tuple[int, bool]:
-        """Loads the initial values or the chief's state on all workers -> the images seen, whether the last line is out."""
+        """Loads the initial values or the chief's state on all workers.
+
+        Returns the number of images seen, and whether the last line is out.
+        """
+        # Each worker by itself.
         session = self._job.session
         images, reported = 0, True
         if state is None:
@@ -137,6 +151,7 @@ class _Training:
             initialize(session, state.variables)
             self._report.restore(state.report)
             images, reported = state.images, state.reported
+        # All as the chief has it.
         progress = {"images": images, "reported": reported, "skipped_in_a_row": self._report.skipped_in_a_row}
         progress = self._job.from_chief({name: np.int64(value) for name, value in progress.items()})
         if self._job.replicas.workers > 1:
@@ -200,6 +215,7 @@ class _Training:
         return True
 
     def _due(self, n: int, interval: int) -> bool:
+        """Tells whether something is due at step n that is so every `interval` images."""
         return n % interval < self._options.minibatch_size  # the first step at or past a multiple
 
     def _stop_if_requested(self, n: int, reported: bool) -> None:
@@ -212,8 +228,10 @@ class _Training:
             self._job.raise_stop()
 
     def _validate(self, n: int) -> Scores | RealScores:
-        """Evaluates once over the set; the last picture is exported under the number n, and shown in TensorBoard. A signal
-        ends it at once: it is done again on resuming."""
+        """Evaluates once over the set; the last picture is exported under the number n, and shown in TensorBoard.
+
+        A signal ends it at once; it is done again on resuming.
+        """
         last = len(self._validation_set) - 1
 
         def on_picture(index: int, denoised: Denoised) -> None:
@@ -225,5 +243,6 @@ class _Training:
 
 
 def _say_advice(scores: RealScores) -> None:
+    """Prints what is wrong with real noise, and what helps, if anything is."""
     if advice := scores.advice():
         say(advice)

@@ -19,7 +19,7 @@ def estimate_noise_start(configuration: Configuration, crops: Crops, graph: Trai
 
     configuration: its noise is estimated, as its blind spot sees it.
     crops: those of the training; the first of them are looked at.
-    graph, session: what corrupts them, where they are clean.
+    graph, session: those of the training, whose `noisy` corrupts the crops, where they are clean.
     """
     noisy = []
     for batch in batches(crops, graph.numbers.shape[0], 0, ESTIMATE_FROM - 1):
@@ -34,9 +34,11 @@ def estimate_noise_start(configuration: Configuration, crops: Crops, graph: Trai
 
 
 def subsample_beyond_hole(crops: np.ndarray, hole_size: int) -> np.ndarray:
-    """Takes every so many pixels of crops [N,H,W,C] as the hole keeps neighbours apart, for estimates take what neighbours
-    share for the picture's; less far apart where the crops are too small. Returns a copy, in whole patches, of ESTIMATE_SIDE
-    at most."""
+    """Takes pixels out of crops [N,H,W,C] that lie as far apart as the blind spot keeps neighbours.
+
+    For estimates take what neighbours share for the picture's. Where the crops are too small, the pixels are less far apart.
+    Returns a copy, of whole patches, with sides of ESTIMATE_SIDE at most.
+    """
     step = min(hole_shift(hole_size), crops.shape[1] // PATCH_SIDE)
     crops = crops[:, ::step, ::step]
     side = min(crops.shape[1], ESTIMATE_SIDE) // PATCH_SIDE * PATCH_SIDE

@@ -26,7 +26,7 @@ class TrainingOutput:
     ):
         """Puts the run directory's files back to where the training goes on from.
 
-        run: an entered one.
+        run: an entered one; None: nothing is written.
         configuration: what is trained.
         fixed_options: kept in each state.
         session: has the variables to save.

@@ -23,7 +23,11 @@ class Report:
     """Takes the statistics of each step, and puts out a line of their averages when asked to."""
 
     def __init__(self, run: RunContext | None, events: EventWriter | None, configuration: Configuration):
-        """Begins. run, events: None in a worker that writes nothing; configuration: says what statistics there are."""
+        """Begins with no steps.
+
+        run, events: None in a worker that writes nothing.
+        configuration: says what statistics there are.
+        """
         self._run, self._events, self._configuration = run, events, configuration
         self._names = statistic_names(configuration)
         self._steps: list[dict[str, float]] = []  # since the last line
@@ -42,6 +46,7 @@ class Report:
 
     def line(self, n: int, rate: float, scores: Scores | RealScores | None) -> None:
         """Prints the line that SPEC 6.3 fixes, and writes the same to stats.jsonl and TensorBoard."""
+        # What there is to report.
         seconds = time.monotonic() - self._since
         means = as_reported(self._configuration, self._means())
         self._steps, self._since = [], time.monotonic()
@@ -49,12 +54,14 @@ class Report:
             return
         if scores is not None:
             means |= scores.means()
+        # For people.
         shown = {key: value for key, value in means.items() if not _HIDDEN.fullmatch(key)}
         text = f"{n:8d}: time={seconds:6.2f}, "
         text += ", ".join(f"{key}={format(value, _DIGITS.get(key, '8.4f'))}" for key, value in shown.items())
         if self._skipped:
             text += f", skipped={self._skipped}"
         say(text)
+        # For machines.
         record = {**means, "learning_rate": rate, "skipped": self._skipped}
         self._run.append_stats({"n": n, "time": seconds, **record})
         self._events.scalars(n, record)

@@ -15,8 +15,10 @@ def find_run(resume: str, result_dir: str, configuration: str) -> Path | None:
     """Returns the directory of the run to go on with, or None where a new one is to be made.
 
     resume: the directory; or NEWEST_RUN, for the newest run of the configuration; or NEWEST_UNFINISHED_RUN, for the newest
-    that is not finished, if there is one.
-    result_dir: the folder in which these two look; configuration: the name of what is trained.
+        that is not finished, if there is one.
+    result_dir: the folder in which these two look.
+    configuration: the name of what is trained.
+
     Raises UserError where the run is not there, or is finished.
     """
     settings = Path(result_dir).glob("[0-9]*-*/training_options.json")
@@ -38,10 +40,13 @@ def find_run(resume: str, result_dir: str, configuration: str) -> Path | None:
 
 
 def load_resumable(run_dir: Path, options: dict) -> TrainingState:
-    """Loads the newest state of a run. A precision that was left to the program now is what it was then, whatever the
-    program would choose today.
+    """Loads the newest state of a run.
 
-    run_dir: the run; options: what is fixed on resuming, as given now. Raises UserError listing those that differ.
+    run_dir: the run.
+    options: what is fixed on resuming, as given now. A precision that is left to the program is what it was then, whatever
+        the program would choose today.
+
+    Raises UserError listing the options that differ.
     """
     state = load_newest_state(run_dir)
     saved = values_in_older_runs(TrainingOptions) | state.options

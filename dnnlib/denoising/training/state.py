@@ -26,7 +26,7 @@ class TrainingState(NamedTuple):
     files: dict[str, int]  # sizes in bytes of the growing files of the run directory, by name, at that time
 
     def save(self, run_dir: Path) -> None:
-        """Writes `training-state-<images>.state`, removes all but the newest KEPT. UserError if it cannot."""
+        """Writes `training-state-<images>.state`, and removes all but the newest KEPT. Raises UserError if it cannot."""
         path = run_dir / f"training-state-{self.images:08d}.state"
         values = {key: value for key, value in self._asdict().items() if key != "variables"}
         try:
