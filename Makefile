@@ -4,6 +4,8 @@
 PYTHON ?= python3
 VENV_PYTHON := .venv/bin/python
 VENV_DONE := .venv/.installed
+# Two processes, a file of tests in one of them: TensorFlow alone does not keep two cores busy, and takes 1 GB in each.
+QUICK_TESTS := $(VENV_PYTHON) -m pytest -n 2 --dist loadfile
 # A flag in /proc/cpuinfo, and the instructions to which oneDNN is held where it is there.
 ISAS := sse4_1:SSE41 avx2:AVX2 avx512bw:AVX512_CORE avx512_bf16:AVX512_CORE_BF16 amx_bf16:AVX512_CORE_AMX
 
@@ -18,20 +20,19 @@ help: ## this list
 
 venv: $(VENV_DONE) ## make .venv with all that the programs and tests need (2.3 GB, a few minutes the first time)
 
-# Two processes, a file of tests in one of them: TensorFlow alone does not keep two cores busy, and takes 1 GB in each.
 test: $(VENV_DONE) ## check the style and run the tests that take seconds
 	@$(VENV_PYTHON) -m ruff check --quiet .
-	@$(VENV_PYTHON) -m pytest -m "not slow" -n 2 --dist loadfile
+	@$(QUICK_TESTS) -m "not slow"
 
 test-slow: $(VENV_DONE) ## run the tests that take minutes
 	@$(VENV_PYTHON) -m pytest -m slow
 
 test-isa: $(VENV_DONE) ## run the tests of what depends on rounding as on older CPUs than this one (some minutes each)
-	@echo "Without oneDNN:"; TF_ENABLE_ONEDNN_OPTS=0 $(VENV_PYTHON) -m pytest -m "isa and not slow"
+	@echo "Without oneDNN:"; TF_ENABLE_ONEDNN_OPTS=0 $(QUICK_TESTS) -m "isa and not slow"
 	@for pair in $(ISAS); do \
 		grep -qw "$${pair%:*}" /proc/cpuinfo || continue; \
 		echo "oneDNN as with $${pair#*:}:"; \
-		ONEDNN_MAX_CPU_ISA=$${pair#*:} $(VENV_PYTHON) -m pytest -m "isa and not slow" || exit 1; \
+		ONEDNN_MAX_CPU_ISA=$${pair#*:} $(QUICK_TESTS) -m "isa and not slow" || exit 1; \
 	done
 
 lint: $(VENV_DONE) ## check the style alone
