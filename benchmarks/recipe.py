@@ -36,15 +36,20 @@ LAST_IMAGES = 200
 
 
 def main(arguments: list[str] | None = None) -> None:
+    given = {name: value for name, value in vars(command_line().parse_args(arguments)).items() if value is not None}
+    options = resolved(TrainingOptions, given, named_recipe(given.get("recipe", TrainingOptions.recipe)))
+    options.check()
+    print(json.dumps(compare(Configuration.from_name(given["config"]), options, given["shard"], given["pictures"])))
+
+
+def command_line() -> CommandLine:
+    """Makes the parser: the options of a training, and what to train and judge on."""
     parser = CommandLine(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", default="gauss25-blindspot-sigma_known", help="configuration (default: %(default)s)")
     parser.add_argument("--shard", required=True, help="training shard")
     parser.add_argument("--pictures", required=True, help="folder of clean pictures to judge on")
     parser.add_options((TrainingOptions,))
-    given = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
-    options = resolved(TrainingOptions, given, named_recipe(given.get("recipe", TrainingOptions.recipe)))
-    options.check()
-    print(json.dumps(compare(Configuration.from_name(given["config"]), options, given["shard"], given["pictures"])))
+    return parser
 
 
 def compare(configuration: Configuration, options: TrainingOptions, shard: str, folder: str) -> dict:

@@ -26,7 +26,7 @@ from dnnlib.errors import UserError
 PROGRAM = Path(__file__).resolve().parent.parent
 PAGES = [PROGRAM / "README.md", *sorted((PROGRAM / "docs").glob("*.md"))]
 RUN = ("--train", "--eval", "--denoise", "--export")
-TOOLS = ("dataset_tool_h5.py", "download_kodak.py", "tools/launch.py", "benchmarks/real_noise.py")
+TOOLS = ("dataset_tool_h5.py", "download_kodak.py", "tools/launch.py", "benchmarks/real_noise.py", "benchmarks/recipe.py")
 NOT_RUN = {
     "make": "installs, or takes minutes; but the target exists",
     ". .venv/bin/activate": "of the shell that it is typed into",
@@ -184,6 +184,11 @@ def test_launcher_starts_what_runs(place, command, monkeypatch, capsys):
 @of("python benchmarks/real_noise.py")
 def test_benchmark_of_real_noise_is_understood(command):
     module_at("benchmarks/real_noise.py").command_line().parse_args(shlex.split(command)[2:])
+
+
+@of("python benchmarks/recipe.py")
+def test_benchmark_of_recipes_is_understood(command):
+    module_at("benchmarks/recipe.py").command_line().parse_args(shlex.split(command)[2:])
 
 
 @of("make")
