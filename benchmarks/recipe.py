@@ -10,6 +10,7 @@ noise is always the same. docs/recipe.md has the figures.
 """
 
 import argparse
+import dataclasses
 import json
 import sys
 import time
@@ -58,8 +59,7 @@ def compare(configuration: Configuration, options: TrainingOptions, shard: str, 
     configuration, options: what is trained, and how, without validations, states and files.
     shard: path of the training shard; folder: of clean pictures.
     """
-    from dnnlib.denoising.network.architecture import initial_variables, shapes_of  # late: TensorFlow
-    from dnnlib.denoising.training.graph import build_training_graph, optimizer_of
+    from dnnlib.denoising.training.graph import build_training_graph, initial_training_values  # late: TensorFlow
     from dnnlib.denoising.training.schedule import learning_rate, loss_exponent
     from dnnlib.tflib.precision import AUTO, fastest_precision
     from dnnlib.tflib.replicas import Replicas
@@ -67,13 +67,12 @@ def compare(configuration: Configuration, options: TrainingOptions, shard: str, 
 
     o, replicas = options, Replicas()
     if o.precision == AUTO:
-        o = resolved(TrainingOptions, vars(o) | {"precision": fastest_precision(replicas.on_gpu)})
+        o = dataclasses.replace(o, precision=fastest_precision(replicas.on_gpu))
     crops = Crops(Shard(shard, o.train_resolution), o.train_resolution, configuration.channels, o.seed)
     with tf.Graph().as_default(), replicas.session() as session:
         graph = build_training_graph(configuration, o, replicas)
         judge = Judge(configuration, held_out(folder, o.train_resolution, configuration.channels))
-        values = initial_variables(shapes_of(configuration), o.seed)
-        initialize(session, values | optimizer_of(o).initial_state(values))
+        initialize(session, initial_training_values(configuration, o))
         started, psnr, skipped = time.process_time(), [], 0
         for n in range(0, o.num_iter // o.minibatch_size * o.minibatch_size, o.minibatch_size):
             numbers = np.arange(n, n + o.minibatch_size)

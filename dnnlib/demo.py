@@ -62,9 +62,8 @@ def available_gpus() -> int:
 def seconds_per_image(gpus: int) -> float:
     """Measures how long a training step takes here, with noise for pictures. gpus: 1 or 0."""
     from dnnlib.denoising.configuration import Configuration  # late: all of these import TensorFlow
-    from dnnlib.denoising.network.architecture import initial_variables, shapes_of
     from dnnlib.denoising.options import TrainingOptions
-    from dnnlib.denoising.training.graph import build_training_graph, optimizer_of
+    from dnnlib.denoising.training.graph import build_training_graph, initial_training_values
     from dnnlib.tflib.layout import Layout
     from dnnlib.tflib.precision import fastest_precision
     from dnnlib.tflib.replicas import Replicas
@@ -79,8 +78,7 @@ def seconds_per_image(gpus: int) -> float:
     times = []
     with tf.Graph().as_default(), replicas.session() as session:
         graph = build_training_graph(configuration, options, replicas)
-        values = initial_variables(shapes_of(configuration), 1)
-        initialize(session, values | optimizer_of(options).initial_state(values))
+        initialize(session, initial_training_values(configuration, options))
         for n in range(12):
             started = time.monotonic()
             session.run(graph.step, graph.feed([n], picture))

@@ -8,6 +8,8 @@ from dnnlib.tflib.runtime import create_session, initialize, tf
 from dnnlib.tflib.soap import EARLY_STEPS, Soap
 
 SHAPES = {"conv/W": (3, 3, 4, 5), "conv/b": (5,), "first/W": (3, 3, 1, 4), "head/W": (1, 1, 4, 4)}
+FACTORS = {"head/W": 10}  # of the learning rate
+pytestmark = pytest.mark.isa
 ADAM = Adam(0.9, 0.99, 1e-8)
 SOAP = Soap(0.95, 0.9, 1e-8, covariance_decay=0.8, refresh_interval=3)
 
@@ -27,7 +29,7 @@ def trained(optimizer, gradients: list[dict], rates: list[float], first: dict, c
         variables = [tf.get_variable(n, s, initializer=tf.zeros_initializer()) for n, s in SHAPES.items()]
         fed = [tf.placeholder(tf.float32, s) for s in SHAPES.values()]
         rate = tf.placeholder(tf.float32, [])
-        op, finite = optimizer.step(fed, variables, count, [rate, rate, rate, 10 * rate])
+        op, finite = optimizer.step(fed, variables, count, [FACTORS.get(name, 1) * rate for name in SHAPES])
         made = {v.name.partition(":")[0] for v in tf.global_variables()}
         initial = first | optimizer.initial_state(first)
         assert made == set(initial)
@@ -71,30 +73,31 @@ def soap_in_numpy(w, gradients, rates, optimizer):
     return w
 
 
+def cases(optimizer, steps: int):
+    """Yields of each variable its name, what the optimiser makes of it, and first value, gradients and rates in float64."""
+    gradients, rates, first = random_gradients(steps), list(np.linspace(1e-2, 1e-3, steps)), first_values()
+    found = trained(optimizer, gradients, rates, first)
+    for name in SHAPES:
+        g = [gradient[name].astype(np.float64) for gradient in gradients]
+        yield name, found[name], first[name].astype(np.float64), g, [FACTORS.get(name, 1) * r for r in rates]
+
+
 @pytest.mark.parametrize("steps", [1, 4, 12])
 def test_adam_is_adam(steps):
-    gradients, rates, first = random_gradients(steps), list(np.linspace(1e-2, 1e-3, steps)), first_values()
-    found = trained(ADAM, gradients, rates, first)
-    for name in SHAPES:
-        factor = 10 if name == "head/W" else 1
-        g = [gradient[name].astype(np.float64) for gradient in gradients]
-        expected = adam_in_numpy(first[name].astype(np.float64), g, [factor * r for r in rates], ADAM)
+    for name, found, first, g, rates in cases(ADAM, steps):
+        expected = adam_in_numpy(first, g, rates, ADAM)
         # Each step moves a weight by some rates at most, and rounds that and the weight.
-        np.testing.assert_allclose(found[name], expected, rtol=0, atol=steps * 4e-6, err_msg=name)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=steps * 4e-6, err_msg=name)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 7, 12])
 def test_soap_is_soap(steps):
-    gradients, rates, first = random_gradients(steps), list(np.linspace(1e-2, 1e-3, steps)), first_values()
-    found = trained(SOAP, gradients, rates, first)
-    for name in SHAPES:
-        factor = 10 if name == "head/W" else 1
-        g = [gradient[name].astype(np.float64) for gradient in gradients]
+    for name, found, first, g, rates in cases(SOAP, steps):
         reference = soap_in_numpy if name in ("conv/W", "head/W") else adam_in_numpy
-        expected = reference(first[name].astype(np.float64), g, [factor * r for r in rates], SOAP)
-        plain = adam_in_numpy(first[name].astype(np.float64), g, [factor * r for r in rates], SOAP)
-        error = np.abs(found[name] - expected).max()
-        assert error < steps * factor * 1e-4, name
+        expected = reference(first, g, rates, SOAP)
+        plain = adam_in_numpy(first, g, rates, SOAP)
+        error = np.abs(found - expected).max()
+        assert error < steps * FACTORS.get(name, 1) * 1e-4, name
         if reference is soap_in_numpy and steps > 2:
             assert np.abs(plain - expected).max() > 100 * error, name  # the basis matters
 

@@ -89,9 +89,7 @@ def _is_preconditioned(shape: Sequence[int]) -> bool:
 def _rotated(x, input_basis, output_basis):
     """Changes the bases of a kernel's channels: x [k,k,I,O], bases [I,I] and [O,O], whose columns are the new axes."""
     taps = tf.reshape(x, [-1, x.shape[2], x.shape[3]])
-    taps = tf.matmul(taps, tf.broadcast_to(output_basis, [taps.shape[0], *output_basis.shape]))
-    taps = tf.matmul(tf.broadcast_to(input_basis, [taps.shape[0], *input_basis.shape]), taps, transpose_a=True)
-    return tf.reshape(taps, x.shape)
+    return tf.reshape(tf.matmul(tf.matmul(input_basis, taps, transpose_a=True), output_basis), x.shape)
 
 
 def _covariances(gradient) -> tuple:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dnnlib.denoising.configuration import Configuration
-from dnnlib.denoising.network.architecture import NOISE_VARIABLE, shapes_of
+from dnnlib.denoising.network.architecture import NOISE_VARIABLE, initial_variables, shapes_of
 from dnnlib.denoising.network.model import build_model
 from dnnlib.denoising.noise.families import parameter_names
 from dnnlib.denoising.noise.training_noise import add_training_noise
@@ -53,6 +53,12 @@ class TrainingGraph(NamedTuple):
 def optimizer_of(options: TrainingOptions) -> Optimizer:
     """Returns the optimiser that the options name, with its constants."""
     return OPTIMIZERS[options.optimizer](options.beta1, options.beta2, EPSILON, options.clip_norm)
+
+
+def initial_training_values(configuration: Configuration, options: TrainingOptions) -> dict[str, np.ndarray]:
+    """Returns the first values of all variables of a training graph: those that are trained, and the optimiser's."""
+    values = initial_variables(shapes_of(configuration), options.seed)
+    return values | optimizer_of(options).initial_state(values)
 
 
 def build_training_graph(configuration: Configuration, options: TrainingOptions, replicas: Replicas) -> TrainingGraph:

@@ -14,9 +14,9 @@ from dnnlib.denoising.data.validation_set import ValidationSet
 from dnnlib.denoising.evaluation.added_noise import Scores, Validation
 from dnnlib.denoising.evaluation.graph import Denoised
 from dnnlib.denoising.evaluation.real_noise import RealScores, RealValidation
-from dnnlib.denoising.network.architecture import NOISE_VARIABLE, initial_variables, shapes_of
+from dnnlib.denoising.network.architecture import NOISE_VARIABLE
 from dnnlib.denoising.options import TrainingOptions
-from dnnlib.denoising.training.graph import build_training_graph, optimizer_of
+from dnnlib.denoising.training.graph import build_training_graph, initial_training_values
 from dnnlib.denoising.training.job import Job
 from dnnlib.denoising.training.noise_start import estimate_noise_start
 from dnnlib.denoising.training.output import TrainingOutput
@@ -101,7 +101,6 @@ class _Training:
         """
         self._configuration, self._options, self._crops = configuration, options, crops
         self._validation_set, self._output, self._job = validation_set, output, job
-        self._optimizer = optimizer_of(options)
         self._graph = build_training_graph(configuration, options, job.replicas)
         validation = RealValidation if configuration.noise.real else Validation
         self._validation = validation(configuration, job.replicas, reuse=True)
@@ -143,9 +142,8 @@ class _Training:
         session = self._job.session
         images, reported = 0, True
         if state is None:
-            values = self._initial_values()
             # All of them: left to themselves, variables of several workers would wait for each other here.
-            initialize(session, values | self._optimizer.initial_state(values))
+            initialize(session, self._initial_values())
             self._output.save_state(images, reported, self._report.as_json())
         else:
             initialize(session, state.variables)
@@ -161,8 +159,8 @@ class _Training:
         return int(progress["images"]), bool(progress["reported"])
 
     def _initial_values(self) -> dict[str, np.ndarray]:
-        """Returns the values that the trained variables start from. (Of several workers the chief's count.)"""
-        values = initial_variables(shapes_of(self._configuration), self._options.seed)
+        """Returns the values that all variables start from. (Of several workers the chief's count.)"""
+        values = initial_training_values(self._configuration, self._options)
         if self._options.noise_init == "estimate" and self._job.replicas.chief:
             values[NOISE_VARIABLE][:] = estimate_noise_start(
                 self._configuration, self._crops, self._graph, self._job.session
