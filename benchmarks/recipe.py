@@ -4,9 +4,10 @@
     python benchmarks/recipe.py --shard bsds400.h5 --pictures BSDS300/images/test --train-resolution 64 --num-iter 800 \\
         --recipe fast --learning-rate 1e-3 --rate-shape ramps
 
-prints one line of JSON: PSNR of the posterior mean on held-out pictures, and on the last 200 images of the training.
-Trainings in crops below 128 are judged on one crop of that side from each picture, others on the middle 320x320 pixels; the
-noise is always the same. docs/recipe.md has the figures.
+prints one line of JSON: PSNR of the posterior mean on held-out pictures, and of the loss, the PSNR and the noise that is
+assumed or learned, means over each tenth of the training. Trainings in crops below 128 are judged on one crop of that side
+from each picture, others on the middle 320x320 pixels; the noise is always the same. Configurations of real noise get
+the noise of REAL_NOISE, which the training is not told. docs/recipe.md has the figures.
 """
 
 import argparse
@@ -24,23 +25,28 @@ from dnnlib.command_line import CommandLine  # noqa: E402
 from dnnlib.denoising.configuration import Configuration  # noqa: E402
 from dnnlib.denoising.data.crops import Crops  # noqa: E402
 from dnnlib.denoising.data.shard import Shard  # noqa: E402
+from dnnlib.denoising.network.architecture import NOISE_VARIABLE  # noqa: E402
+from dnnlib.denoising.noise.learned_parameter import raw_from_parameter  # noqa: E402
 from dnnlib.denoising.options import TrainingOptions  # noqa: E402
 from dnnlib.denoising.pictures.images import read_image, to_float  # noqa: E402
 from dnnlib.denoising.pictures.search import pictures_in  # noqa: E402
-from dnnlib.errors import run_script  # noqa: E402
+from dnnlib.denoising.training.statistics import as_reported, statistic_names  # noqa: E402
+from dnnlib.errors import UserError, run_script  # noqa: E402
 from dnnlib.option_fields import resolved  # noqa: E402
 from selfsupervised_denoising import named_recipe  # noqa: E402
 
 SMALL_CROP, LARGE_CROP = 128, 320  # below the first, networks fail on whole pictures; of the second are pictures judged
 HELD_OUT_SEED = 7
-LAST_IMAGES = 200
+TENTHS = 10
+REAL_NOISE = {"gauss": (25 / 255,), "poissongauss": (0.02, 4e-4)}  # parameters as in families.Family: sigma; a, b
 
 
 def main(arguments: list[str] | None = None) -> None:
     given = {name: value for name, value in vars(command_line().parse_args(arguments)).items() if value is not None}
     options = resolved(TrainingOptions, given, named_recipe(given.get("recipe", TrainingOptions.recipe)))
     options.check()
-    print(json.dumps(compare(Configuration.from_name(given["config"]), options, given["shard"], given["pictures"])))
+    configuration = Configuration.from_name(given["config"])
+    print(json.dumps(compare(configuration, options, given["shard"], given["pictures"], given.get("noise_start"))))
 
 
 def command_line() -> CommandLine:
@@ -49,17 +55,21 @@ def command_line() -> CommandLine:
     parser.add_argument("--config", default="gauss25-blindspot-sigma_known", help="configuration (default: %(default)s)")
     parser.add_argument("--shard", required=True, help="training shard")
     parser.add_argument("--pictures", required=True, help="folder of clean pictures to judge on")
+    parser.add_argument("--noise-start", type=float, help="learned noise starts at so many times the true one")
     parser.add_options((TrainingOptions,))
     return parser
 
 
-def compare(configuration: Configuration, options: TrainingOptions, shard: str, folder: str) -> dict:
-    """Trains, and returns the figures: decibels, seconds of this process, skipped steps.
+def compare(
+    configuration: Configuration, options: TrainingOptions, shard: str, folder: str, noise_start: float | None = None
+) -> dict:
+    """Trains, and returns the figures: decibels, statistics on the way, seconds of this process, skipped steps.
 
     configuration, options: what is trained, and how, without validations, states and files.
     shard: path of the training shard; folder: of clean pictures.
+    noise_start: where learned noise starts, as a multiple of the true one; None: where the program lets it start.
     """
-    from dnnlib.denoising.training.graph import build_training_graph, initial_training_values  # late: TensorFlow
+    from dnnlib.denoising.training.graph import build_training_graph  # late: TensorFlow
     from dnnlib.denoising.training.schedule import learning_rate, loss_exponent
     from dnnlib.tflib.precision import AUTO, fastest_precision
     from dnnlib.tflib.replicas import Replicas
@@ -72,19 +82,58 @@ def compare(configuration: Configuration, options: TrainingOptions, shard: str, 
     with tf.Graph().as_default(), replicas.session() as session:
         graph = build_training_graph(configuration, o, replicas)
         judge = Judge(configuration, held_out(folder, o.train_resolution, configuration.channels))
-        initialize(session, initial_training_values(configuration, o))
-        started, psnr, skipped = time.process_time(), [], 0
+        initialize(session, first_values(configuration, o, noise_start))
+        started, lines = time.process_time(), []
         for n in range(0, o.num_iter // o.minibatch_size * o.minibatch_size, o.minibatch_size):
             numbers = np.arange(n, n + o.minibatch_size)
             images = np.stack([crops[int(m)] for m in numbers])
+            if configuration.noise.real:
+                images = corrupted(configuration, to_float(images), [o.seed, n])
             feed = graph.feed(numbers, images, learning_rate(n, o), loss_exponent(n, o.num_iter))
-            statistics = session.run(graph.step, feed)
-            psnr.append(statistics["train_psnr_pme"])
-            skipped += not statistics["finite"]
+            lines.append(session.run(graph.step, feed))
         seconds = time.process_time() - started
         found = judge.psnr(session)
-    last = float(np.mean(psnr[-max(1, LAST_IMAGES // o.minibatch_size) :]))
-    return {"psnr": round(found, 3), "train": round(last, 3), "seconds": round(seconds), "skipped": skipped, **vars(o)}
+    skipped = sum(not line["finite"] for line in lines)
+    figures = {"psnr": round(found, 3), "seconds": round(seconds), "skipped": skipped}
+    return figures | in_tenths(configuration, lines) | {"noise_start": noise_start} | vars(o)
+
+
+def first_values(configuration: Configuration, options: TrainingOptions, noise_start: float | None) -> dict[str, np.ndarray]:
+    """Returns the first values of a training's variables. The arguments are those of `compare`."""
+    from dnnlib.denoising.training.graph import initial_training_values
+
+    values = initial_training_values(configuration, options)
+    if noise_start is not None:
+        if NOISE_VARIABLE not in values:
+            raise UserError(f"--noise-start: {configuration.name} has no noise parameter that it learns for all pictures")
+        raw = [raw_from_parameter(noise_start * x, configuration.noise.learns_root) for x in true_noise(configuration)]
+        values[NOISE_VARIABLE] = np.array(raw, values[NOISE_VARIABLE].dtype).reshape(values[NOISE_VARIABLE].shape)
+    return values
+
+
+def true_noise(configuration: Configuration) -> tuple[float, ...]:
+    """Returns the noise that there is, as what a network should learn."""
+    noise = configuration.noise
+    return REAL_NOISE[noise.family] if noise.real else (noise.row.level.learned_from_known(noise.low),)
+
+
+def corrupted(configuration: Configuration, clean: np.ndarray, seed: list[int]) -> np.ndarray:
+    """Adds the noise of REAL_NOISE to clean pictures, float32 [N,H,W,C] of [0, 1]."""
+    random = np.random.default_rng(seed)
+    normal = random.standard_normal(clean.shape)
+    if configuration.noise.family == "gauss":
+        (sigma,) = REAL_NOISE["gauss"]
+        return (clean + sigma * normal).astype(np.float32)
+    a, b = REAL_NOISE["poissongauss"]
+    return (a * random.poisson(clean / a) + np.sqrt(b) * normal).astype(np.float32)
+
+
+def in_tenths(configuration: Configuration, lines: list[dict]) -> dict[str, list[float]]:
+    """Returns the statistics of the steps, by name, averaged over each tenth of them."""
+    parts = [part for part in np.array_split(np.arange(len(lines)), TENTHS) if len(part)]
+    means = [{name: np.mean([lines[i][name] for i in part]) for name in statistic_names(configuration)} for part in parts]
+    reported = [as_reported(configuration, mean) for mean in means]
+    return {name: [float(f"{mean[name]:.4g}") for mean in reported] for name in reported[0]}
 
 
 def held_out(folder: str, crop: int, channels: int) -> np.ndarray:
@@ -113,7 +162,12 @@ class Judge:
 
         self._clean = clean
         self._image, self._number = tf.placeholder(tf.float32, [1, *clean.shape[1:]]), tf.placeholder(tf.int64, [1])
-        noisy, parameter = add_training_noise(self._image, configuration.noise, HELD_OUT_SEED, self._number)
+        noisy, parameter = self._image, None
+        if configuration.noise.real:
+            self._fed = corrupted(configuration, clean, [HELD_OUT_SEED])
+        else:
+            self._fed = clean
+            noisy, parameter = add_training_noise(self._image, configuration.noise, HELD_OUT_SEED, self._number)
         with tf.variable_scope(tf.get_variable_scope(), reuse=True):
             self._denoised = build_model(configuration, noisy, parameter).posterior_mean
 
@@ -121,7 +175,7 @@ class Judge:
         """Returns the PSNR of the posterior mean in decibels, averaged over the pictures."""
         from dnnlib.denoising.evaluation.metrics import psnr
 
-        pictures = enumerate(self._clean)
+        pictures = enumerate(self._fed)
         results = (session.run(self._denoised, {self._image: x[None], self._number: [i]}) for i, x in pictures)
         return float(np.mean([psnr(x[0], clean) for x, clean in zip(results, self._clean, strict=True)]))
 

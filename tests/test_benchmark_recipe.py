@@ -27,7 +27,7 @@ def figures(capsys, *arguments: str) -> dict:
 def test_a_training_is_judged(arguments, capsys):
     fast = figures(capsys, *arguments, "--recipe", "fast")
     assert fast["recipe"] == "fast" and fast["optimizer"] == "soap" and fast["skipped"] == 0
-    assert 0 < fast["psnr"] < 40 and 0 < fast["train"] < 40 and np.isfinite(fast["seconds"])
+    assert 0 < fast["psnr"] < 40 and 0 < fast["train_psnr_pme"][-1] < 40 and np.isfinite(fast["seconds"])
     assert figures(capsys, *arguments, "--recipe", "fast")["psnr"] == pytest.approx(fast["psnr"], abs=0.01)
     changed = figures(capsys, *arguments, "--recipe", "fast", "--learning-rate", "1e-6")
     assert changed["learning_rate"] == 1e-6 and changed["psnr"] != fast["psnr"]
@@ -36,3 +36,24 @@ def test_a_training_is_judged(arguments, capsys):
 def test_an_unknown_recipe_is_one_line(arguments):
     with pytest.raises(UserError, match="--recipe slow: there is no such recipe"):
         recipe.main([*arguments, "--recipe", "slow"])
+
+
+TRUTHS = {
+    "gauss25-blindspot-sigma_global": {"std_noise": 25.0},
+    "real_gauss-blindspot-sigma_global": {"sigma": 25.0},
+    "real_poissongauss-blindspot-sigma_global": {"a": 0.02, "b": 4e-4},
+}
+
+
+@pytest.mark.parametrize(("name", "truth"), TRUTHS.items())
+def test_learned_noise_starts_where_it_is_told_to(arguments, capsys, name, truth):
+    still = ["--recipe", "fast", "--learning-rate", "1e-6"]
+    found = figures(capsys, *arguments, *still, "--config", name, "--noise-start", "0.8")
+    assert np.isfinite(found["psnr"])
+    for parameter, value in truth.items():
+        assert found[parameter] == pytest.approx([0.8 * value] * 4, rel=1e-3)
+
+
+def test_noise_that_is_known_has_no_start(arguments):
+    with pytest.raises(UserError, match="--noise-start: gauss25-blindspot-sigma_known has no noise parameter"):
+        recipe.main([*arguments, "--noise-start", "0.8"])
