@@ -6,7 +6,7 @@ The columns are options of `--train`, of which any that is given counts more tha
 _TABLE = """
 recipe      minibatch_size  optimizer  beta1  beta2  learning_rate  rate_shape  clip_norm  noise_rate
 published   4               adam       0.9    0.99   3e-4           ramps       0          1
-fast        1               soap       0.95   0.95   2e-3           linear      3          1
+fast        1               soap       0.95   0.95   2e-3           linear      3          10
 """
 
 _TYPES = {"minibatch_size": int, "optimizer": str, "rate_shape": str}  # the others are float
