@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from material import smooth_picture, write_bare_shard, write_picture
 
-from benchmarks import recipe
+from benchmarks import profile_step, recipe
 from dnnlib.errors import UserError
 
 
@@ -57,3 +57,12 @@ def test_learned_noise_starts_where_it_is_told_to(arguments, capsys, name, truth
 def test_noise_that_is_known_has_no_start(arguments):
     with pytest.raises(UserError, match="--noise-start: gauss25-blindspot-sigma_known has no noise parameter"):
         recipe.main([*arguments, "--noise-start", "0.8"])
+
+
+def test_a_step_is_taken_apart(capsys):
+    profile_step.main(["--train-resolution", "32", "--minibatch-size", "1", "--precision", "float32", "--rows", "99"])
+    rows = [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines()[2:]]
+    *kinds, (_, total, _) = ([cell.strip() for cell in row] for row in rows)
+    assert any("Conv2DBackpropFilter" in kind for kind, _, _ in kinds)
+    # Cells are rounded to 0.05 ms; operations beyond the 99 rows may add to the sum.
+    assert 0 < sum(float(ms) for _, ms, _ in kinds) <= float(total) + 0.05 * (len(kinds) + 1)

@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+"""Shows what a training step spends its time on: seconds of each kind of operation, added up over the threads.
+
+    python benchmarks/profile_step.py --train-resolution 128 --precision float32
+    python benchmarks/profile_step.py --train-resolution 128 --recipe fast
+
+The pictures are noise. Tracing makes a step slower; the shares count, not the seconds.
+"""
+
+import argparse
+import collections
+import dataclasses
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from dnnlib.command_line import CommandLine  # noqa: E402
+from dnnlib.denoising.configuration import Configuration  # noqa: E402
+from dnnlib.denoising.options import TrainingOptions  # noqa: E402
+from dnnlib.errors import run_script  # noqa: E402
+from dnnlib.option_fields import resolved  # noqa: E402
+from selfsupervised_denoising import named_recipe  # noqa: E402
+
+WARM_UP, STEPS = 8, 4  # the first steps plan the graph, and refresh the bases of SOAP each time
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Traces some steps, and prints the table."""
+    parser = CommandLine(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", default="gauss25-blindspot-sigma_known", help="configuration (default: %(default)s)")
+    parser.add_argument("--rows", type=int, default=15, help="kinds of operations to show (default: %(default)s)")
+    parser.add_options((TrainingOptions,))
+    given = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
+    options = resolved(TrainingOptions, given, named_recipe(given.get("recipe", TrainingOptions.recipe)))
+    options.check()
+    seconds = traced(Configuration.from_name(given["config"]), options)
+    total = sum(seconds.values())
+    print("| operation | ms a step | share |\n| --- | --- | --- |")
+    for kind, value in seconds.most_common(given["rows"]):
+        print(f"| {kind} | {1e3 * value:.1f} | {value / total:.1%} |")
+    print(f"| all | {1e3 * total:.1f} | |")
+
+
+def traced(configuration: Configuration, options: TrainingOptions) -> collections.Counter:
+    """Returns the seconds of a step by kind of operation, as TensorFlow calls it, summed over all threads.
+
+    configuration, options: of the training; precision AUTO is resolved as the program does.
+    """
+    from dnnlib.denoising.training.graph import build_training_graph, initial_training_values  # late: TensorFlow
+    from dnnlib.tflib.precision import AUTO, fastest_precision
+    from dnnlib.tflib.replicas import Replicas
+    from dnnlib.tflib.runtime import initialize, tf
+
+    o, replicas = options, Replicas()
+    if o.precision == AUTO:
+        o = dataclasses.replace(o, precision=fastest_precision(replicas.on_gpu))
+    side, count = o.train_resolution, o.minibatch_size
+    pictures = np.random.default_rng(1).integers(0, 256, [count, side, side, configuration.channels], np.uint8)
+    seconds: collections.Counter = collections.Counter()
+    with tf.Graph().as_default(), replicas.session() as session:
+        graph = build_training_graph(configuration, o, replicas)
+        initialize(session, initial_training_values(configuration, o))
+        feed = graph.feed(np.arange(count), pictures)
+        for _ in range(WARM_UP):
+            session.run(graph.step, feed)
+        trace = tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE)
+        for _ in range(STEPS):
+            found = tf.RunMetadata()
+            session.run(graph.step, feed, options=trace, run_metadata=found)
+            for node in (node for device in found.step_stats.dev_stats for node in device.node_stats):
+                seconds[kind_of(node)] += 1e-6 * (node.op_end_rel_micros - node.op_start_rel_micros) / STEPS
+    return seconds
+
+
+def kind_of(node) -> str:
+    """Returns the kind of operation of a traced node, whose label is 'name = Kind(inputs)'."""
+    _, found, rest = node.timeline_label.partition(" = ")
+    return rest.partition("(")[0] if found else node.node_name.partition(":")[2] or node.node_name
+
+
+if __name__ == "__main__":
+    run_script(main)
