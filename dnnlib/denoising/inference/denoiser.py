@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from config.networks import NETWORKS  # here, for Python's users; the scripts pass their tables down
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.inference.memory import network_budget
 from dnnlib.denoising.inference.noise_level import NoiseLevel, check_given, known_level, learned_level
@@ -13,6 +14,7 @@ from dnnlib.denoising.inference.tiled_network import TiledNetwork, fitting_tile
 from dnnlib.denoising.inference.tiling import PaddedPicture, Region, tiles
 from dnnlib.denoising.network.architecture import NOISE_VARIABLE, STRIDE
 from dnnlib.denoising.network.network_file import load_configured
+from dnnlib.denoising.network.shipped import network_path
 from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.errors import UserError
 from dnnlib.tflib.network import Network
@@ -39,10 +41,11 @@ class Denoiser:
     def load(cls, path: str | os.PathLike, hole_size: int | None = None) -> "Denoiser":
         """Reads a network file (.pickle) of this program or of the 2019 one.
 
+        path: of the file, or the name of a network that comes with the program.
         hole_size: side of the blind spot in pixels, odd, at most that of the training, which is the default. Raises
         UserError, naming the file and what is wrong with it, and for a hole size that the network cannot have.
         """
-        return cls(*load_configured(path, "network", hole_size))
+        return cls(*load_configured(network_path(path, "network", NETWORKS), "network", hole_size))
 
     def __enter__(self) -> "Denoiser":
         return self
