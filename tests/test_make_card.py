@@ -18,7 +18,7 @@ from dnnlib.submission.run_context import RunContext
 NAME = "gauss25-blindspot-sigma_known"
 PICTURES = {"kodak": 24, "bsd300": 100, make_card.CHECK: 3}
 PASSES = {"kodak": 10, "bsd300": 3, make_card.CHECK: 1}
-MEANS = {"kodak": 31.127, "bsd300": 29.5, make_card.CHECK: 27.12345}
+MEANS = {"kodak": 31.127, "bsd300": 29.5, make_card.CHECK: 27.12346}
 
 
 def psnrs(count: int, mean: float) -> np.ndarray:

@@ -50,7 +50,7 @@ def table(tmp_path, monkeypatch):
 def ship(monkeypatch, folder, rows) -> None:
     """Puts a table and its files in the place of the program's own."""
     monkeypatch.setattr(shipped, "FOLDER", folder)
-    for name in NETWORKS:
+    for name in list(NETWORKS):
         monkeypatch.delitem(NETWORKS, name)
     for name, row in rows.items():
         monkeypatch.setitem(NETWORKS, name, row)
@@ -81,7 +81,7 @@ def test_each_row_has_its_files_and_each_file_its_row():
     defaults = [row["default"] for row in NETWORKS.values() if row["default"] != "none"]
     assert len(defaults) == len(set(defaults))
     if "rgb" in defaults:
-        assert shipped.default_networks(NETWORKS)["rgb"].endswith("-mono") is False
+        assert not shipped.default_networks(NETWORKS)["rgb"].endswith("-mono")
 
 
 def test_a_fault_is_found(table, tmp_path):

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from config.networks import NETWORKS  # here, for Python's users; the scripts pass their tables down
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.inference.memory import network_budget
 from dnnlib.denoising.inference.noise_level import NoiseLevel, check_given, known_level, learned_level
@@ -45,7 +44,11 @@ class Denoiser:
         hole_size: side of the blind spot in pixels, odd, at most that of the training, which is the default. Raises
         UserError, naming the file and what is wrong with it, and for a hole size that the network cannot have.
         """
-        return cls(*load_configured(network_path(path, "network", NETWORKS), "network", hole_size))
+        if not os.path.isfile(path):
+            from config.networks import NETWORKS  # late: who names a file may have another package `config`
+
+            path = network_path(path, "network", NETWORKS)
+        return cls(*load_configured(path, "network", hole_size))
 
     def __enter__(self) -> "Denoiser":
         return self
