@@ -9,11 +9,14 @@ from dataclasses import replace
 from typing import Any
 
 from config.configurations import CONFIGURATIONS, REAL_CONFIGURATIONS
+from config.networks import NETWORKS
 from config.recipes import RECIPES
 from config.validation_sets import VALIDATION_SETS
 from dnnlib.command_line import CommandLine
 from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.network.shipped import default_networks, network_path
 from dnnlib.denoising.options import (
+    DEFAULT_NETWORKS,
     OPTION_CLASSES,
     CommandOptions,
     DataOptions,
@@ -31,6 +34,7 @@ FIELDS = ("noise_style", "pipeline", "noise_params", "diagonal", "channels")
 PUBLISHED, REAL = (
     {Configuration(*map(row.get, FIELDS)).name: row for row in table} for table in (CONFIGURATIONS, REAL_CONFIGURATIONS)
 )
+DEFAULT_FOR = {"rgb": ", the default for RGB pictures", "grey": ", the default for grey pictures", "none": ""}
 
 EPILOG = """\
 examples:
@@ -67,13 +71,16 @@ def main() -> None:
 def command_line() -> CommandLine:
     """Makes the parser: all options, examples, and lists of what can be named."""
     lists = {
+        "networks that come with the program (--network NAME, --eval NAME)": [
+            f"{name:40s} {row['kodak']:.2f} dB on Kodak{DEFAULT_FOR[row['default']]}" for name, row in NETWORKS.items()
+        ],
         "recipes": [f"{name:10s} {', '.join(f'{k}={v:g}' if isinstance(v, float) else f'{k}={v}' for k, v in row.items())}"
                     for name, row in RECIPES.items()],
         "validation sets": [f"{name:8s} {row['source']}" for name, row in VALIDATION_SETS.items()],
         "configurations for pictures that are noisy already": REAL,
         "configurations (noise, network, what it knows of the noise)": PUBLISHED,
     }
-    texts = ["\n".join([f"{title}:", *(f"  {line}" for line in lines)]) for title, lines in lists.items()]
+    texts = ["\n".join([f"{title}:", *(f"  {line}" for line in lines)]) for title, lines in lists.items() if lines]
     epilog = "\n\n".join([EPILOG, *texts])
     parser = CommandLine(description=__doc__, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_options(OPTION_CLASSES)
@@ -87,7 +94,7 @@ def chosen_command(given: Mapping[str, Any]) -> str:
     """
     commands = given_for(CommandOptions, given)
     if not any(commands.values()):
-        raise UserError("nothing to do: give --train CONFIG, --eval FILE, --denoise INPUT or --export DIR; see --help")
+        raise UserError("nothing to do: give --train CONFIG, --eval NETWORK, --denoise INPUT or --export DIR; see --help")
     if len(commands) > 1:
         one, other, *_ = commands
         raise UserError(f"--{one} and --{other} do not go together: give one of them")
@@ -145,16 +152,17 @@ def evaluate(given: Mapping[str, Any]) -> None:
     from dnnlib.denoising import commands  # late: it imports NumPy and Pillow
 
     schedules = {name: row["images"] for name, row in (PUBLISHED | REAL).items()}
-    commands.evaluate(options, data, run_options, layout, schedules, VALIDATION_SETS)
+    commands.evaluate(options, data, run_options, layout, schedules, VALIDATION_SETS, NETWORKS)
 
 
 def denoise(given: Mapping[str, Any]) -> None:
     """Denoises pictures as the command line says. given: as for `train`."""
-    options = resolved(DenoisingOptions, given)
+    defaults = {"network": DEFAULT_NETWORKS} if default_networks(NETWORKS) else {}
+    options = resolved(DenoisingOptions, given, defaults)
     options.check()
     from dnnlib.denoising.inference import denoise_files  # late: it imports Pillow
 
-    denoise_files.denoise(given["denoise"], options)
+    denoise_files.denoise(given["denoise"], options, NETWORKS)
 
 
 def export(given: Mapping[str, Any]) -> None:
@@ -163,7 +171,7 @@ def export(given: Mapping[str, Any]) -> None:
     options.check()
     from dnnlib.denoising.inference.export import export as export_network  # late: it imports NumPy
 
-    export_network(options.network, options.export, options.hole_size)
+    export_network(network_path(options.network, "--network", NETWORKS), options.export, options.hole_size)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from dnnlib.errors import UserError, one_line
-from dnnlib.files import atomic_write, remove_abandoned
+from dnnlib.files import atomic_write, file_sha256, remove_abandoned
 
 MAX_BYTES = 4 << 20  # of one response; a Kodak image has less than 1 MB
 MAX_SECONDS = 300.0  # for one response: a server that sends a byte now and then never runs into the timeout
@@ -40,15 +40,6 @@ def check_base_url(url: str) -> str:
     if not usable or not url.isascii() or any(letter <= " " for letter in url):
         raise ValueError(f"{url!r} is not an address such as http://host/folder/")
     return url.rstrip("/") + "/"
-
-
-def file_sha256(path: Path) -> str:
-    """Returns the SHA-256 of a file as hexadecimal digits. Raises OSError as the file system reports it."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def download_all(

@@ -1,7 +1,11 @@
-"""Files that a reader may see are never half-written: temporary name in the same folder, fsync, `os.replace`."""
+"""Files that a reader may see are never half-written: temporary name in the same folder, fsync, `os.replace`.
+
+And the digest of a file, by which one that is not what it should be is known.
+"""
 
 import contextlib
 import glob
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -48,6 +52,15 @@ def write_text(path: str | os.PathLike, text: str) -> None:
     """Writes a whole text file atomically, in UTF-8. What that cannot carry (lone surrogates) becomes `\\udc80` and such."""
     with atomic_write(path) as file:
         file.write(text.encode("utf-8", "backslashreplace"))
+
+
+def file_sha256(path: str | os.PathLike) -> str:
+    """Returns the SHA-256 of a file as hexadecimal digits. Raises OSError as the file system reports it."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def remove_abandoned(path: str | os.PathLike) -> None:

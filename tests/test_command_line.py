@@ -17,6 +17,7 @@ from material import fresh_network, random_images, write_bare_shard, write_netwo
 import selfsupervised_denoising
 from config.configurations import CONFIGURATIONS
 from dnnlib.errors import UserError
+from dnnlib.files import file_sha256
 from dnnlib.tflib.network import save_network
 
 SCRIPT = Path(selfsupervised_denoising.__file__)
@@ -327,7 +328,8 @@ def test_dry_run_of_an_evaluation(place, without_tensorflow):
     assert (done.returncode, done.stderr) == (0, "")
     options, last = done.stdout.rstrip("\n").rsplit("\n", 1)
     assert json.loads(options) == {
-        "eval": NETWORK, "configuration": NAME, "dataset_dir": "sets", "validation_set": "kodak", "result_dir": "results",
+        "eval": NETWORK, "network_sha256": file_sha256(place / NETWORK), "configuration": NAME, "dataset_dir": "sets",
+        "validation_set": "kodak", "result_dir": "results",
         "num_gpus": None, "cpu_devices": 1, "precision": "float32",
     }  # fmt: skip
     assert last == f"Would run in results/_eval/<id>-eval-ilsvrc-kodak-3c-gauss25-iter2m-blindspot-known-EVAL_{NAME}"

@@ -166,7 +166,7 @@ def test_a_full_disk_stops_neither(place, monkeypatch, capsys):
 
     monkeypatch.setattr(Picture, "write", full)
     with pytest.raises(UserError, match="1 of 2 files skipped"):
-        denoise(["in/a.png", "in/grey.jpg"], DenoisingOptions(KNOWN, "out", sigma=25))
+        denoise(["in/a.png", "in/grey.jpg"], DenoisingOptions(KNOWN, "out", sigma=25), {})
     assert "skipped: cannot write out/a.png: No space" in capsys.readouterr().out and names(place / "out") == ["grey.jpg"]
 
 
@@ -231,6 +231,7 @@ def test_wrong_use(place, monkeypatch, capfd, case):
     before = sorted(place.rglob("*"))
     denoiser = "dnnlib.denoising.inference.denoiser.Denoiser"
     monkeypatch.setattr(f"{denoiser}.__init__", lambda *_: pytest.fail("the work has begun"))
+    monkeypatch.setattr(selfsupervised_denoising, "NETWORKS", {})  # no default
     with pytest.raises(UserError) as caught:
         call(case[0], monkeypatch)
     for part in case[1:]:

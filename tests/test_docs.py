@@ -21,12 +21,17 @@ from material import random_images, smooth_picture, write_bare_shard, write_netw
 import dataset_tool_h5
 import download_kodak
 import selfsupervised_denoising
+from dnnlib.denoising.network import shipped
 from dnnlib.errors import UserError
+from dnnlib.files import file_sha256
 
 PROGRAM = Path(__file__).resolve().parent.parent
 PAGES = [PROGRAM / "README.md", *sorted((PROGRAM / "docs").glob("*.md"))]
 RUN = ("--train", "--eval", "--denoise", "--export")
-TOOLS = ("dataset_tool_h5.py", "download_kodak.py", "tools/launch.py", "benchmarks/real_noise.py", "benchmarks/recipe.py")
+TOOLS = (
+    "dataset_tool_h5.py", "download_kodak.py", "tools/launch.py", "tools/make_card.py", "benchmarks/real_noise.py",
+    "benchmarks/recipe.py",
+)  # fmt: skip
 NOT_RUN = {
     "make": "installs, or takes minutes; but the target exists",
     ". .venv/bin/activate": "of the shell that it is typed into",
@@ -102,6 +107,9 @@ def inputs(tmp_path_factory):
     write_12_bits(folder / "raw" / "a.tif", 64)
     for name in ("photos.h5", "bsds400.h5", "imagenet_val.h5", "shard.h5"):
         write_bare_shard(folder / name, random_images([(256, 256)]))
+    (folder / "tests").symlink_to(PROGRAM / "tests")
+    (folder / "pretrained").mkdir()
+    write_network(folder / "pretrained" / f"{NETWORKS[0]}.pickle", NETWORKS[0])
     for name in NETWORKS:
         for images in IMAGES:
             write_network(folder / f"network-{images}-{name}.pickle", name)
@@ -110,9 +118,12 @@ def inputs(tmp_path_factory):
 
 @pytest.fixture
 def place(inputs, tmp_path, monkeypatch):
-    """The working directory: the inputs, linked to."""
+    """The working directory: the inputs, linked to; and the first of NETWORKS as the one that the program comes with."""
     for path in inputs.iterdir():
         (tmp_path / path.name).symlink_to(path)
+    monkeypatch.setattr(shipped, "FOLDER", inputs / "pretrained")
+    row = {"sha256": file_sha256(inputs / "pretrained" / f"{NETWORKS[0]}.pickle"), "default": "rgb", "kodak": 30.0}
+    monkeypatch.setattr(selfsupervised_denoising, "NETWORKS", {NETWORKS[0]: row})
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -70,7 +70,7 @@ def toys(tmp_path, monkeypatch):
 
 def test_a_new_format_is_denoised(toys, tmp_path, capsys):
     network = write_network(tmp_path / "network.pickle", "gauss25-n2c-mono")
-    denoise([str(toys)], DenoisingOptions(str(network), str(tmp_path / "out")))
+    denoise([str(toys)], DenoisingOptions(str(network), str(tmp_path / "out")), {})
     assert "a.toy: 80 x 64 grey, uint8, " in capsys.readouterr().out
     for name in ("a.toy", "b.TOY"):
         before, after = (read_picture(folder / name).pages[0] for folder in (toys, tmp_path / "out"))
@@ -101,7 +101,7 @@ def test_a_format_that_is_only_read_is_not_denoised(tmp_path):
     np.testing.assert_array_equal(read_image(tmp_path / "a.bmp"), smooth_picture(64, 80))
     network = write_network(tmp_path / "network.pickle", "gauss25-n2c")
     with pytest.raises(UserError, match="no picture in it"):
-        denoise([str(tmp_path)], DenoisingOptions(str(network), str(tmp_path / "out")))
+        denoise([str(tmp_path)], DenoisingOptions(str(network), str(tmp_path / "out")), {})
 
 
 # --- clean pictures of all formats

@@ -59,6 +59,12 @@ def test_the_tools_below_know_nothing_of_denoising(package):
         assert not [name for name in imported_modules(path) if name.startswith(("dnnlib.denoising", "config"))], path
 
 
+def test_tables_are_passed_down():
+    """Only what Python's users call, without a script, looks for a table itself."""
+    files = (path for path in DENOISING.rglob("*.py") if any(n.startswith("config.") for n in imported_modules(path)))
+    assert list(files) == [DENOISING / "inference" / "denoiser.py"]
+
+
 def test_configurations_are_data():
     for path in (PROGRAM / "config").glob("*.py"):
         assert not [name for name in imported_modules(path) if name.startswith("dnnlib")], path

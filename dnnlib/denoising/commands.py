@@ -16,11 +16,13 @@ from dnnlib.denoising.data.noisy_shard import HELD_OUT, NoisyShard
 from dnnlib.denoising.data.shard import Shard
 from dnnlib.denoising.data.validation_set import ValidationSet, open_validation_set
 from dnnlib.denoising.network.network_file import load_configured
+from dnnlib.denoising.network.shipped import network_path
 from dnnlib.denoising.options import DEFAULT_VALIDATION_SET, DataOptions, EvaluationOptions, RunOptions, TrainingOptions
 from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.denoising.run_name import describe_evaluation, describe_training
 from dnnlib.denoising.training.resume import find_run, load_resumable
 from dnnlib.errors import UserError
+from dnnlib.files import file_sha256
 from dnnlib.option_fields import flag_named
 from dnnlib.submission.run_context import RunContext
 from dnnlib.submission.run_dir import check_result_dir, create_run_dir
@@ -51,9 +53,9 @@ def train(
 
 def evaluate(
     options: EvaluationOptions, data: DataOptions, run_options: RunOptions, layout: Layout,
-    schedules: Mapping[str, int], validation_sets: Mapping[str, Mapping],
+    schedules: Mapping[str, int], validation_sets: Mapping[str, Mapping], networks: Mapping[str, Mapping],
 ) -> None:  # fmt: skip
-    """Evaluates a network file, in a run of its own. Raises UserError for whatever is wrong with what is given.
+    """Evaluates a network, in a run of its own. Raises UserError for whatever is wrong with what is given.
 
     options: which network, and how it is evaluated.
     data: the pictures.
@@ -61,10 +63,11 @@ def evaluate(
     layout: the devices.
     schedules: images in the training of each configuration, for the run's name.
     validation_sets: as for `train`.
+    networks: the table of the shipped ones (config/networks.py).
     """
     if options.precision == AUTO:
         options = replace(options, precision=FLOAT32)
-    _Evaluation(options, data, run_options, layout, schedules, validation_sets).carry_out()
+    _Evaluation(options, data, run_options, layout, schedules, validation_sets, networks).carry_out()
 
 
 class _Experiment(ABC):
@@ -185,18 +188,20 @@ class _Training(_Experiment):
 class _Evaluation(_Experiment):
     """An evaluation with its network loaded and its pictures open."""
 
-    def __init__(self, options, data, run_options, layout, schedules, validation_sets):
+    def __init__(self, options, data, run_options, layout, schedules, validation_sets, networks):
         """Loads the network, and opens the pictures. Parameters as for `evaluate`."""
         super().__init__(data, run_options, layout)
         self.options = options
-        self.network, configuration = load_configured(options.eval, hole_size=options.hole_size)
+        path = network_path(options.eval, "--eval", networks)
+        self.network, configuration = load_configured(path, hole_size=options.hole_size)
         self.configuration = configuration
         self.task, self.result_dir = f"eval {options.eval}", f"{run_options.result_dir}/_eval"
         self.pictures = self.open_pictures(validation_sets)
         self.inputs = [self.pictures]
         trained = TrainingOptions(num_iter=schedules.get(configuration.name, TrainingOptions.num_iter))
         self.description = describe_evaluation(configuration, trained, self.validation_name(configuration))
-        self.resolved = {"eval": options.eval, "configuration": configuration.name, **self.paths(configuration)}
+        self.resolved = {"eval": options.eval, "network_sha256": file_sha256(path), "configuration": configuration.name}
+        self.resolved |= self.paths(configuration)
         self.resolved |= {"num_gpus": layout.num_gpus, "cpu_devices": layout.cpu_devices, "precision": options.precision}
         self.resolved |= {"hole_size": configuration.hole_size} if configuration.hole_size != 1 else {}
         self.resolved |= options.scale

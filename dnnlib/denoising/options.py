@@ -17,6 +17,7 @@ from dnnlib.tflib.precision import AUTO, FLOAT32, PRECISIONS
 
 TRAIN, EVAL, DENOISE, EXPORT = "train", "eval", "denoise", "export"
 NEWEST_RUN = "the newest"  # stands for `--resume` without a directory
+DEFAULT_NETWORKS = "the defaults"  # stands for `--network` left out: a shipped one, by the kind of picture
 NEWEST_UNFINISHED_RUN = "auto"  # `--resume auto`: or else a new run
 DEFAULT_VALIDATION_SET = "kodak"
 NOISE_INIT_ESTIMATE = "estimate"
@@ -39,7 +40,8 @@ class CommandOptions:
 
     train: str | None = _command("train one of the configurations listed below", metavar="CONFIG", commands=(TRAIN,))
     eval: str | None = _command(
-        "evaluate a network file (.pickle); none of its code is run", metavar="FILE", commands=(EVAL,)
+        "evaluate a network file (.pickle), of which no code is run, or a shipped network by its name", metavar="NETWORK",
+        commands=(EVAL,),
     )
     denoise: Sequence[str] | None = _command(
         "denoise pictures: files, folders, patterns; PNG, JPEG, TIFF, WebP, .npy, each written back as it was",
@@ -202,7 +204,8 @@ class DenoisingOptions:
     """Holds how pictures are denoised, and where the results go."""
 
     network: str = _denoising_option(
-        REQUIRED, "network file (.pickle), for --denoise and --export", metavar="FILE",
+        REQUIRED, "network file (.pickle), or the name of a shipped network, for --denoise and --export", metavar="NETWORK",
+        default_text="for --denoise the shipped one for RGB or grey pictures, where there is one",
         missing="name the network file (.pickle)", commands=(DENOISE, EXPORT),
     )  # fmt: skip
     out: str = _denoising_option(

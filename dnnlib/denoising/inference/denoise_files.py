@@ -1,16 +1,16 @@
 """What `--denoise` does: looks at all that was given, then denoises file by file; a broken one does not stop the others."""
 
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.inference.comparison import comparison
-from dnnlib.denoising.inference.noise_level import NoiseLevel, check_given, level_text
+from dnnlib.denoising.inference.noise_level import NoiseLevel, level_text
 from dnnlib.denoising.inference.output_paths import Output, make_folder, plan_outputs
+from dnnlib.denoising.inference.picture_networks import PictureNetworks
 from dnnlib.denoising.inference.std_file import STD_WHITE, to_std16, write_std
-from dnnlib.denoising.network.network_file import load_configured
 from dnnlib.denoising.options import DenoisingOptions
 from dnnlib.denoising.pictures.files import read_picture
 from dnnlib.denoising.pictures.images import write_image
@@ -19,7 +19,6 @@ from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.denoising.pictures.search import find_inputs
 from dnnlib.errors import UserError
 from dnnlib.progress import progress_bar, say
-from dnnlib.tflib.network import Network
 
 if TYPE_CHECKING:
     from dnnlib.denoising.inference.denoiser import Denoiser, PreparedPicture
@@ -40,36 +39,34 @@ class DenoisedPage(NamedTuple):
     scale: Scale
 
 
-def denoise(inputs: list[str], options: DenoisingOptions) -> None:
-    """Denoises files. Raises UserError for whatever is wrong with what was given, and at the end if a file was skipped."""
-    network, configuration = load_configured(options.network, "--network", options.hole_size)
-    check_given(configuration, options.given)
-    if options.std and configuration.pipeline != "blindspot":
-        raise UserError(f"--std: a network of {configuration.name} does not tell how sure it is; leave the option out")
+def denoise(inputs: list[str], options: DenoisingOptions, known: Mapping[str, Mapping]) -> None:
+    """Denoises files. Raises UserError for whatever is wrong with what was given, and at the end if a file was skipped.
+
+    inputs: files, folders and patterns.
+    options: of the command line.
+    known: the table of the shipped networks (config/networks.py).
+    """
+    networks = PictureNetworks(options, known)
     extra_endings = (["std.png", "std.tif"] if options.std else []) + (["compare.png"] if options.compare else [])
     outputs = plan_outputs(find_inputs(inputs), options.out, extra_endings)
     make_folder(options.out)
-    skipped = _denoise_all(network, configuration, outputs, options)
+    skipped = _denoise_all(networks, outputs, options)
     if skipped:
         raise UserError(f"{skipped} of {len(outputs)} files skipped, see above")
 
 
-def _denoise_all(
-    network: Network, configuration: Configuration, outputs: list[Output], options: DenoisingOptions
-) -> int:
+def _denoise_all(networks: PictureNetworks, outputs: list[Output], options: DenoisingOptions) -> int:
     """Denoises file by file, prints a line for each, and returns the number of files that were skipped.
 
-    network, configuration: as `load_configured` gives them.
+    networks: for each kind of picture.
     outputs: what is denoised, and where it goes.
     options: of the command line.
     """
-    from dnnlib.denoising.inference.denoiser import Denoiser  # late: it imports TensorFlow
-
     skipped = 0
-    with Denoiser(network, configuration) as denoiser:
+    with networks:
         for output in outputs:
             try:
-                say(_denoise_file(denoiser, output, options))
+                say(_denoise_file(networks, output, options))
             except UserError as error:
                 say(f"skipped: {error}")
                 skipped += 1
@@ -79,10 +76,13 @@ def _denoise_all(
     return skipped
 
 
-def _denoise_file(denoiser: "Denoiser", output: Output, options: DenoisingOptions) -> str:
+def _denoise_file(networks: PictureNetworks, output: Output, options: DenoisingOptions) -> str:
     """Denoises a file, writes all that is wanted, and returns the line that says what was done."""
-    start = time.monotonic()
+    before = time.monotonic()
     picture = read_picture(output.source)
+    reading = time.monotonic() - before
+    denoiser = networks.denoiser_for(picture)  # for the first of a kind it takes seconds, which are not this file's
+    start = time.monotonic() - reading
     try:
         pages = _denoise_pages(denoiser, picture, options)
     except UserError as error:

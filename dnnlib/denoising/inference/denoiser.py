@@ -13,6 +13,7 @@ from dnnlib.denoising.inference.tiled_network import TiledNetwork, fitting_tile
 from dnnlib.denoising.inference.tiling import PaddedPicture, Region, tiles
 from dnnlib.denoising.network.architecture import NOISE_VARIABLE, STRIDE
 from dnnlib.denoising.network.network_file import load_configured
+from dnnlib.denoising.network.shipped import network_path
 from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.errors import UserError
 from dnnlib.tflib.network import Network
@@ -39,9 +40,14 @@ class Denoiser:
     def load(cls, path: str | os.PathLike, hole_size: int | None = None) -> "Denoiser":
         """Reads a network file (.pickle) of this program or of the 2019 one.
 
+        path: of the file, or the name of a network that comes with the program.
         hole_size: side of the blind spot in pixels, odd, at most that of the training, which is the default. Raises
         UserError, naming the file and what is wrong with it, and for a hole size that the network cannot have.
         """
+        if not os.path.isfile(path):
+            from config.networks import NETWORKS  # late: who names a file may have another package `config`
+
+            path = network_path(path, "network", NETWORKS)
         return cls(*load_configured(path, "network", hole_size))
 
     def __enter__(self) -> "Denoiser":

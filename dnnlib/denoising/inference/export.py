@@ -11,7 +11,7 @@ from dnnlib.errors import UserError, one_line
 from dnnlib.tflib.network import Network
 
 
-def export(network_path: str, out: str, hole_size: int | None = None) -> None:
+def export(network_file: str | os.PathLike, out: str, hole_size: int | None = None) -> None:
     """Reads a network file and writes a SavedModel into the folder `out`, which must be empty or not there yet.
 
     hole_size: of the blind spot, as for `Denoiser.load`.
@@ -19,7 +19,7 @@ def export(network_path: str, out: str, hole_size: int | None = None) -> None:
     """
     if not out:
         raise UserError("--export: the name of the folder is empty")
-    network, configuration = load_configured(network_path, "--network", hole_size)
+    network, configuration = load_configured(network_file, "--network", hole_size)
     folder = Path(out)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"--export {out}: is there already; name a new folder")
