@@ -299,7 +299,7 @@ def test_posterior_std_under_impulses_against_samples(alpha):
     Near: drawn about y with a std of 1e-4, which adds less than 1e-4 to the logarithm of a std of 0.01 or more an axis.
     """
     random = np.random.default_rng(1)
-    by_epsilon = 1e-6 * np.trace(np.linalg.inv(matrices(RGB_A)))  # the logarithm of det(Sigma_x + e I) is off by as much
+    precision = np.linalg.inv(matrices(RGB_A))
     shares = []
     for seen in SURPRISES:
         replaced = random.multivariate_normal(RGB_MEAN, matrices(RGB_A), 1_000_000)
@@ -309,6 +309,9 @@ def test_posterior_std_under_impulses_against_samples(alpha):
         std, error = weighed_std(np.concatenate([replaced, kept]), weights)
         assert error < 0.01
         found, prior, _ = stds_of_pixel(RGB_MEAN, RGB_A, seen, "impulse", alpha)
+        # e moves log det Sigma_x by the trace, q by the square, and log std by 1/4 (of g) + 1/6 of each.
+        weighed = precision @ np.subtract(seen, RGB_MEAN)
+        by_epsilon = 1e-6 * (np.trace(precision) + weighed @ weighed) / 2
         assert abs(np.log(found / std)) < 5 * error + 1e-4 + by_epsilon
         shares.append(found / prior)
     assert min(shares) < 0.5 and max(shares) > 0.95  # both were tried: what is believed, and what is not

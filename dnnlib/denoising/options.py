@@ -236,7 +236,7 @@ class DenoisingOptions:
     )  # fmt: skip
     std: bool = _denoising_option(False, "also write the predicted standard deviation of each pixel of the result")
     prior_std: bool = _denoising_option(
-        False, "also write that of what the network expects without the pixel's own noisy value"
+        False, "also write the one that is expected from the surroundings alone, without the pixel's own noisy value"
     )
     compare: bool = _denoising_option(False, "also write noisy and denoised side by side")
     hole_size: int | None = shared(TrainingOptions, "hole_size", default=None)  # None: as trained
