@@ -42,6 +42,10 @@ def matrix_vector(m, v):
     return [dot(row, v) for row in m]
 
 
+def product(m, n):
+    return [[dot(row, column) for column in zip(*n, strict=True)] for row in m]
+
+
 def quadratic_form(m, v):
     return dot(v, matrix_vector(m, v))
 
@@ -119,13 +123,37 @@ def posterior(outputs, noisy, family, parameter, learned=False, diagonal=False):
     return [float(m) for m in mean], loss, float(det(sigma_x)) ** root, math.prod(s) ** (1 / channels)
 
 
+def posterior_std(outputs, noisy, family, parameter, learned=False, diagonal=False):
+    """5.5: the root of the determinant of the posterior's covariance; arguments as of `posterior`."""
+    y, outputs = exactly(noisy), exactly(outputs)
+    t = exactly(parameter) if family == "poissongauss" else Fraction(float(parameter))
+    channels = len(y)
+    mu = outputs[:channels]
+    sigma_x = prior_covariance(outputs[channels:], channels, diagonal)
+    if family == "impulse":
+        sigma_x = plus(sigma_x, times(E, identity(3)))
+        share, kept = map(Fraction, _impulse_weights(y, mu, sigma_x, t))
+        share = share / (share + kept)
+        difference = [p - m for p, m in zip(y, mu, strict=True)]
+        covariance = plus(times(share, sigma_x), times(share * (1 - share), outer(difference, difference)))
+    else:  # Sigma_x (Sigma_x + Sigma_n)^-1 Sigma_n, for Sigma_x may have no inverse
+        sigma_n = scaled_diagonal(noise_variances(family, mu, t, learned))
+        covariance = product(product(sigma_x, inverse(plus(sigma_x, sigma_n))), sigma_n)
+    return float(det(covariance)) ** (1 / (2 * channels))
+
+
+def _impulse_weights(y, mu, sigma_x, alpha):
+    """-> alpha, (1 - alpha) g, as floats."""
+    difference = [p - m for p, m in zip(y, mu, strict=True)]
+    exponent = -0.5 * float(quadratic_form(inverse(sigma_x), difference))
+    g = math.exp(exponent) / math.sqrt((2 * math.pi) ** 3 * max(det(sigma_x), Fraction(1e-9)))
+    return float(alpha), float(1 - alpha) * g
+
+
 def _impulse(y, mu, sigma_x, alpha):
     sigma_x = plus(sigma_x, times(E, identity(3)))
-    difference = [p - m for p, m in zip(y, mu, strict=True)]
     floor = Fraction(1e-9)
-    exponent = -0.5 * float(quadratic_form(inverse(sigma_x), difference))
-    g = math.exp(exponent) / math.sqrt((2 * math.pi) ** 3 * max(det(sigma_x), floor))
-    share, kept = float(alpha), float(1 - alpha) * g
+    share, kept = _impulse_weights(y, mu, sigma_x, alpha)
     mean = [(share * float(m) + kept * float(p)) / (share + kept) for m, p in zip(mu, y, strict=True)]
 
     mu_y = [alpha / 2 + (1 - alpha) * m for m in mu]

@@ -126,6 +126,34 @@ def test_results_are_those_of_denoiser(place, monkeypatch, capsys):
     assert capsys.readouterr().out.count("sigma 30 (given)") == 2
 
 
+def test_both_stds_and_a_part_of_the_strength(place, monkeypatch, capsys):
+    """Each std goes into a file of its own, and is that of the whole strength."""
+    arguments = "--sigma 30 --std --prior-std --strength 0.25 --compare"
+    call(f"--denoise in/a.png in/stack.TIF --network {KNOWN} --out out {arguments}", monkeypatch)
+    with Denoiser.load(KNOWN) as denoiser:
+        picture = np.asarray(Image.open("in/a.png"))
+        expected, std = denoiser(picture, sigma=30, strength=0.25)
+        np.testing.assert_array_equal(np.asarray(Image.open("out/a.png")), expected)
+        stds = {"std": std, "prior-std": denoiser(picture, sigma=30, prior_std=True)[1]}
+    stored = {name: png.decode16((place / "out" / f"a-{name}.png").read_bytes())[:, :, 0] for name in stds}
+    for name, std in stds.items():
+        np.testing.assert_allclose(stored[name], np.minimum(std / 255 * 2, 1) * 65535, atol=2)
+    assert np.median(stored["std"]) < np.median(stored["prior-std"])
+    endings = ["", "-std", "-prior-std"]
+    written = [f"a{ending}.png" for ending in endings] + ["stack.TIF", *(f"stack{ending}.tif" for ending in endings[1:])]
+    assert names(place / "out") == sorted([*written, "a-compare.png", "stack-compare.png"])
+    assert f"out/a-std.png ({WORDS}), out/a-prior-std.png ({WORDS}), out/a-compare.png" in capsys.readouterr().out
+
+
+def test_a_strength_of_0_gives_the_files_as_they_were(place, monkeypatch):
+    floats = np.random.default_rng(0).standard_normal([64, 70, 3])
+    np.save("in/floats.npy", floats)
+    call(f"--denoise in/a.png in/stack.TIF in/floats.npy --network {N2C} --out out --strength 0", monkeypatch)
+    np.testing.assert_array_equal(np.asarray(Image.open("out/a.png")), np.asarray(Image.open("in/a.png")))
+    np.testing.assert_array_equal(tifffile.imread("out/stack.TIF"), tifffile.imread("in/stack.TIF"))
+    assert np.load("out/floats.npy").tobytes() == floats.tobytes()
+
+
 def test_a_network_without_noise_level_and_one_with_its_own(place, monkeypatch, capsys):
     call(f"--denoise in/a.png --network {N2C} --out one --compare", monkeypatch)
     call(f"--denoise in --network {PER_IMAGE} --out two", monkeypatch)
@@ -200,6 +228,10 @@ WRONG_USE = [
     (f"{DENOISE} --network {N2C} --sigma 25", "needs no noise level"),
     (f"{DENOISE} --network {PER_IMAGE} --sigma 25", "brings its own noise level"),
     (f"{DENOISE} --network {N2C} --std", "--std: a network of gauss25-n2c does not tell how sure it is"),
+    (f"{DENOISE} --network {N2C} --prior-std", "--prior-std: a network of gauss25-n2c does not tell how sure it is"),
+    (f"{DENOISE} --strength 1.5", "--strength 1.5: must be from 0 to 1"), (f"{DENOISE} --strength nan", "--strength nan"),
+    (f"{DENOISE} --strength=-0.1", "--strength -0.1"), (f"{DENOISE} --strength much", "--strength", "much"),
+    ("--eval known.pickle --dataset-dir in --prior-std", "--prior-std is for --denoise"),
     (f"{DENOISE} --white 0", "--white 0"), (f"{DENOISE} --white nan", "--white nan"),
     (f"{DENOISE} --tile=-32", "--tile -32"),
     (f"{DENOISE} --tile 1.5", "--tile"), (f"{DENOISE} --network nowhere.pickle", "nowhere.pickle", "no such file"),
@@ -213,6 +245,7 @@ WRONG_USE = [
     (f"--denoise in/a.png other/a.png --network {KNOWN} --out out", "two results would be named a.png"),
     (f"--denoise in/a.png other/a.jpg --network {KNOWN} --out out --compare", "two results would be named a-compare.png"),
     (f"--denoise in/a.png other/a-std.png --network {KNOWN} --out out --std", "two results would be named a-std.png"),
+    (f"--denoise in/a.png other/a-prior.png --network {KNOWN} --out out --std --prior-std", "named a-prior-std.png"),
     (f"--denoise in/a.png --network {KNOWN} --out known.pickle", "--out known.pickle: a file is in the way"),
     (f"--denoise in/a.png --network {KNOWN} --out known.pickle/x", "--out known.pickle/x: cannot write there"),
     (f"--denoise in/a.png --network {KNOWN} --out /proc/denoised", "--out /proc/denoised: cannot write there"),
@@ -224,7 +257,7 @@ def test_wrong_use(place, monkeypatch, capfd, case):
     (place / "other").mkdir()
     (place / "empty").mkdir()
     (place / "link").symlink_to("in")
-    for name in ("a.png", "a.jpg", "a-std.png"):
+    for name in ("a.png", "a.jpg", "a-std.png", "a-prior.png"):
         Image.fromarray(noisy(9, 9)).save(place / "other" / name)
     (place / "links").mkdir()
     (place / "links" / "a.png").symlink_to(place / "other" / "a.png")

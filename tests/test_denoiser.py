@@ -132,6 +132,55 @@ def test_an_image_that_is_a_view():
     np.testing.assert_array_equal(denoiser(RGB)(image, 25)[0], denoiser(RGB)(image.copy(), 25)[0])
 
 
+# --- the stds, and the strength
+
+
+def test_the_std_of_the_result_follows_the_noise_and_the_prior_does_not():
+    image = random_images(32, 40)
+    prior = denoiser(MONO)(image, sigma=1, prior_std=True)[1]
+    np.testing.assert_array_equal(denoiser(MONO)(image, sigma=100, prior_std=True)[1], prior)
+    for sigma in (1, 100):
+        result, std = denoiser(MONO)(image, sigma=sigma)
+        np.testing.assert_allclose(std, 1 / np.sqrt(1 / prior.astype(np.float64) ** 2 + (255 / sigma) ** 2), rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, ">u2", np.float16, np.float32, ">f8"])
+def test_strength(dtype):
+    """0: the image, bit for bit; 1: as without; between: a part of the way, of which only the end is rounded."""
+    dtype = np.dtype(dtype)
+    top = 1.0 if dtype.kind == "f" else float(np.iinfo(dtype).max)
+    image = (np.random.default_rng(1).random([32, 36, 2]) * top).astype(dtype)[..., :1]  # float64: of more than 24 bits
+    image[0, :2] = [[-0.0], [0.0]]
+    options = {"sigma": 60, "white": top / 2, "black": top / 8}
+    whole, std = denoiser(MONO)(image, **options)
+    none = denoiser(MONO)(image, **options, strength=0)[0]
+    assert none.dtype == dtype and none.tobytes() == image.tobytes()
+    assert denoiser(MONO)(image, **options, strength=1)[0].tobytes() == whole.tobytes()
+    parts = ((image.astype(np.float64) - top / 8) / (3 * top / 8)).astype(np.float32)
+    exact = top / 8 + 3 * top / 8 * denoiser(MONO)(parts, sigma=60)[0].astype(np.float64)  # neither rounded nor clipped
+    for strength in (1e-9, 0.3, 0.75):
+        result, other_std = denoiser(MONO)(image, **options, strength=strength)
+        assert result.dtype == dtype
+        np.testing.assert_array_equal(other_std, std)
+        expected = image + strength * (exact - image)
+        step = np.spacing(np.abs(expected).astype(dtype)).astype(float) if dtype.kind == "f" else 0.5001
+        if dtype.kind == "u":
+            expected = np.clip(expected, 0, top)
+        error = np.abs(result.astype(np.float64) - expected)
+        assert (error <= step + strength * 1e-4 * top).all()
+    assert np.abs(exact - image).max() > 0.05 * top
+
+
+def test_strength_of_colours_and_alpha_in_tiles():
+    image = (random_images(40, 70, 4) * 255).astype(np.uint8)
+    whole = denoiser(RGB)(image, sigma=60, tile=32)[0].astype(float)
+    result = denoiser(RGB)(image, sigma=60, tile=32, strength=0.5)[0]
+    inside = (whole > 0) & (whole < 255)
+    assert inside[..., :3].mean() > 0.3 and (whole != image).mean() > 0.3
+    np.testing.assert_allclose(result[inside], ((image + whole) / 2)[inside], atol=0.75 + 1e-9)  # rounded once, and twice
+    np.testing.assert_array_equal(result[..., 3], image[..., 3])
+
+
 # --- noise levels
 
 
@@ -210,6 +259,8 @@ NAN[-1, -1, -1], INFINITE[5, 5, 0] = np.nan, np.inf
         (GLOBAL, IMAGE, {"lam": 30}, "brings its own"), (N2C, IMAGE, {"sigma": 25}, "needs no noise level"),
         (RGB, IMAGE, {"sigma": -1}, "--sigma -1"), (RGB, IMAGE, {"sigma": np.nan}, "--sigma nan"),
         (POISSON, IMAGE, {"lam": 0}, "--lambda 0"), (IMPULSE, IMAGE, {"alpha": 1.5}, "--alpha 1.5: .* from 0 to 1"),
+        (RGB, IMAGE, {"sigma": 25, "strength": 1.01}, "--strength 1.01: must be from 0 to 1"),
+        (RGB, IMAGE, {"sigma": 25, "strength": np.nan}, "--strength nan"), (N2C, IMAGE, {"strength": -1}, "--strength -1"),
         (RGB, IMAGE, {"sigma": 25, "white": 0}, "--white 0"), (RGB, IMAGE, {"sigma": 25, "tile": -1}, "--tile -1"),
     ],
 )  # fmt: skip

@@ -96,7 +96,7 @@ def check(results, name):
     found = np.load(results / f"{name}-results.npz")
     variables = load_configured(results / f"{name}.pickle")[0].variables
     with Denoiser.load(results / f"{name}.pickle") as denoiser:
-        assert len(found.files) == len(SIZES) * (2 if denoiser.has_std else 1)
+        assert len(found.files) == len(SIZES) * (3 if denoiser.has_std else 1)
         for i in range(len(SIZES)):
             images = np.load(results / f"{name}.npz")[f"image{i}"]
             assert found[f"image{i}denoised"].shape == images.shape
@@ -104,11 +104,12 @@ def check(results, name):
 
                 def denoised(image=image, n=n):
                     level = {key: value[min(n, len(value) - 1)] for key, value in CASES[name].items()}
-                    return denoiser(image, **level)[: 2 if denoiser.has_std else 1]
+                    clean, std = denoiser(image, **level)
+                    return [clean, std, denoiser(image, **level, prior_std=True)[1]][: 3 if denoiser.has_std else 1]
 
                 # Random weights magnify rounding; trained ones agree to 1e-7.
                 by_rounding = spreads(denoiser.tiled_network._session, variables, denoised)
-                for output, expected, spread in zip(("denoised", "std"), denoised(), by_rounding, strict=False):
+                for output, expected, spread in zip(("denoised", "std", "prior_std"), denoised(), by_rounding, strict=False):
                     assert_equal_but_for_rounding(found[f"image{i}{output}"][n], expected, spread)
 
 

@@ -4,6 +4,9 @@ import exact_posterior as exact
 import numpy as np
 import pytest
 from graphs import compute
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from scipy import integrate, stats
 
 from dnnlib.denoising.network.posterior import posterior
@@ -51,6 +54,13 @@ def one_pixel(mean, a, noisy, family, parameter, **options):
     return result.posterior_mean[0, 0, 0], *[float(x.ravel()[0]) for x in (result.loss, result.net_std, result.noise_std)]
 
 
+def stds_of_pixel(mean, a, noisy, family, parameter, **options):
+    """-> those of posterior, prior and noise of a single pixel."""
+    shaped = [np.array(x, np.float32).reshape(1, 1, 1, -1) for x in ([*mean, *a], noisy)]
+    result = head(*shaped, family, parameter, **options)
+    return [float(x.ravel()[0]) for x in (result.posterior_std, result.net_std, result.noise_std)]
+
+
 def random_pixels(channels, entries, seed=0):
     """outputs [2,3,5,C+K], noisy [2,3,5,C]: what networks put out, and what they rarely do."""
     rng = np.random.default_rng(seed)
@@ -88,6 +98,10 @@ def test_equals_exact_arithmetic(family, channels, diagonal, learned):
         of_nothing = (20 * np.finfo(np.float64).eps * size**3) ** (1 / 6) if channels == 3 else 0.0
         atol = of_nothing if net < of_nothing else 1e-6
         np.testing.assert_allclose(result.net_std[i], net, rtol=1e-5, atol=atol, err_msg=str(i))
+        std = exact.posterior_std(outputs[i], noisy[i], family, t, learned, diagonal)
+        loose = family == "impulse"  # it stands on that determinant, the others on none
+        bounds = {"rtol": 1e-5, "atol": 1e-6} if loose else {"rtol": 1e-6, "atol": 0.0}
+        np.testing.assert_allclose(result.posterior_std[i], std, **bounds, err_msg=str(i))
 
 
 def test_one_learned_parameter_for_all_pictures():
@@ -170,6 +184,10 @@ def test_mono_is_an_integral_over_clean_values(mean, a, y, family, parameter):
     np.testing.assert_allclose(loss, -2 * np.log(evidence) - np.log(2 * np.pi), rtol=1e-6, atol=1e-6)  # no factor 0.5
     prior_variance = integral(lambda x: (x - mean) ** 2 * normal_pdf(x, mean, abs(a)))
     np.testing.assert_allclose([net_std, noise_std], [np.sqrt(prior_variance), sigma], rtol=1e-6)
+    posterior_mean = integral(lambda x: x * joint(x)) / evidence
+    variance = integral(lambda x: (x - posterior_mean) ** 2 * joint(x)) / evidence
+    found = stds_of_pixel([mean], [a], [y], family, parameter)[0]
+    np.testing.assert_allclose(found, np.sqrt(variance), rtol=1e-6)
 
 
 def matrices(a):
@@ -242,6 +260,115 @@ def test_impulse_against_samples(alpha):
         np.testing.assert_allclose(loss, expected, atol=2e-2)
         np.testing.assert_allclose(noise_std * 255, alpha * 100, rtol=1e-6)
     assert min(shares) < 0.2 and max(shares) > 0.6  # both were tried: what is believed, and what is not
+
+
+# --- the std of the posterior
+
+
+def weighed_std(x, weights):
+    """Of samples x [n,3] with weights -> det(covariance)^(1/6), and how far its logarithm may be off: one standard error.
+
+    The logarithm of the determinant changes by w (q - 3) / sum(w) with a sample, q its Mahalanobis distance squared.
+    """
+    weights = weights / weights.sum()
+    away = x - weights @ x
+    covariance = (weights * away.T) @ away
+    q = np.sum(away * np.linalg.solve(covariance, away.T).T, axis=1)
+    return np.linalg.det(covariance) ** (1 / 6), np.sqrt(np.sum((weights * (q - 3)) ** 2)) / 6
+
+
+@pytest.mark.parametrize("seen", [RGB_Y, [0.2, 0.2, 0.9]])
+@NOISES
+def test_posterior_std_against_samples(family, parameter, seen):
+    """Clean colours drawn from the prior count by how likely they make the noisy one."""
+    x = np.random.default_rng(1).multivariate_normal(RGB_MEAN, matrices(RGB_A), 2_000_000)
+    likelihood = np.exp(-0.5 * np.sum(((seen - x) / std_at(RGB_MEAN, family, parameter)) ** 2, axis=1))
+    std, error = weighed_std(x, likelihood)
+    assert error < 0.01
+    found, prior, _ = stds_of_pixel(RGB_MEAN, RGB_A, seen, family, parameter)
+    assert abs(np.log(found / std)) < 5 * error and found < 0.9 * prior
+
+
+SURPRISES = [[0.3, 0.5, 0.7], [0.35, 0.52, 0.7], [0.55, 0.6, 0.75], [0.45, 0.75, 0.7], [0.2, 0.2, 0.9]]
+
+
+@pytest.mark.parametrize("alpha", [0.3, 0.8])
+def test_posterior_std_under_impulses_against_samples(alpha):
+    """Of the colours that were replaced, each is as likely to be seen as y; of those that were kept, the ones near y.
+
+    Near: drawn about y with a std of 1e-4, which adds less than 1e-4 to the logarithm of a std of 0.01 or more an axis.
+    """
+    random = np.random.default_rng(1)
+    precision = np.linalg.inv(matrices(RGB_A))
+    shares = []
+    for seen in SURPRISES:
+        replaced = random.multivariate_normal(RGB_MEAN, matrices(RGB_A), 1_000_000)
+        kept = seen + 1e-4 * random.standard_normal([1_000_000, 3])
+        density = stats.multivariate_normal.pdf(kept, RGB_MEAN, matrices(RGB_A))
+        weights = np.concatenate([np.full(len(replaced), alpha), (1 - alpha) * density])
+        std, error = weighed_std(np.concatenate([replaced, kept]), weights)
+        assert error < 0.01
+        found, prior, _ = stds_of_pixel(RGB_MEAN, RGB_A, seen, "impulse", alpha)
+        # e moves log det Sigma_x by the trace, q by the square, and log std by 1/4 (of g) + 1/6 of each.
+        weighed = precision @ np.subtract(seen, RGB_MEAN)
+        by_epsilon = 1e-6 * (np.trace(precision) + weighed @ weighed) / 2
+        assert abs(np.log(found / std)) < 5 * error + 1e-4 + by_epsilon
+        shares.append(found / prior)
+    assert min(shares) < 0.5 and max(shares) > 0.95  # both were tried: what is believed, and what is not
+
+
+@NOISES
+def test_posterior_std_is_that_of_the_posterior_means_error(family, parameter):
+    """Of 100,000 pixels, each with a clean value, a prior that is right, and noise."""
+    random, shape = np.random.default_rng(1), [1, 250, 400]
+    mu, a = random.uniform(0.05, 0.95, shape), random.uniform(0.01, 0.3, shape)
+    x = mu + a * random.standard_normal(shape)
+    y = x + std_at(mu, family, parameter) * random.standard_normal(shape)
+    outputs, noisy = np.stack([mu, a], axis=-1).astype(np.float32), y[..., None].astype(np.float32)
+    result = head(outputs, noisy, family, [parameter])
+    ratio = (x - result.posterior_mean[..., 0]) / result.posterior_std
+    assert np.mean(ratio**2) == pytest.approx(1, abs=5 * np.sqrt(2 / x.size))
+
+
+SOME_PIXELS = hnp.arrays(np.float32, (1, 1, 8, 9), elements=st.floats(-3, 3, width=32))
+NOISE_LEVELS = st.floats(-6, 3).map(lambda x: 10**x)
+
+
+@given(SOME_PIXELS, NOISE_LEVELS, st.sampled_from([*ENTRIES]))
+@settings(max_examples=60, deadline=None)
+def test_posterior_std_is_at_most_those_of_prior_and_noise(outputs, sigma, case):
+    channels, diagonal = case
+    outputs = outputs[..., : channels + ENTRIES[case]]
+    noisy = np.full([1, 1, 8, channels], 0.5, np.float32)
+    for family, parameter in ("gauss", sigma), ("poissongauss", [sigma, sigma**2]):
+        result = head(outputs, noisy, family, [parameter], learned=True, diagonal=diagonal)
+        size = np.square(outputs[..., channels:], dtype=np.float64).sum(axis=-1)
+        of_nothing = (20 * np.finfo(np.float64).eps * size**3) ** (1 / 6) if channels == 3 else 0.0  # as above
+        assert np.isfinite(result.posterior_std).all() and (result.posterior_std >= 0).all()
+        assert (result.posterior_std <= (1 + 2e-7) * result.net_std + of_nothing).all()
+        assert (result.posterior_std <= (1 + 2e-7) * result.noise_std).all()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_limits_of_the_posterior_std(channels):
+    """No noise, and nothing left of the picture; also where the network is sure, or the noise is none at all."""
+    mean, y = RGB_MEAN[:channels], RGB_Y[:channels]
+    a = RGB_A if channels == 3 else [0.2]
+    sure = [0.0] * len(a)
+    for sigma in (1e-3, 1e-8):
+        assert stds_of_pixel(mean, a, y, "gauss", sigma, learned=True)[0] == pytest.approx(sigma, rel=1e-3)
+    assert stds_of_pixel(mean, a, y, "gauss", 0.0, learned=True)[0] < 1e-14
+    assert stds_of_pixel(mean, sure, y, "gauss", 0.0, learned=True)[0] == 0
+    assert stds_of_pixel(mean, sure, y, "gauss", 0.1)[0] == 0
+    found, prior, _ = stds_of_pixel(mean, a, y, "gauss", 1e4)
+    assert found == pytest.approx(prior, rel=1e-6) and prior > 0.1
+
+
+def test_limits_of_the_posterior_std_under_impulses():
+    prior = stds_of_pixel(RGB_MEAN, RGB_A, RGB_Y, "impulse", 0.5)[1]
+    assert stds_of_pixel(RGB_MEAN, RGB_A, RGB_Y, "impulse", 1.0)[0] == prior  # nothing is seen
+    assert stds_of_pixel(RGB_MEAN, RGB_A, [9.0, -9.0, 9.0], "impulse", 0.5)[0] == prior  # not believed
+    assert stds_of_pixel(RGB_MEAN, RGB_A, RGB_MEAN, "impulse", 1e-6)[0] < 1e-3 * prior  # and believed
 
 
 # --- gradients

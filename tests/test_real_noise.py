@@ -200,7 +200,7 @@ def test_denoising_and_exporting(place, runs):
     result = png.decode16((place / "out" / "0.png").read_bytes())
     assert result.min() > BLACK - 5000 and result.max() < WHITE + 5000  # as bright as the picture that came in
     done = run_here(place, f"--export model --network {network}")
-    assert done.status == 0 and "image -> denoised, std" in done.stdout, done.stdout + done.stderr
+    assert done.status == 0 and "image -> denoised, std, prior_std" in done.stdout, done.stdout + done.stderr
 
 
 # --- what is refused

@@ -137,19 +137,19 @@ def variables_of(name):
 
 
 def denoised(name, pixels, side, hole=1):
-    """Denoised [H,W,C] and std [H,W] of the padded picture, and how many tiles that took."""
+    """Denoised [H,W,C] and stds [H,W,2] of the padded picture, and how many tiles that took."""
     channels = network(name).configuration.channels
     picture = PaddedPicture(pixels, Scale(white=1.0), channels)
     mean = np.full([picture.height, picture.width, channels], np.nan, np.float32)
-    std = np.full(mean.shape[:2], np.nan, np.float32)
+    stds = np.full((*mean.shape[:2], 2), np.nan, np.float32)
     finished = []
 
-    def put(region, m, s):
+    def put(region, m, *s):
         rows, columns = slice(region.top, region.bottom), slice(region.left, region.right)
-        mean[rows, columns], std[rows, columns] = m, np.broadcast_to(s, m.shape[:2])
+        mean[rows, columns], stds[rows, columns] = m, np.stack(s, axis=-1)
 
-    network(name, hole).denoise(picture, [0.1], side, put, lambda: finished.append(1))
-    return mean, std, len(finished)
+    network(name, hole).denoise(picture, [0.1], side, put, lambda: finished.append(1), ["posterior_std", "net_std"])
+    return mean, stds, len(finished)
 
 
 def spreads_of(name, pixels, hole=1):
@@ -169,7 +169,7 @@ def test_in_one_piece_it_is_the_whole_network(name, hole):
         options = {"hole_size": hole} if c.blind_spot else {}
         unet = blind_spot_unet if c.blind_spot else plain_unet
         result = prediction_from(c, unet(x, output_channels(c.pipeline, c.channels, c.diagonal), **options), x, parameter)
-        return result.posterior_mean, result.net_std
+        return result.posterior_mean, tf.stack([result.posterior_std, result.net_std], axis=-1)
 
     parameter = np.full([1, 1, 1, 1], 0.1, np.float32)
     expected = compute(whole, padded[None], parameter, variables=variables_of(name))
@@ -202,6 +202,17 @@ def test_a_row_too_few_is_no_rounding(name):
     right, wrong = denoised(name, pixels, 0), denoised(name, np.roll(pixels, 1, axis=0), 0)
     for one, other, by_rounding in zip(right[:2], wrong[:2], spread, strict=True):
         assert_no_rounding(one, other, by_rounding)
+
+
+def test_only_what_is_asked_for_is_computed(monkeypatch):
+    found, fetched = network(MONO), []
+    run = found._run
+    monkeypatch.setattr(found, "_run", lambda fetches, feed: fetched.append(fetches) or run(fetches, feed))
+    picture, put = PaddedPicture(random_images(32, 32, 1), Scale(white=1.0), 1), []
+    for maps in ((), ("posterior_std",)):
+        found.denoise(picture, [0.1], 0, lambda *parts: put.append(len(parts)), lambda: None, maps)
+        assert fetched[-1] == [found._result.posterior_mean, *(getattr(found._result, name) for name in maps)]
+    assert put == [2, 3]
 
 
 def test_the_estimators_mean_is_that_of_the_real_pixels():

@@ -233,9 +233,22 @@ class DenoisingOptions:
         None, "denoise in tiles of this side; 0: in one piece; the result is the same but for rounding", metavar="PX",
         default_text="as memory allows", at_least=0, at_most=2**31 - 1, must_be="a number of pixels, or 0 for no tiles",
     )  # fmt: skip
-    std: bool = _denoising_option(False, "also write the predicted standard deviation of each pixel")
+    strength: float = _denoising_option(
+        1.0, "how much of the noise is removed, from 0 (the picture as it is) to 1 (all)", metavar="X",
+        at_least=0.0, at_most=1.0, must_be="from 0 to 1",
+    )  # fmt: skip
+    std: bool = _denoising_option(False, "also write the predicted standard deviation of each pixel of the result")
+    prior_std: bool = _denoising_option(
+        False, "also write the one that is expected from the surroundings alone, without the pixel's own noisy value"
+    )
     compare: bool = _denoising_option(False, "also write noisy and denoised side by side")
     hole_size: int | None = shared(TrainingOptions, "hole_size", default=None)  # None: as trained
+
+    @property
+    def stds(self) -> list[str]:
+        """Returns the names of the standard deviations that are to be written, by which their files' names end, too."""
+        wanted = {"std": self.std, "prior-std": self.prior_std}
+        return [name for name, given in wanted.items() if given]
 
     @property
     def given(self) -> dict[str, float | None]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from dnnlib.denoising.inference.comparison import comparison
 from dnnlib.denoising.inference.noise_level import NoiseLevel, level_text
 from dnnlib.denoising.inference.output_paths import Output, make_folder, plan_outputs
 from dnnlib.denoising.inference.picture_networks import PictureNetworks
-from dnnlib.denoising.inference.std_file import STD_WHITE, to_std16, write_std
+from dnnlib.denoising.inference.std_file import STD_WHITE, STDS, to_std16, write_std
 from dnnlib.denoising.options import DenoisingOptions
 from dnnlib.denoising.pictures.files import read_picture
 from dnnlib.denoising.pictures.images import write_image
@@ -28,13 +29,13 @@ class DenoisedPage(NamedTuple):
     """A page of a file, denoised.
 
     pixels: [H,W,C], with the page's alpha.
-    std: uint16 [H,W] of `to_std16`, None if not wanted or not known.
+    stds: those that are wanted and known, by the names of `STDS`, uint16 [H,W] of `to_std16`.
     level: of the noise.
     scale: the values of black and white.
     """
 
     pixels: np.ndarray
-    std: np.ndarray | None
+    stds: dict[str, np.ndarray]
     level: NoiseLevel
     scale: Scale
 
@@ -47,7 +48,8 @@ def denoise(inputs: list[str], options: DenoisingOptions, known: Mapping[str, Ma
     known: the table of the shipped networks (config/networks.py).
     """
     networks = PictureNetworks(options, known)
-    extra_endings = (["std.png", "std.tif"] if options.std else []) + (["compare.png"] if options.compare else [])
+    extra_endings = [f"{std}.{suffix}" for std in options.stds for suffix in ("png", "tif")]
+    extra_endings += ["compare.png"] if options.compare else []
     outputs = plan_outputs(find_inputs(inputs), options.out, extra_endings)
     make_folder(options.out)
     skipped = _denoise_all(networks, outputs, options)
@@ -101,33 +103,38 @@ def _denoise_pages(denoiser: "Denoiser", picture: Picture, options: DenoisingOpt
     """Denoises all pages of a file, after all of them have been checked."""
     told = Scale(options.black, options.white)
     prepared = [
-        denoiser.prepare(page[:, :, : picture.colours], options.given, told, options.tile) for page in picture.pages
+        denoiser.prepare(page[:, :, : picture.colours], options.given, told, options.tile, options.strength)
+        for page in picture.pages
     ]
-    keeps_std = denoiser.has_std and (options.std or options.compare)
     with progress_bar(sum(page.steps for page in prepared), "tile") as bar:
         return [
-            _denoise_page(page, ready, picture.colours, keeps_std, bar.update)
+            _denoise_page(page, ready, picture.colours, options, bar.update)
             for page, ready in zip(picture.pages, prepared, strict=True)
         ]
 
 
-def _denoise_page(page: np.ndarray, prepared: "PreparedPicture", colours: int, keeps_std: bool, done) -> DenoisedPage:
+def _denoise_page(
+    page: np.ndarray, prepared: "PreparedPicture", colours: int, options: DenoisingOptions, done
+) -> DenoisedPage:
     """Denoises a page.
 
     page: [H,W,C].
     prepared: made of the channels that are denoised.
     colours: how many these are, the first ones.
-    keeps_std: whether the std is wanted.
+    options: which stds are wanted.
     done(): is called after each tile.
     """
     result = page.copy()
-    std = np.empty(page.shape[:2], np.uint16) if keeps_std else None
+    wanted = set(options.stds) | ({"std"} if options.compare and prepared.denoiser.has_std else set())
+    stds = {name: np.empty(page.shape[:2], np.uint16) for name in STDS if name in wanted}
+    put_stds = {name: partial(_put_std, std) for name, std in stds.items()}
+    level = prepared.run(result[:, :, :colours], put_stds, done)
+    return DenoisedPage(result, stds, level, prepared.scale)
 
-    def put_std(region: tuple[slice, slice], values: np.ndarray) -> None:
-        std[region] = to_std16(values)
 
-    level = prepared.run(result[:, :, :colours], put_std if keeps_std else None, done)
-    return DenoisedPage(result, std, level, prepared.scale)
+def _put_std(std: np.ndarray, region: tuple[slice, slice], values: np.ndarray) -> None:
+    """Writes a part of a std, in parts of white, into the whole."""
+    std[region] = to_std16(values)
 
 
 def _write_extras(
@@ -141,13 +148,14 @@ def _write_extras(
     options: what is wanted.
     """
     written = []
-    if options.std:
-        path = output.extra("std.tif" if picture.format.holds_pages else "std.png")
-        write_std(path, [page.std for page in pages])
+    for name in options.stds:
+        path = output.extra(f"{name}.tif" if picture.format.holds_pages else f"{name}.png")
+        write_std(path, [page.stds[name] for page in pages])
         written.append(f"{path} (65535 = {STD_WHITE:g} of white)")
     if options.compare:
         path = output.extra("compare.png")
-        write_image(path, comparison(picture.pages[0], pages[0].pixels, pages[0].std, picture.colours, pages[0].scale))
+        noisy, page = picture.pages[0], pages[0]
+        write_image(path, comparison(noisy, page.pixels, page.stds.get("std"), picture.colours, page.scale))
         written.append(f"{path}")
     return written
 

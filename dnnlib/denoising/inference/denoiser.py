@@ -3,18 +3,20 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.inference.memory import network_budget
 from dnnlib.denoising.inference.noise_level import NoiseLevel, check_given, known_level, learned_level
+from dnnlib.denoising.inference.std_file import STDS
 from dnnlib.denoising.inference.tiled_network import TiledNetwork, fitting_tile
 from dnnlib.denoising.inference.tiling import PaddedPicture, Region, tiles
 from dnnlib.denoising.network.architecture import NOISE_VARIABLE, STRIDE
 from dnnlib.denoising.network.network_file import load_configured
 from dnnlib.denoising.network.shipped import network_path
-from dnnlib.denoising.pictures.scale import Scale
+from dnnlib.denoising.pictures.scale import Scale, as_stored
 from dnnlib.errors import UserError
 from dnnlib.tflib.network import Network
 
@@ -75,6 +77,8 @@ class Denoiser:
         white: float | None = None,
         black: float = 0.0,
         tile: int | None = None,
+        strength: float = 1.0,
+        prior_std: bool = False,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Denoises one picture, and returns it and the predicted standard deviation.
 
@@ -87,30 +91,41 @@ class Denoiser:
         black: the value that stands for black, the black level of raw data.
         tile: side of the tiles in pixels, 0: none; None: as the memory at hand allows. It changes the result by rounding
             only.
+        strength: how much of the noise is removed, from 0, none (the result is the image, bit for bit), to 1, all:
+            noisy + strength * (denoised - noisy).
+        prior_std: whether the std shall be what the network expects of the pixel from its surroundings alone, before it
+            has seen the pixel's own noisy value.
 
         The picture has the image's shape and type; integers are rounded and clipped to their type, floats are neither (and
-        are computed in float32). std is float32 [H,W] in the image's own units, one value for all channels: what the network
-        knows of the pixel from its surroundings alone; None for networks without (`has_std`).
+        are computed in float32). std is float32 [H,W] in the image's own units, one value for all channels: how far the
+        result (of strength 1, whatever the strength) may be from the clean picture; None for networks without (`has_std`).
 
         Raises UserError for images of another shape or type, of zero area, with NaN or infinity, in colour where the network
-        is for one channel, and for a noise level that does not go with the network or cannot be estimated.
+        is for one channel, for a noise level that does not go with the network or cannot be estimated, and for a strength
+        that is not from 0 to 1.
         """
         image = np.asarray(image)
         colours = colour_channels(image.shape)
         pixels = image if image.ndim == 3 else image[:, :, np.newaxis]
         given = {"sigma": sigma, "lambda": lam, "alpha": alpha}
-        prepared = self.prepare(pixels[:, :, :colours], given, Scale(black, white), tile)
+        prepared = self.prepare(pixels[:, :, :colours], given, Scale(black, white), tile, strength)
         result = pixels.copy()
         std = np.empty(pixels.shape[:2], np.float32) if self.has_std else None
 
         def keep_std(region: tuple[slice, slice], values: np.ndarray) -> None:
             std[region] = prepared.scale.spread(values)
 
-        prepared.run(result[:, :, :colours], keep_std if self.has_std else None)
+        wanted = "prior-std" if prior_std else "std"
+        prepared.run(result[:, :, :colours], {wanted: keep_std} if self.has_std else {})
         return result.reshape(image.shape), std
 
     def prepare(
-        self, pixels: np.ndarray, given: Mapping[str, float | None], scale: Scale, tile: int | None = None
+        self,
+        pixels: np.ndarray,
+        given: Mapping[str, float | None],
+        scale: Scale,
+        tile: int | None = None,
+        strength: float = 1.0,
     ) -> "PreparedPicture":
         """Checks a picture and all that is told of it, and decides how it is cut; `run` of what this returns denoises it.
 
@@ -118,11 +133,14 @@ class Denoiser:
         given: the noise level, as for `check_given`.
         scale: the values of black and white, as the user told them.
         tile: side of the tiles in pixels, 0: none; None: as the memory at hand allows.
+        strength: how much of the noise is removed, from 0 to 1.
 
         Raises UserError where this network cannot denoise the picture, and for what cannot be told of it.
         """
         # What is given.
         check_given(self.configuration, given)
+        if not 0 <= strength <= 1:
+            raise UserError(f"--strength {strength:g}: must be from 0 to 1")
         if pixels.size == 0:
             raise UserError("the picture has no pixels")
         if pixels.shape[2] == 3 and self.configuration.channels == 1:
@@ -135,7 +153,7 @@ class Denoiser:
                 if not np.isfinite(pixels[row : row + 256]).all():
                     raise UserError("the picture has values that are NaN or infinite: replace them first")
         padded = PaddedPicture(pixels, scale, self.configuration.channels)
-        return PreparedPicture(self, pixels, padded, scale, self._tile_side(padded, tile), given)
+        return PreparedPicture(self, pixels, padded, scale, self._tile_side(padded, tile), given, strength)
 
     def _tile_side(self, padded: PaddedPicture, tile: int | None) -> int:
         """Returns the side of the tiles, a multiple of 32, or 0: not cut. tile: as for `prepare`."""
@@ -156,6 +174,7 @@ class PreparedPicture:
     scale: of the pixels.
     side: of the tiles, in pixels; 0: one tile.
     given: the noise level, as far as the user gave it.
+    strength: how much of the noise is removed, from 0 to 1.
     """
 
     denoiser: Denoiser
@@ -164,6 +183,7 @@ class PreparedPicture:
     scale: Scale
     side: int
     given: Mapping[str, float | None]
+    strength: float
     _level: NoiseLevel | None = field(default=None, init=False)
 
     @property
@@ -183,30 +203,50 @@ class PreparedPicture:
         return self._level
 
     def run(
-        self, result: np.ndarray, put_std: PutStd | None = None, done: Callable[[], None] = lambda: None
+        self,
+        result: np.ndarray,
+        put_stds: Mapping[str, PutStd] = MappingProxyType({}),
+        done: Callable[[], None] = lambda: None,
     ) -> NoiseLevel:
         """Denoises the picture into `result`, of the shape and type of the pixels, and returns its noise level.
 
-        put_std((rows, columns), std float32 [h,w] in parts of white) is called for parts that make up the picture;
-        done() after each tile. Raises UserError as `level`.
+        put_stds: of the stds of `STDS` that are wanted, what takes them: it is called with (rows, columns) and std float32
+            [h,w], in parts of white, for parts that make up the picture.
+        done(): is called after each tile.
+
+        Raises UserError as `level`.
         """
         height, width, colours = self.pixels.shape
         level = self.level(done)
+        maps = [STDS[name] for name in put_stds]
 
-        def put(region: Region, mean: np.ndarray, std: np.ndarray) -> None:
+        def put(region: Region, mean: np.ndarray, *stds: np.ndarray) -> None:
             """Writes what the network gives for a region into the result."""
             rows = slice(region.top, min(region.bottom, height))
             columns = slice(region.left, min(region.right, width))
             part = result[rows, columns]  # without the padding
-            mean, std = (x[: part.shape[0], : part.shape[1]] for x in (mean, std))
+            mean, *stds = (x[: part.shape[0], : part.shape[1]] for x in (mean, *stds))
             if colours < mean.shape[2]:
                 mean = mean.mean(axis=2, keepdims=True)
-            part[...] = self.scale.to_stored(mean, result.dtype)
-            if put_std:
+            part[...] = self._weakened(mean, self.pixels[rows, columns])
+            for put_std, std in zip(put_stds.values(), stds, strict=True):
                 put_std((rows, columns), std)
 
-        self.denoiser.tiled_network.denoise(self.padded, level.parameter, self.side, put, done)
+        self.denoiser.tiled_network.denoise(self.padded, level.parameter, self.side, put, done, maps)
         return level
+
+    def _weakened(self, denoised: np.ndarray, noisy: np.ndarray) -> np.ndarray:
+        """Returns what the strength makes of a part of the picture, in the type of the pixels.
+
+        denoised: float32 [h,w,C], in parts of white.
+        noisy: [h,w,C], as it is stored. At a strength of 0 it is returned as it is, bit for bit.
+        """
+        if self.strength == 0:
+            return noisy
+        if self.strength == 1:
+            return self.scale.to_stored(denoised, noisy.dtype)
+        start = noisy.astype(np.float64)  # so much of it as it holds; float32 would lose some of files of float64
+        return as_stored(start + self.strength * (self.scale.to_values(denoised) - start), noisy.dtype)
 
     def _find_level(self, done: Callable[[], None]) -> NoiseLevel:
         """Finds the noise level in the way of the network's configuration."""

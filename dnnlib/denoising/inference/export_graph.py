@@ -12,7 +12,8 @@ def serving_graph(configuration: Configuration, level: str) -> tuple[dict, dict]
 
     Inputs: `image` float32 [N,H,W,C] on the scale [0, 1], of any size; for networks of sigma_known also the noise level,
     whose name is the value of `level` (sigma, lam or alpha): float32 [N] or [1], in the units of the command line.
-    Outputs: `denoised` [N,H,W,C], and `std` [N,H,W] where the network has one. The results are those of `Denoiser`.
+    Outputs: `denoised` [N,H,W,C], and where the network has them `std` [N,H,W], of what is denoised, and `prior_std`
+    [N,H,W], of what the network expects without the pixel's own value. The results are those of `Denoiser`.
     """
     # The picture, padded.
     c = configuration
@@ -38,7 +39,8 @@ def serving_graph(configuration: Configuration, level: str) -> tuple[dict, dict]
     denoised = tf.identity(result.posterior_mean, name="denoised")
     if c.pipeline != "blindspot":
         return inputs, {"denoised": denoised}
-    return inputs, {"denoised": denoised, "std": tf.identity(result.net_std, name="std")}
+    stds = {"std": result.posterior_std, "prior_std": result.net_std}
+    return inputs, {"denoised": denoised, **{name: tf.identity(std, name=name) for name, std in stds.items()}}
 
 
 def _reflected(size):

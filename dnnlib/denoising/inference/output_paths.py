@@ -20,7 +20,7 @@ class Output(NamedTuple):
     result: Path
 
     def extra(self, ending: str) -> Path:
-        """Returns the path of what is made beside the result: <stem>-std.png or .tif, <stem>-compare.png."""
+        """Returns the path of what is made beside the result: <stem>-std.png or .tif, <stem>-compare.png, ..."""
         return self.result.with_name(f"{self.result.stem}-{ending}")
 
 

@@ -40,10 +40,9 @@ class PictureNetworks:
             self._loaded[name] = load_configured(path, "--network", options.hole_size)
             _, configuration = self._loaded[name]
             check_given(configuration, options.given)
-            if options.std and configuration.pipeline != "blindspot":
-                raise UserError(
-                    f"--std: a network of {configuration.name} does not tell how sure it is; leave the option out"
-                )
+            if options.stds and configuration.pipeline != "blindspot":
+                unknown = f"a network of {configuration.name} does not tell how sure it is"
+                raise UserError(f"--{options.stds[0]}: {unknown}; leave the option out")
         self._denoisers: dict[str, Denoiser] = {}
         self._said: set[str] = set()
         self._stack = contextlib.ExitStack()

@@ -1,4 +1,4 @@
-"""The predicted standard deviation as a picture of 16 bits."""
+"""The predicted standard deviations: which there are, and each as a picture of 16 bits."""
 
 from pathlib import Path
 
@@ -9,6 +9,8 @@ from dnnlib.denoising.pictures import png
 from dnnlib.errors import UserError, one_line
 from dnnlib.files import atomic_write
 
+# The stds that a network tells, by their options: the attributes of `Prediction`.
+STDS = {"std": "posterior_std", "prior-std": "net_std"}
 STD_WHITE = 0.5  # of white, shown as 65535: values between black and white cannot spread more
 
 

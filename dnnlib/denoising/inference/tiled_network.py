@@ -45,7 +45,7 @@ class TiledNetwork:
             # What follows on their features.
             self._features = tf.placeholder(tf.float32, [1, None, None, len(self._turns) * DECODER_CHANNELS])
             result = prediction_from(c, head(self._features, layers), self._picture, self._parameter)
-            self._results = [result.posterior_mean, result.net_std]
+            self._result = result
             # The estimator of the noise.
             if c.noise_params == "per_image":
                 with tf.variable_scope(ESTIMATOR_SCOPE):
@@ -70,17 +70,20 @@ class TiledNetwork:
         picture: PaddedPicture,
         parameter: Sequence[float],
         side: int,
-        put: Callable[[Region, np.ndarray, np.ndarray], None],
+        put: Callable[..., None],
         done: Callable[[], None],
+        maps: Sequence[str] = (),
     ) -> None:
         """Denoises a picture tile by tile.
 
         picture: padded, on the scale [0, 1].
         parameter: of the noise, one number or two, in the units of `posterior`.
         side: of the tiles in pixels; 0: one tile.
-        put(region, posterior mean [h,w,C], net std [h,w]): is called for parts that together cover the padded picture.
+        put(region, posterior mean [h,w,C], *maps [h,w]): is called for parts that together cover the padded picture.
         done(): is called after each tile.
+        maps: what is wanted beside the posterior mean, names of attributes of `Prediction`; nothing else is computed.
         """
+        fetches = [self._result.posterior_mean, *(getattr(self._result, name) for name in maps)]
         for core in tiles(picture.height, picture.width, side):
             features = self._features_of(picture, core)
             rows = max(_HEAD_PIXELS // core.width, 1)
@@ -91,8 +94,7 @@ class TiledNetwork:
                     self._picture: picture.read(part)[None],
                     self._parameter: np.reshape(parameter, [1, 1, 1, -1]),
                 }
-                mean, std = self._run(self._results, feed)
-                put(part, mean[0], std[0])
+                put(part, *(found[0] for found in self._run(fetches, feed)))
             done()
 
     def mean_raw_parameter(

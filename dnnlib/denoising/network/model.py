@@ -63,8 +63,9 @@ def prediction_from(c: Configuration, outputs, noisy, parameter, target=None, ex
     loss = None if target is None else _simple_loss(outputs - target, c, exponent)
     unknown = tf.zeros_like(outputs[..., 0])  # these networks give no estimate of their error
     return Prediction(
-        mean=outputs, posterior_mean=outputs, loss=loss, net_std=unknown, noise_std=unknown, nll=unknown, parameter=parameter
-    )
+        mean=outputs, posterior_mean=outputs, loss=loss, net_std=unknown, noise_std=unknown, nll=unknown,
+        parameter=parameter, posterior_std=unknown,
+    )  # fmt: skip
 
 
 def _simple_loss(difference, c: Configuration, exponent):

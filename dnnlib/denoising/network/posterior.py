@@ -18,6 +18,7 @@ from dnnlib.tflib.runtime import tf
 EPSILON = 1e-6  # keeps inverses defined; this and the next two are part of the published results
 _SMALLEST_DETERMINANT = 1e-9  # of covariances under impulse noise
 _PUSH = 0.1  # weight of the std of learned noise in the loss, so that it does not collapse to zero
+_LEAST_VARIANCE = 1e-30  # of noise, where the posterior's std is divided by it
 
 
 class Prediction(NamedTuple):
@@ -26,10 +27,13 @@ class Prediction(NamedTuple):
     mean: [N,H,W,C], what the network makes of the surroundings of a pixel.
     posterior_mean: [N,H,W,C], that of the posterior, in which the noisy pixel counts too.
     loss: [N,H,W] or, of networks without a posterior, [N,H,W,C].
-    net_std, noise_std: [N,H,W] or broadcastable, standard deviations of the clean pixel and of its noise.
+    net_std, noise_std: [N,H,W] or broadcastable, standard deviations of the clean pixel, given its surroundings alone (the
+        prior's), and of its noise.
     nll: [N,H,W], the negative logarithm of the density N(mu_y, Sigma_y) of the noisy colour, in nats for each of its C
         values.
     parameter: [N,1,1,P] or [1,1,1,P], of the noise.
+    posterior_std: [N,H,W], that of the clean pixel given its noisy value, too: of the posterior mean. It costs nothing
+        where it is not fetched. Of colours it is, as net_std, the geometric mean over the axes of the covariance.
     """
 
     mean: tf.Tensor
@@ -39,6 +43,7 @@ class Prediction(NamedTuple):
     noise_std: tf.Tensor
     nll: tf.Tensor | None = None
     parameter: tf.Tensor | None = None
+    posterior_std: tf.Tensor | None = None
 
 
 class _Pixels(NamedTuple):
@@ -58,6 +63,13 @@ class _Pixels(NamedTuple):
     def prior_covariance(self) -> s3.Symmetric3:
         """Returns Sigma_x of RGB pixels."""
         return s3.diagonal([v * v for v in self.a]) if self.diagonal else s3.gram(self.a)
+
+    def factor(self) -> list:
+        """Returns the six entries of the upper-triangular A of RGB pixels."""
+        if not self.diagonal:
+            return self.a
+        zero = tf.zeros_like(self.a[0])
+        return [self.a[0], zero, zero, self.a[1], zero, self.a[2]]
 
 
 class _Noise(NamedTuple):
@@ -81,6 +93,7 @@ class _Judgement(NamedTuple):
     net_std: tf.Tensor
     noise_std: tf.Tensor
     nll: tf.Tensor
+    posterior_std: tf.Tensor
 
 
 def posterior(outputs, noisy, family: str, parameter, learned: bool, diagonal: bool) -> Prediction:
@@ -109,6 +122,7 @@ def posterior(outputs, noisy, family: str, parameter, learned: bool, diagonal: b
         noise_std=tf.cast(judged.noise_std, tf.float32),
         nll=tf.cast(judged.nll, tf.float32),
         parameter=parameter,
+        posterior_std=tf.cast(judged.posterior_std, tf.float32),
     )
 
 
@@ -142,7 +156,22 @@ def _gaussian_rgb(pixels: _Pixels, variance_maps: list, learned: bool) -> _Judge
     # Standard deviations: geometric means over the colours.
     net_std = tf.maximum(s3.det(sigma_x), 0.0) ** (1.0 / 6.0)
     noise_std = (variance_maps[0] * variance_maps[1] * variance_maps[2]) ** (1.0 / 6.0)
-    return _Judgement(posterior_mean=posterior_mean, loss=loss, net_std=net_std, noise_std=noise_std, nll=nll)
+    posterior_std = _gaussian_posterior_std(pixels.factor(), variance_maps)
+    return _Judgement(posterior_mean, loss, net_std, noise_std, nll, posterior_std)
+
+
+def _gaussian_posterior_std(a: list, variance_maps: list):
+    """Returns the std of the posterior of RGB pixels, det(Sigma)^(1/6), a map (SPEC 5.5).
+
+    By Bayes' rule for Gaussians (paper, section 3) the covariance is Sigma = (Sigma_x^-1 + Sigma_n^-1)^-1. Its determinant
+    is det Sigma_x / det(I + Sigma_n^-1 Sigma_x): no inverse of Sigma_x is needed, and none of the epsilons that keep those
+    of the posterior mean defined. det Sigma_x = (a0 a3 a5)^2, for A is triangular.
+
+    a: the six entries of A.
+    variance_maps: three, of the noise.
+    """
+    inverse_n = [1.0 / tf.maximum(v, _LEAST_VARIANCE) for v in variance_maps]
+    return ((a[0] * a[3] * a[5]) ** 2 / s3.det_one_plus_gram(a, inverse_n)) ** (1.0 / 6.0)
 
 
 def _gaussian_mono(pixels: _Pixels, variance_maps: list, learned: bool) -> _Judgement:
@@ -155,9 +184,9 @@ def _gaussian_mono(pixels: _Pixels, variance_maps: list, learned: bool) -> _Judg
     if learned:
         loss -= _PUSH * tf.sqrt(variance)
     posterior_mean = (y * sigma_x + mu * variance) / sigma_y
-    return _Judgement(
-        posterior_mean=[posterior_mean], loss=loss, net_std=tf.abs(a), noise_std=tf.sqrt(variance), nll=nll
-    )
+    net_std = tf.abs(a)
+    posterior_std = net_std / tf.sqrt(1.0 + sigma_x / tf.maximum(variance, _LEAST_VARIANCE))  # see _gaussian_posterior_std
+    return _Judgement([posterior_mean], loss, net_std, tf.sqrt(variance), nll, posterior_std)
 
 
 def _impulse(pixels: _Pixels, noise: _Noise) -> _Judgement:
@@ -171,7 +200,8 @@ def _impulse(pixels: _Pixels, noise: _Noise) -> _Judgement:
 
     # Posterior mean of the mixture: g is the density of the noisy colour, were it kept.
     difference = [p - m for p, m in zip(y, mu, strict=True)]
-    exponent = -0.5 * s3.quadratic_form(s3.inverse(sigma_x), difference)
+    distance = s3.quadratic_form(s3.inverse(sigma_x), difference)
+    exponent = -0.5 * distance
     g = tf.exp(exponent) / tf.sqrt((2.0 * math.pi) ** 3 * tf.maximum(det_x, _SMALLEST_DETERMINANT))
     posterior_mean = [(alpha * m + keep * g * p) / (alpha + keep * g) for m, p in zip(mu, y, strict=True)]
 
@@ -193,7 +223,24 @@ def _impulse(pixels: _Pixels, noise: _Noise) -> _Judgement:
     # Standard deviations.
     net_std = tf.maximum(det_x, 0.0) ** (1.0 / 6.0)
     noise_std = alpha * (100.0 / 255.0)  # shown times 255: as a percentage
-    return _Judgement(posterior_mean=posterior_mean, loss=loss, net_std=net_std, noise_std=noise_std, nll=nll)
+    posterior_std = net_std * _impulse_narrowing(alpha, keep * g, distance)
+    return _Judgement(posterior_mean, loss, net_std, noise_std, nll, posterior_std)
+
+
+def _impulse_narrowing(replaced, kept, distance):
+    """Returns the std of the posterior under impulse noise over that of the prior, a map (SPEC 5.5).
+
+    The posterior is a mixture. With probability w = alpha / (alpha + (1 - alpha) g) the colour y that is seen replaced
+    another, of which it tells nothing: that is N(mu, Sigma_x), the prior. Else it is y itself. The law of total covariance
+    gives Sigma = w Sigma_x + w (1 - w) d d^T, d = y - mu: the mean of the parts' covariances, and the covariance of their
+    means. By the matrix determinant lemma det Sigma = w^3 det Sigma_x (1 + (1 - w) d^T Sigma_x^-1 d), of which this is the
+    sixth root, over det Sigma_x. It can exceed 1, a little, where both parts are likely and far apart.
+
+    replaced, kept: alpha and (1 - alpha) g, the weights of the parts.
+    distance: d^T Sigma_x^-1 d, 0 or more but for rounding.
+    """
+    share, rest = replaced / (replaced + kept), kept / (replaced + kept)
+    return tf.sqrt(share) * (1.0 + rest * tf.maximum(distance, 0.0)) ** (1.0 / 6.0)
 
 
 # `_Pixels`, `_Noise` -> `_Judgement`, by the `likelihood` of the families' rows.

@@ -29,6 +29,23 @@ def gram(a) -> Symmetric3:
     )
 
 
+def det_one_plus_gram(a, weights):
+    """Returns det(I + diag(w0, w1, w2) A A^T), a map of 1 or more, A being that of `gram`.
+
+    It is one plus the squares of all minors of diag(w)^(1/2) A (Cauchy and Binet): no term is negative, so rounding does
+    no harm where A A^T is tiny or nearly singular. a: six maps; weights: three maps or numbers, 0 or more.
+    """
+    a0, a1, a2, a3, a4, a5 = a
+    w0, w1, w2 = weights
+    ones = w0 * (a0 * a0 + a1 * a1 + a2 * a2) + w1 * (a3 * a3 + a4 * a4) + w2 * (a5 * a5)
+    twos = (
+        w0 * w1 * ((a0 * a3) ** 2 + (a0 * a4) ** 2 + (a1 * a4 - a2 * a3) ** 2)
+        + w0 * w2 * ((a0 * a5) ** 2 + (a1 * a5) ** 2)
+        + w1 * w2 * (a3 * a5) ** 2
+    )
+    return 1.0 + ones + twos + w0 * w1 * w2 * (a0 * a3 * a5) ** 2
+
+
 def diagonal(d) -> Symmetric3:
     """Returns diag(d0, d1, d2); `d`: three maps."""
     zero = tf.zeros_like(d[0])

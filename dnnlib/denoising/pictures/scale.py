@@ -45,13 +45,21 @@ class Scale:
 
         Integers are rounded and clipped to their type, floats are neither.
         """
-        values = self.spread(parts) + parts.dtype.type(self.black)
-        largest = largest_of(dtype)
-        return (values if largest is None else np.clip(np.rint(values), 0, largest)).astype(dtype)
+        return as_stored(self.to_values(parts), dtype)
+
+    def to_values(self, parts: np.ndarray) -> np.ndarray:
+        """Scales floats of any shape to values of the pixels' scale, not rounded yet: 0 becomes black and 1 white."""
+        return self.spread(parts) + parts.dtype.type(self.black)
 
     def spread(self, parts: np.ndarray) -> np.ndarray:
         """Scales floats that are differences, as a standard deviation is, to the pixels' own units."""
         return parts * parts.dtype.type(self.white - self.black)
+
+
+def as_stored(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Makes pixels of a type of values of their scale: integers are rounded and clipped to it, floats are neither."""
+    largest = largest_of(dtype)
+    return (values if largest is None else np.clip(np.rint(values), 0, largest)).astype(dtype)
 
 
 def largest_of(dtype: np.dtype) -> int | None:
