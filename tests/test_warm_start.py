@@ -418,6 +418,7 @@ def test_the_noise_is_estimated_all_the_same(place, start):
     np.testing.assert_array_equal(first["nin_b/W"], weights(source)["nin_b/W"])
 
 
+@pytest.mark.slow
 def test_several_workers_start_from_the_chiefs_values(place, start, whole, tmp_path):
     """The other one has no such file. The network at the end is that of one process alone."""
     for name in ("shard.h5", "own"):
