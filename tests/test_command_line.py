@@ -136,6 +136,10 @@ WRONG_USE = [
     ("--train gauss5_50-blindspot-sigma_per_image --noise-init estimate", "--noise-init estimate"),
     (f"{TRAIN} --train gauss25-blindspot-sigma_global --noise-init estimate --train-resolution 32", "--train-resolution"),
     (f"{TRAIN} --noise-init guess", "--noise-init guess"),
+    (f"{TRAIN} --init=", "--init is empty"),
+    (f"{TRAIN} --init nowhere.pickle", "nowhere.pickle", "no such file"),
+    (f"{TRAIN} --init network.pickle --dry-run", "--init network.pickle", "configuration"),
+    (f"{TRAIN} --train gauss25-n2c --init {NETWORK}", f"--init {NETWORK}: is a network of {NAME}", "gauss25-n2c", "without"),
     # Where results go
     (f"{TRAIN} --result-dir text", "--result-dir text", "a file is in the way"),
     (f"{EVAL} --result-dir text", "--result-dir text", "a file is in the way"),

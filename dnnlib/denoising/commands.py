@@ -21,6 +21,7 @@ from dnnlib.denoising.options import DEFAULT_VALIDATION_SET, DataOptions, Evalua
 from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.denoising.run_name import describe_evaluation, describe_training
 from dnnlib.denoising.training.resume import find_run, load_resumable
+from dnnlib.denoising.training.warm_start import load_start
 from dnnlib.errors import UserError
 from dnnlib.files import file_sha256
 from dnnlib.option_fields import flag_named
@@ -161,6 +162,8 @@ class _Training(_Experiment):
             self.run_dir = find_run(run_options.resume, self.result_dir, configuration.name)
         if self.run_dir is not None:
             load_resumable(self.run_dir, self.fixed_options)  # so that wrong options are refused at once
+        elif options.init is not None and layout.chief:
+            load_start(options.init, configuration)  # likewise; its weights are taken where all first values are made
 
     def check_devices(self, replicas: "Replicas") -> None:
         self.layout.check_minibatch(self.options.minibatch_size, self.options.microbatch_size, replicas.count)

@@ -147,9 +147,15 @@ class TrainingOptions:
         0, "images between network files; 0: only the final one", at_least=0, default_text="the configuration's",
         free_on_resume=True,
     )  # fmt: skip
+    init: str | None = _training_option(
+        None, "network file (.pickle) whose weights the training starts from: of any noise and hole size, for mono also "
+        "of RGB",
+        metavar="FILE", default_text="fresh weights", in_older_runs=None,
+    )  # fmt: skip
     noise_init: str = _training_option(
-        "zero", "where sigma_global starts: zero, or estimate, which is made from noisy crops", metavar="HOW",
-        choices=("zero", NOISE_INIT_ESTIMATE),
+        "zero", "where sigma_global starts: zero, but with --init where it was there; or estimate, which is made from noisy "
+        "crops",
+        metavar="HOW", choices=("zero", NOISE_INIT_ESTIMATE),
     )  # fmt: skip
     precision: str = _training_option(
         AUTO, "what convolutions compute in: float32, bf16, or auto, which for --train is bf16 where that is faster and as "
@@ -171,6 +177,8 @@ class TrainingOptions:
     def check(self) -> None:
         """Raises UserError naming the first option that cannot be."""
         check_values(self)
+        if self.init == "":
+            raise UserError("--init is empty: name a network file, or leave the option out")
         from dnnlib.denoising.network.architecture import STRIDE  # late: they import NumPy
         from dnnlib.denoising.noise.estimation import PATCH_SIDE
 

@@ -18,6 +18,7 @@ STRIDE = 2**POOLINGS  # heights and widths are multiples of it
 LEAKY_SLOPE = 0.1
 ESTIMATOR_SCOPE = "param_estimation_net"
 NOISE_VARIABLE = "noise_data"
+PICTURE_LAYERS = ("enc_conv0", "dec_conv1a")  # these see the picture; its channels are the last of their inputs
 
 
 class Layer(NamedTuple):

@@ -12,6 +12,7 @@ from dnnlib.denoising.noise.families import parameter_names
 from dnnlib.denoising.noise.training_noise import add_training_noise
 from dnnlib.denoising.options import TrainingOptions
 from dnnlib.denoising.training.statistics import statistic_names
+from dnnlib.denoising.training.warm_start import start_from
 from dnnlib.tflib.optimizer import Adam, Optimizer
 from dnnlib.tflib.precision import dtype_of
 from dnnlib.tflib.replicas import Replicas
@@ -56,8 +57,13 @@ def optimizer_of(options: TrainingOptions) -> Optimizer:
 
 
 def initial_training_values(configuration: Configuration, options: TrainingOptions) -> dict[str, np.ndarray]:
-    """Returns the first values of all variables of a training graph: those that are trained, and the optimiser's."""
+    """Returns the first values of all variables of a training graph: those that are trained, and the optimiser's.
+
+    Where the options name a network file to start from, says what is not of it; raises UserError where it does not fit.
+    """
     values = initial_variables(shapes_of(configuration), options.seed)
+    if options.init is not None:
+        values = start_from(options.init, configuration, values)
     return values | optimizer_of(options).initial_state(values)
 
 

@@ -160,8 +160,11 @@ class _Training:
 
     def _initial_values(self) -> dict[str, np.ndarray]:
         """Returns the values that all variables start from. (Of several workers the chief's count.)"""
-        values = initial_training_values(self._configuration, self._options)
-        if self._options.noise_init == "estimate" and self._job.replicas.chief:
+        chief = self._job.replicas.chief
+        # The others need not have the file.
+        options = self._options if chief else dataclasses.replace(self._options, init=None)
+        values = initial_training_values(self._configuration, options)
+        if options.noise_init == "estimate" and chief:
             values[NOISE_VARIABLE][:] = estimate_noise_start(
                 self._configuration, self._crops, self._graph, self._job.session
             )

@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from dnnlib.denoising.options import NEWEST_RUN, NEWEST_UNFINISHED_RUN, TrainingOptions
 from dnnlib.denoising.training.state import TrainingState, has_states, load_newest_state
@@ -54,9 +55,14 @@ def load_resumable(run_dir: Path, options: dict) -> TrainingState:
         options = options | {"precision": saved["precision"]}
     changed = [name for name in options if saved.get(name) != options[name]]
     if changed:
-        texts = [f"{flag_named(name)} was {saved.get(name)} and is {options[name]}" for name in changed]
+        texts = [f"{flag_named(name)} was {_shown(saved.get(name))} and is {_shown(options[name])}" for name in changed]
         raise UserError(f"--resume {run_dir}: give the options of the run; these would change it: {', '.join(texts)}")
     return state._replace(options=saved)
+
+
+def _shown(value: Any) -> str:
+    """Returns an option's value as a message shows it."""
+    return "not given" if value is None else str(value)
 
 
 def _trains(path: Path, configuration: str) -> bool:
