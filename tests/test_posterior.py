@@ -302,8 +302,8 @@ def test_posterior_std_under_impulses_against_samples(alpha):
     precision = np.linalg.inv(matrices(RGB_A))
     shares = []
     for seen in SURPRISES:
-        replaced = random.multivariate_normal(RGB_MEAN, matrices(RGB_A), 1_000_000)
-        kept = seen + 1e-4 * random.standard_normal([1_000_000, 3])
+        replaced = random.multivariate_normal(RGB_MEAN, matrices(RGB_A), 200_000)
+        kept = seen + 1e-4 * random.standard_normal([200_000, 3])
         density = stats.multivariate_normal.pdf(kept, RGB_MEAN, matrices(RGB_A))
         weights = np.concatenate([np.full(len(replaced), alpha), (1 - alpha) * density])
         std, error = weighed_std(np.concatenate([replaced, kept]), weights)
