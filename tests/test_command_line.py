@@ -137,7 +137,7 @@ WRONG_USE = [
     (f"{TRAIN} --train gauss25-blindspot-sigma_global --noise-init estimate --train-resolution 32", "--train-resolution"),
     (f"{TRAIN} --noise-init guess", "--noise-init guess"),
     (f"{TRAIN} --init=", "--init is empty"),
-    (f"{TRAIN} --init nowhere.pickle", "nowhere.pickle", "no such file"),
+    (f"{TRAIN} --init nowhere.pickle", "--init nowhere.pickle", "no such file"),
     (f"{TRAIN} --init network.pickle --dry-run", "--init network.pickle", "configuration"),
     (f"{TRAIN} --train gauss25-n2c --init {NETWORK}", f"--init {NETWORK}: is a network of {NAME}", "gauss25-n2c", "without"),
     # Where results go

@@ -52,6 +52,8 @@ def load_start(path: str | os.PathLike, wanted: Configuration) -> tuple[Network,
 
     Raises UserError, naming the file, where it cannot be read, and where the network does not fit.
     """
+    if not os.path.exists(path):
+        raise UserError(f"--init {path}: there is no such file; check the name")
     network, source = load_configured(path, "--init")
     what = f"--init {path}: is a network of {source.name}"
     if _layers(replace(source, channels=wanted.channels)) != _layers(wanted):
