@@ -9,7 +9,6 @@ The pictures are noise. Tracing makes a step slower; the shares count, not the s
 
 import argparse
 import collections
-import dataclasses
 import sys
 from pathlib import Path
 
@@ -17,12 +16,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.recipe import options_of, with_precision  # noqa: E402
 from dnnlib.command_line import CommandLine  # noqa: E402
 from dnnlib.denoising.configuration import Configuration  # noqa: E402
 from dnnlib.denoising.options import TrainingOptions  # noqa: E402
 from dnnlib.errors import run_script  # noqa: E402
-from dnnlib.option_fields import resolved  # noqa: E402
-from selfsupervised_denoising import named_recipe  # noqa: E402
 
 WARM_UP, STEPS = 8, 4  # the first steps plan the graph, and refresh the bases of SOAP each time
 
@@ -34,9 +32,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--rows", type=int, default=15, help="kinds of operations to show (default: %(default)s)")
     parser.add_options((TrainingOptions,))
     given = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
-    options = resolved(TrainingOptions, given, named_recipe(given.get("recipe", TrainingOptions.recipe)))
-    options.check()
-    seconds = traced(Configuration.from_name(given["config"]), options)
+    seconds = traced(Configuration.from_name(given["config"]), options_of(given))
     total = sum(seconds.values())
     print("| operation | ms a step | share |\n| --- | --- | --- |")
     for kind, value in seconds.most_common(given["rows"]):
@@ -50,13 +46,11 @@ def traced(configuration: Configuration, options: TrainingOptions) -> collection
     configuration, options: of the training; precision AUTO is resolved as the program does.
     """
     from dnnlib.denoising.training.graph import build_training_graph, initial_training_values  # late: TensorFlow
-    from dnnlib.tflib.precision import AUTO, fastest_precision
     from dnnlib.tflib.replicas import Replicas
     from dnnlib.tflib.runtime import initialize, tf
 
-    o, replicas = options, Replicas()
-    if o.precision == AUTO:
-        o = dataclasses.replace(o, precision=fastest_precision(replicas.on_gpu))
+    replicas = Replicas()
+    o = with_precision(options, replicas.on_gpu)
     side, count = o.train_resolution, o.minibatch_size
     pictures = np.random.default_rng(1).integers(0, 256, [count, side, side, configuration.channels], np.uint8)
     seconds: collections.Counter = collections.Counter()

@@ -21,6 +21,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.real_noise import SIGMA, A, B, corrupted  # noqa: E402
 from dnnlib.command_line import CommandLine  # noqa: E402
 from dnnlib.denoising.configuration import Configuration  # noqa: E402
 from dnnlib.denoising.data.crops import Crops  # noqa: E402
@@ -33,19 +34,18 @@ from dnnlib.denoising.pictures.search import pictures_in  # noqa: E402
 from dnnlib.denoising.training.statistics import as_reported, statistic_names  # noqa: E402
 from dnnlib.errors import UserError, run_script  # noqa: E402
 from dnnlib.option_fields import resolved  # noqa: E402
+from dnnlib.tflib.precision import AUTO, fastest_precision  # noqa: E402
 from selfsupervised_denoising import named_recipe  # noqa: E402
 
 SMALL_CROP, LARGE_CROP = 128, 320  # below the first, networks fail on whole pictures; of the second are pictures judged
 HELD_OUT_SEED = 7
 TENTHS = 10
-REAL_NOISE = {"gauss": (25 / 255,), "poissongauss": (0.02, 4e-4)}  # parameters as in families.Family: sigma; a, b
+REAL_NOISE = {"gauss": (SIGMA / 255,), "poissongauss": (A, B)}  # what `corrupted` adds, as it is learned
 
 
 def main(arguments: list[str] | None = None) -> None:
     given = {name: value for name, value in vars(command_line().parse_args(arguments)).items() if value is not None}
-    options = resolved(TrainingOptions, given, named_recipe(given.get("recipe", TrainingOptions.recipe)))
-    options.check()
-    configuration = Configuration.from_name(given["config"])
+    configuration, options = Configuration.from_name(given["config"]), options_of(given)
     print(json.dumps(compare(configuration, options, given["shard"], given["pictures"], given.get("noise_start"))))
 
 
@@ -60,6 +60,18 @@ def command_line() -> CommandLine:
     return parser
 
 
+def options_of(given: dict) -> TrainingOptions:
+    """Returns the options of a training, checked. given: those of the command line, by their names."""
+    options = resolved(TrainingOptions, given, named_recipe(given.get("recipe", TrainingOptions.recipe)))
+    options.check()
+    return options
+
+
+def with_precision(options: TrainingOptions, on_gpu: bool) -> TrainingOptions:
+    """Returns the options with the precision that AUTO stands for here. on_gpu: where the training runs."""
+    return dataclasses.replace(options, precision=fastest_precision(on_gpu)) if options.precision == AUTO else options
+
+
 def compare(
     configuration: Configuration, options: TrainingOptions, shard: str, folder: str, noise_start: float | None = None
 ) -> dict:
@@ -71,13 +83,11 @@ def compare(
     """
     from dnnlib.denoising.training.graph import build_training_graph  # late: TensorFlow
     from dnnlib.denoising.training.schedule import learning_rate, loss_exponent
-    from dnnlib.tflib.precision import AUTO, fastest_precision
     from dnnlib.tflib.replicas import Replicas
     from dnnlib.tflib.runtime import initialize, tf
 
-    o, replicas = options, Replicas()
-    if o.precision == AUTO:
-        o = dataclasses.replace(o, precision=fastest_precision(replicas.on_gpu))
+    replicas = Replicas()
+    o = with_precision(options, replicas.on_gpu)
     crops = Crops(Shard(shard, o.train_resolution), o.train_resolution, configuration.channels, o.seed)
     with tf.Graph().as_default(), replicas.session() as session:
         graph = build_training_graph(configuration, o, replicas)
@@ -88,7 +98,7 @@ def compare(
             numbers = np.arange(n, n + o.minibatch_size)
             images = np.stack([crops[int(m)] for m in numbers])
             if configuration.noise.real:
-                images = corrupted(configuration, to_float(images), [o.seed, n])
+                images = noisy_float(configuration, to_float(images), [o.seed, n])
             feed = graph.feed(numbers, images, learning_rate(n, o), loss_exponent(n, o.num_iter))
             lines.append(session.run(graph.step, feed))
         seconds = time.process_time() - started
@@ -117,15 +127,9 @@ def true_noise(configuration: Configuration) -> tuple[float, ...]:
     return REAL_NOISE[noise.family] if noise.real else (noise.row.level.learned_from_known(noise.low),)
 
 
-def corrupted(configuration: Configuration, clean: np.ndarray, seed: list[int]) -> np.ndarray:
-    """Adds the noise of REAL_NOISE to clean pictures, float32 [N,H,W,C] of [0, 1]."""
-    random = np.random.default_rng(seed)
-    normal = random.standard_normal(clean.shape)
-    if configuration.noise.family == "gauss":
-        (sigma,) = REAL_NOISE["gauss"]
-        return (clean + sigma * normal).astype(np.float32)
-    a, b = REAL_NOISE["poissongauss"]
-    return (a * random.poisson(clean / a) + np.sqrt(b) * normal).astype(np.float32)
+def noisy_float(configuration: Configuration, clean: np.ndarray, seed: list[int]) -> np.ndarray:
+    """Returns clean pictures, float32 [N,H,W,C] of [0, 1], with the noise of REAL_NOISE."""
+    return corrupted(clean, configuration.noise.family, np.random.default_rng(seed)).astype(np.float32)
 
 
 def in_tenths(configuration: Configuration, lines: list[dict]) -> dict[str, list[float]]:
@@ -164,7 +168,7 @@ class Judge:
         self._image, self._number = tf.placeholder(tf.float32, [1, *clean.shape[1:]]), tf.placeholder(tf.int64, [1])
         noisy, parameter = self._image, None
         if configuration.noise.real:
-            self._fed = corrupted(configuration, clean, [HELD_OUT_SEED])
+            self._fed = noisy_float(configuration, clean, [HELD_OUT_SEED])
         else:
             self._fed = clean
             noisy, parameter = add_training_noise(self._image, configuration.noise, HELD_OUT_SEED, self._number)

@@ -4,6 +4,8 @@ The columns: the name, for --network and --eval; the SHA-256 of the file; which 
 no network is named (rgb, grey, none); its PSNR on Kodak in dB. tools/make_card.py prints the line of a new one.
 """
 
+from config.table import rows_by_name
+
 _TABLE = """
 network                                   sha256                                                            default  kodak
 """
@@ -11,9 +13,7 @@ network                                   sha256                                
 
 def _parse(table: str) -> dict[str, dict]:
     """Reads a table, and returns the other columns of each network by its name."""
-    (_, *columns), *rows = (line.split() for line in table.strip().splitlines())
-    found = {name: dict(zip(columns, cells, strict=True)) for name, *cells in rows}
-    return {name: {**row, "kodak": float(row["kodak"])} for name, row in found.items()}
+    return {name: {**row, "kodak": float(row["kodak"])} for name, row in rows_by_name(table).items()}
 
 
 NETWORKS = _parse(_TABLE)

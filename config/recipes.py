@@ -3,6 +3,8 @@
 The columns are options of `--train`, of which any that is given counts more than the recipe's.
 """
 
+from config.table import rows_by_name
+
 _TABLE = """
 recipe      minibatch_size  optimizer  beta1  beta2  learning_rate  rate_shape  clip_norm  noise_rate
 published   4               adam       0.9    0.99   3e-4           ramps       0          1
@@ -11,14 +13,7 @@ fast        1               soap       0.95   0.95   2e-3           linear      
 
 _TYPES = {"minibatch_size": int, "optimizer": str, "rate_shape": str}  # the others are float
 
-
-def _parse(table: str) -> dict[str, dict]:
-    """Reads a table, and returns the options of each recipe by its name."""
-    (_, *columns), *rows = (line.split() for line in table.strip().splitlines())
-    return {
-        name: {column: _TYPES.get(column, float)(cell) for column, cell in zip(columns, cells, strict=True)}
-        for name, *cells in rows
-    }
-
-
-RECIPES = _parse(_TABLE)
+RECIPES = {
+    name: {column: _TYPES.get(column, float)(cell) for column, cell in row.items()}
+    for name, row in rows_by_name(_TABLE).items()
+}
