@@ -31,7 +31,8 @@ def faults(name: str, row: Mapping, folder: Path) -> list[str]:
     if not file.is_file() or not card.is_file():
         return ["a file is missing"]
     found = sections(card.read_text("utf-8"))
-    facts = dict(re.findall(r"^\| (\w+) \| (.+) \|$", found.get("Training", ""), re.MULTILINE))
+    rows = re.findall(r"^\| (\w+) \| (.+) \|$", found.get("Training", ""), re.MULTILINE)
+    facts = {fact: cells.split(" | ") for fact, cells in rows}  # of each training
     quality = found.get("Quality", "")
     number = r"[0-9]+\.[0-9]+"
     kodak, bsd = (
@@ -42,8 +43,8 @@ def faults(name: str, row: Mapping, folder: Path) -> list[str]:
         "digest": row["sha256"] == file_sha256(file),
         "kind": row["default"] in (RGB, GREY, NO_DEFAULT),
         "headings": list(found) == list(make_card.HEADINGS) and all(found.values()),
-        "facts": all(facts.get(fact) for fact in make_card.FACTS),
-        "commit": re.fullmatch("`[0-9a-f]{40}`", facts.get("commit", "")),
+        "facts": all(all(facts.get(fact, [""])) for fact in make_card.FACTS),
+        "commit": all(re.fullmatch("`[0-9a-f]{40}`", commit) for commit in facts.get("commit", [""])),
         "BSD300": bsd and float(bsd[2]) <= float(bsd[1]) <= float(bsd[3]),
         "Kodak": kodak and float(kodak[2]) <= float(kodak[1]) <= float(kodak[3]) and float(kodak[1]) == row["kodak"],
         "JPEGs": "JPEG" in found.get("What it is not for", "") and "correlated" in found.get("What it is not for", ""),

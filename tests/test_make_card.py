@@ -98,6 +98,25 @@ def test_what_the_card_says(runs, tmp_path):
     assert re.search(r"^\| BSD300 \| 100 \| 20.00 \| 29.50 \|", found["Quality"], re.MULTILINE) and "SSIM" not in card
 
 
+def test_a_network_that_started_from_another_has_both_trainings_on_its_card(runs, tmp_path):
+    start = write_training(tmp_path / "first").rename(tmp_path / "first" / f"network-00012000-{NAME}.pickle")
+    last = tmp_path / "train" / "training_options.json"
+    settings = json.loads(last.read_text())
+    settings["options"]["init"] = f"/elsewhere/{start.name}"
+    last.write_text(json.dumps(settings))
+    with pytest.raises(UserError, match="name that training too, with --earlier-runs"):
+        make_card.main(runs)
+    (tmp_path / "unrelated").mkdir()
+    write_training(tmp_path / "unrelated" / "x")
+    with pytest.raises(UserError, match="did not start"):
+        make_card.main([*runs, "--earlier-runs", str(tmp_path / "unrelated" / "x")])
+    make_card.main([*runs, "--earlier-runs", str(tmp_path / "first"), "--default=rgb"])
+    card = (tmp_path / "out" / f"{NAME}.md").read_text()
+    assert "| images | 12,000 | 20,000 |" in sections(card)["Training"]
+    row = {"sha256": file_sha256(tmp_path / "out" / f"{NAME}.pickle"), "default": "rgb", "kodak": 31.13}
+    assert faults(NAME, row, tmp_path / "out") == []
+
+
 @pytest.mark.parametrize("key", ["kodak", "bsd300"])
 def test_intervals_are_over_pictures_not_over_passes(tmp_path, key):
     """Half a 95 % interval of a mean is 1.96 standard errors; of symmetric values the bootstrap's is as wide to some %."""

@@ -77,6 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     training = read_run(given.train_run)
     if "train" not in training.options:
         raise UserError(f"--train-run {given.train_run}: is of an evaluation; name the training's")
+    trainings = in_order(training, given.earlier_runs)
     configuration = Configuration.from_name(training.options["train"])
     source = training.folder / network_file_name(None, configuration.name)
     if not source.is_file():
@@ -84,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     digest = file_sha256(source)
     evaluations = by_set([read_run(folder) for folder in given.eval_runs], digest)
     name = given.name or configuration.name
-    text = card(name, configuration, training, evaluations, terms_of(given.terms))
+    text = card(name, configuration, trainings, evaluations, terms_of(given.terms))
     out = Path(given.out)
     out.mkdir(parents=True, exist_ok=True)
     with atomic_path(out / f"{name}.pickle") as path:
@@ -99,6 +100,9 @@ def command_line() -> CommandLine:
     """Makes the parser."""
     parser = CommandLine(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--train-run", required=True, metavar="DIR", help="run directory of the training, which has ended")
+    parser.add_argument("--earlier-runs", nargs="*", default=(), metavar="DIR",
+                        help="if it started from another network (--init): the run directory that that one is in, and so "
+                             "on, the first training first")
     parser.add_argument("--eval-runs", required=True, nargs="+", metavar="DIR",
                         help=f"run directories of its evaluations on kodak, bsd300 and {CHECK}, in any order")
     parser.add_argument("--terms", required=True, metavar="TEXT_OR_FILE",
@@ -110,10 +114,10 @@ def command_line() -> CommandLine:
     return parser
 
 
-def read_run(folder: str) -> Run:
-    """Reads what a run that has ended says of itself. Raises UserError for a folder that is none."""
+def read_run(folder: str, ended: bool = True) -> Run:
+    """Reads what a run says of itself. Raises UserError for a folder that is none. ended: whether it must have ended."""
     path = Path(folder)
-    if not (path / "_finished.txt").is_file():
+    if ended and not (path / "_finished.txt").is_file():
         raise UserError(f"{folder}: is no directory of a run that has ended; name one like results/<id>-... that has")
     try:
         settings = json.loads((path / "training_options.json").read_text("utf-8"))
@@ -121,6 +125,22 @@ def read_run(folder: str) -> Run:
         return Run(path, settings, stats)
     except (OSError, ValueError) as error:
         raise UserError(f"{folder}: {error}; name the folder of a training or an evaluation, as it was written") from error
+
+
+def in_order(training: Run, earlier: Sequence[str]) -> list[Run]:
+    """Returns all trainings that a network has gone through, the first one first.
+
+    training: the last one; earlier: folders of those before it. Raises UserError where one did not start from the network
+    of the one before.
+    """
+    runs = [*(read_run(folder, ended=False) for folder in earlier), training]
+    for before, after in zip([None, *runs], runs, strict=False):
+        start = after.options.get("init")
+        if before is None and start:
+            raise UserError(f"{after.folder}: started from {start}; name that training too, with --earlier-runs")
+        if before is not None and not (start and (before.folder / Path(start).name).is_file()):
+            raise UserError(f"{after.folder}: did not start (--init) from a network in {before.folder}; leave that out")
+    return runs
 
 
 def by_set(evaluations: Sequence[Run], digest: str) -> dict[str, Run]:
@@ -154,17 +174,19 @@ def terms_of(text_or_file: str) -> str:
         return text_or_file.strip()
 
 
-def card(name: str, configuration: Configuration, training: Run, evaluations: Mapping[str, Run], terms: str) -> str:
+def card(
+    name: str, configuration: Configuration, trainings: Sequence[Run], evaluations: Mapping[str, Run], terms: str
+) -> str:
     """Returns the card.
 
     name: of the network.
     configuration: its own.
-    training: the run that it is from.
+    trainings: the runs that it is from, the first one first.
     evaluations: by the names of SETS.
     terms: of the training pictures.
     """
     sections = dict(zip(HEADINGS, (
-        f"{purpose(configuration)}\n\n```sh\n{usage(name)}\n```", NOT_FOR, terms, training_table(training),
+        f"{purpose(configuration)}\n\n```sh\n{usage(name)}\n```", NOT_FOR, terms, training_table(trainings),
         quality_table({SETS[key]: run for key, run in evaluations.items() if key != CHECK}), check(name, evaluations[CHECK]),
     ), strict=True))  # fmt: skip
     blocks = [f"# {name}", *(f"## {heading}\n\n{text}" for heading, text in sections.items())]
@@ -187,8 +209,25 @@ def usage(name: str) -> str:
     return f"python selfsupervised_denoising.py --denoise photo.png --out denoised --network {name}"
 
 
-def training_table(training: Run) -> str:
-    """Returns what was recorded of a training as a table. Raises UserError where its commit was not."""
+def training_table(trainings: Sequence[Run]) -> str:
+    """Returns what was recorded of trainings, one after the other, as a table with a column for each."""
+    # How many images each saw: the last one all, the others those in the name of the file that was taken of them.
+    starts = [Path(run.options["init"]).name for run in trainings[1:]]
+    images = [images_in(start, run) for start, run in zip([*starts, None], trainings, strict=True)]
+    columns = [training_facts(run, count) for run, count in zip(trainings, images, strict=True)]
+    heads = [""] if len(trainings) == 1 else ["first", *["then, from that network"] * len(starts)]
+    rows = [["", *heads], ["---"] * (1 + len(heads)), *([fact, *(column[fact] for column in columns)] for fact in FACTS)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+
+
+def images_in(file_name: str | None, training: Run) -> int:
+    """Returns how many images a training had seen when it wrote a network file; None, or a final one: all."""
+    number = (file_name or "").split("-")[1:2]
+    return int(number[0]) if number and number[0].isdigit() else training.stats[-1]["n"]
+
+
+def training_facts(training: Run, images: int) -> dict[str, str]:
+    """Returns what was recorded of a training of so many images, by FACTS. Raises UserError where its commit was not."""
     settings = training.settings
     if not settings.get("git_commit"):
         raise UserError(f"{training.folder}: the training has recorded no git_commit; train in a git checkout")
@@ -196,15 +235,13 @@ def training_table(training: Run) -> str:
     hours = sum(line["time"] for line in training.stats) / 3600
     machine = [f"{settings['device']}, {settings['cpu_count']} processors" if settings.get("device") else "unknown"]
     machine += [settings["precision"], *(f"{key} {settings['packages'][key]}" for key in ("tensorflow", "python"))]
-    values = {
+    return {
         "commit": f"`{settings['git_commit']}`",
         "command": f"`{public_command(settings['command_line'])}`",
-        "images": f"{training.stats[-1]['n']:,}",
+        "images": f"{images:,}",
         "hours": f"{hours:.1f}" + (f", in {parts} parts; commit and command are the last one's" if parts > 1 else ""),
         "machine": ", ".join(machine),
     }
-    rows = [f"| {fact} | {values[fact]} |" for fact in FACTS]
-    return "\n".join(["| | |", "| --- | --- |", *rows])
 
 
 def public_command(words: Sequence[str]) -> str:
