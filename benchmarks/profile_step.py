@@ -7,17 +7,14 @@
 The pictures are noise. Tracing makes a step slower; the shares count, not the seconds.
 """
 
-import argparse
 import collections
 import sys
 from pathlib import Path
 
-import numpy as np
-
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.recipe import options_of, with_precision  # noqa: E402
-from dnnlib.command_line import CommandLine  # noqa: E402
+from benchmarks.recipe import options_of  # noqa: E402
+from benchmarks.step import given_options, open_step  # noqa: E402
 from dnnlib.denoising.configuration import Configuration  # noqa: E402
 from dnnlib.denoising.options import TrainingOptions  # noqa: E402
 from dnnlib.errors import run_script  # noqa: E402
@@ -27,11 +24,7 @@ WARM_UP, STEPS = 8, 4  # the first steps plan the graph, and refresh the bases o
 
 def main(arguments: list[str] | None = None) -> None:
     """Traces some steps, and prints the table."""
-    parser = CommandLine(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", default="gauss25-blindspot-sigma_known", help="configuration (default: %(default)s)")
-    parser.add_argument("--rows", type=int, default=15, help="kinds of operations to show (default: %(default)s)")
-    parser.add_options((TrainingOptions,))
-    given = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
+    given = given_options(__doc__, arguments, rows=(15, "kinds of operations to show"))
     seconds = traced(Configuration.from_name(given["config"]), options_of(given))
     total = sum(seconds.values())
     print("| operation | ms a step | share |\n| --- | --- | --- |")
@@ -45,25 +38,16 @@ def traced(configuration: Configuration, options: TrainingOptions) -> collection
 
     configuration, options: of the training; precision AUTO is resolved as the program does.
     """
-    from dnnlib.denoising.training.graph import build_training_graph, initial_training_values  # late: TensorFlow
-    from dnnlib.tflib.replicas import Replicas
-    from dnnlib.tflib.runtime import initialize, tf
+    from dnnlib.tflib.runtime import tf  # late: TensorFlow
 
-    replicas = Replicas()
-    o = with_precision(options, replicas.on_gpu)
-    side, count = o.train_resolution, o.minibatch_size
-    pictures = np.random.default_rng(1).integers(0, 256, [count, side, side, configuration.channels], np.uint8)
     seconds: collections.Counter = collections.Counter()
-    with tf.Graph().as_default(), replicas.session() as session:
-        graph = build_training_graph(configuration, o, replicas)
-        initialize(session, initial_training_values(configuration, o))
-        feed = graph.feed(np.arange(count), pictures)
+    with open_step(configuration, options) as step:
         for _ in range(WARM_UP):
-            session.run(graph.step, feed)
+            step.run()
         trace = tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE)
         for _ in range(STEPS):
             found = tf.RunMetadata()
-            session.run(graph.step, feed, options=trace, run_metadata=found)
+            step.run(options=trace, run_metadata=found)
             for node in (node for device in found.step_stats.dev_stats for node in device.node_stats):
                 seconds[kind_of(node)] += 1e-6 * (node.op_end_rel_micros - node.op_start_rel_micros) / STEPS
     return seconds

@@ -1,12 +1,13 @@
 """The benchmark of recipes runs, and what it prints can be told apart."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 from material import smooth_picture, write_bare_shard, write_picture
 
-from benchmarks import profile_step, recipe
+from benchmarks import profile_step, recipe, step
 from dnnlib.errors import UserError
 
 
@@ -57,6 +58,15 @@ def test_learned_noise_starts_where_it_is_told_to(arguments, capsys, name, truth
 def test_noise_that_is_known_has_no_start(arguments):
     with pytest.raises(UserError, match="--noise-start: gauss25-blindspot-sigma_known has no noise parameter"):
         recipe.main([*arguments, "--noise-start", "0.8"])
+
+
+def test_a_step_is_timed(capsys):
+    step.main(["--train-resolution", "32", "--minibatch-size", "2", "--precision", "float32", "--steps", "3"])
+    pattern = r"2 .*: ([0-9.]+) ms a step \(median; ([0-9.]+) to ([0-9.]+)\), ([0-9.]+) images/s"
+    median, least, most, rate = map(float, re.search(pattern, capsys.readouterr().out).groups())
+    assert 0 < least <= median <= most
+    # Figures are rounded to 0.05; a mean lies between the least and the most.
+    assert 2e3 / (most + 0.05) - 0.05 <= rate <= 2e3 / (least - 0.05) + 0.05
 
 
 def test_a_step_is_taken_apart(capsys):

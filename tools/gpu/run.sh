@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Everything there is to do on a GPU host, one part a call, each within a time limit; run it in the checkout.
 #   run.sh check OUT                     the golden networks with GPU convolutions, to 0.002 dB, and the quick tests
-#   run.sh bench OUT                     the tables of `make bench`
+#   run.sh bench OUT                     step times (benchmarks/step.py)
 #   run.sh train OUT SHARD KODAK SECONDS CONFIG [OPTION...]
 #                                        trains, or goes on with what is under OUT/results; stops in time, with a state
-# OUT: a folder that travels back; what a training needs to go on lies there. Written without a GPU at hand: on a CPU `check`
-# and `train` were tried, nothing has run on a GPU yet.
+# OUT: a folder that travels back; what a training needs to go on lies there (a state of --recipe fast: 20 MB).
+# benchmarks/RESULTS.md has what came out on an H200 on 2026-11-26. A training is ready to step after 40 s, and --recipe fast keeps
+# a GPU busy with launching: several trainings at a time share it well, up to about 50 steps a second on 16 cores.
 set -euo pipefail
 part=${1:?usage: run.sh check|bench|train OUT ...}; out=$(mkdir -p "${2:?usage: run.sh $1 OUT ...}" && cd "$2" && pwd)
 python=${PYTHON:-python3}
@@ -26,7 +27,13 @@ check)
     echo "pytest and hypothesis are not installed: the tests were not run"
   fi ;;
 bench)
-  $python benchmarks/measure.py --rounds "${3:-3}" --json "$out/bench.json" | tee "$out/bench.md" ;;
+  for side in 128 256; do
+    for precision in float32 bf16; do
+      for recipe in published fast; do
+        $python benchmarks/step.py --recipe "$recipe" --train-resolution "$side" --precision "$precision"
+      done
+    done
+  done 2>&1 | grep 'ms a step' | tee "$out/bench.md" ;;
 train)
   shard=$3 kodak=$4 seconds=$5 config=$6; shift 6
   # SIGTERM: the step is finished and a state saved.
