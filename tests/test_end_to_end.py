@@ -17,7 +17,7 @@ from material import write_picture
 from PIL import Image
 from programs import Program, listening_to_ctrl_c, run, run_here
 
-from dnnlib.denoising.evaluation.metrics import psnr
+from dnnlib.denoising.evaluation.metrics import psnr, ssim
 from dnnlib.denoising.network.network_file import load_configured
 from dnnlib.denoising.pictures.images import pad_to_square, read_image, to_float
 from dnnlib.tflib.runtime import tf
@@ -256,14 +256,18 @@ def test_the_result_is_that_of_the_exported_pictures(place, evaluations):
             assert picture.shape == clean.shape
             values[tag].append(psnr(to_float(picture), to_float(clean)))
     assert values["c_cln"] == [np.inf, np.inf]
+    similar = [
+        ssim(*(to_float(read_image(folder / f"img-{i:07d}-{tag}.png")) for tag in ("b_out2", "c_cln"))) for i in range(2)
+    ]
     line, result = evaluations[0].stdout.splitlines()[1:3]
     means = {tag: f"{np.mean(values[tag]):8.4f}" for tag in ("a_nsy", "b_out", "b_out2")}
     expected = f"noisy_psnr={means['a_nsy']}, valid_psnr_mu={means['b_out']}, valid_psnr_pme={means['b_out2']}"
-    assert line == f"2 images: {expected}"
+    assert line == f"2 images: {expected}, valid_ssim_pme={np.mean(similar):8.4f}"
     assert result == f"RESULT {means['b_out2']}"
     index, names, *columns = zip(*read_table(place / "first"), strict=True)
     assert (index, names) == (("index", "0", "1"), ("picture", "a.png", "b.PNG"))
-    assert [name for name, *_ in columns] == ["psnr_noisy", "psnr_mu", "psnr_pme"]
+    assert [name for name, *_ in columns] == ["psnr_noisy", "psnr_mu", "psnr_pme", "ssim_pme"]
+    assert [float(cell) for cell in columns.pop()[1:]] == pytest.approx(similar, rel=1e-5)
     for (_, *cells), tag in zip(columns, ("a_nsy", "b_out", "b_out2"), strict=True):
         assert [float(cell) for cell in cells] == pytest.approx(values[tag], rel=1e-5)
 
@@ -296,7 +300,7 @@ def test_a_named_set_is_repeated(place, evaluations):
     assert statistics["images"] == 20
     _, *rows = read_table(place / "kodak")
     assert [row[:2] for row in rows] == [[str(i), ("a.png", "b.png")[i % 2]] for i in range(20)]
-    assert np.mean([float(row[-1]) for row in rows]) == pytest.approx(statistics["valid_psnr_pme"], rel=1e-5)
+    assert np.mean([float(row[4]) for row in rows]) == pytest.approx(statistics["valid_psnr_pme"], rel=1e-5)
     assert evaluations[2].stdout.splitlines()[-2] == f"RESULT {statistics['valid_psnr_pme']:8.4f}"
 
 

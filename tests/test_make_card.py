@@ -133,8 +133,10 @@ def test_intervals_are_over_pictures_not_over_passes(tmp_path, key):
 def test_ssim_is_shown_where_it_was_measured(tmp_path):
     with RunContext(tmp_path, "eval", {}) as run:
         rows = [[i, f"{i}.png", 20.0, 25.0 + i, 30.0 + i, 0.8 + i / 100] for i in range(9)]
-        run.write_table("pictures.csv", ["index", "picture", "psnr_noisy", "psnr_mu", "psnr_pme", "ssim"], rows)
-    table = make_card.quality_table({"Kodak": make_card.Run(tmp_path, {}, [])})
+        run.write_table("pictures.csv", ["index", "picture", "psnr_noisy", "psnr_mu", "psnr_pme", "ssim_pme"], rows)
+    run = make_card.Run(tmp_path, {"options": {"precision": "bf16"}}, [])
+    table = make_card.quality_table({"Kodak": run})
+    assert "by `--eval --precision bf16`" in table
     head, _, row, *_ = table.splitlines()
     assert head == "|  | pictures | noisy, dB | PSNR, dB | 95 % interval | SSIM | 95 % interval |"
     assert row.startswith("| Kodak | 9 | 20.00 | 34.00 | ") and "| 0.8400 | 0.8" in row
@@ -144,7 +146,7 @@ def test_what_is_refused(runs, tmp_path):
     digest = file_sha256(tmp_path / "train" / f"network-final-{NAME}.pickle")
     *most, last = runs
     write_evaluation(tmp_path / "other", "kodak", "f00d")
-    write_evaluation(tmp_path / "bf16", "kodak", digest, precision="bf16")
+    write_evaluation(tmp_path / "bf16", f"/somewhere/{make_card.CHECK}", digest, precision="bf16")
     (tmp_path / "unfinished").mkdir()
     wrong = {
         "none is on kodak; evaluate the network with --validation-set kodak": most,

@@ -13,9 +13,9 @@ from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.data.validation_set import open_validation_set
 from dnnlib.denoising.evaluation import graph as evaluation_graph
 from dnnlib.denoising.evaluation import loop as evaluation_loop
-from dnnlib.denoising.evaluation.added_noise import Validation
+from dnnlib.denoising.evaluation.added_noise import Evaluation
 from dnnlib.denoising.evaluation.graph import Denoised
-from dnnlib.denoising.evaluation.metrics import psnr
+from dnnlib.denoising.evaluation.metrics import psnr, ssim
 from dnnlib.denoising.evaluation.real_noise import RealScores
 from dnnlib.denoising.network.posterior import Prediction
 from dnnlib.denoising.network.window import crop
@@ -47,7 +47,7 @@ def validate(tmp_path, monkeypatch):
         validation_set = open_validation_set(str(tmp_path), None, VALIDATION_SETS)
         handed_out = []
         with tf.Graph().as_default():
-            graph = Validation(Configuration.from_name(name), Replicas())
+            graph = Evaluation(Configuration.from_name(name), Replicas())
             with create_session() as session:
                 scores = graph.validate(session, validation_set, passes, lambda *found: handed_out.append(found))
                 again = graph.validate(session, validation_set, 1)
@@ -76,7 +76,7 @@ def test_two_passes(validate, name):
         np.testing.assert_array_equal(found.posterior_mean, np.full_like(noisy, parameter))
         np.testing.assert_allclose(found.net_std, np.full((height, width), parameter / 2), rtol=1e-6)
         measured = [psnr(picture, found.clean) for picture in (found.noisy, found.mean, found.posterior_mean)]
-        assert [part[index] for part in scores] == measured
+        assert [part[index] for part in scores] == [*measured, ssim(found.posterior_mean, found.clean)]
     noise.close()
     assert len(scores.noisy) == 4 and len(set(scores.noisy)) == 4
 

@@ -5,8 +5,8 @@
         --eval-runs results/_eval/00001-... results/_eval/00002-... results/_eval/00003-...
 
 Everything on the card was recorded by the run directory of the training and by those of three evaluations of the network:
-on Kodak, on BSD300, and on tests/data/golden/kodak, whose figure the tests see again. The intervals are bootstrapped over
-pictures, whose repetitions are averaged first.
+on Kodak, on BSD300, and, in float32, on tests/data/golden/kodak, whose figure the tests see again. The intervals are
+bootstrapped over pictures, whose repetitions are averaged first.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from dnnlib.tflib.precision import FLOAT32  # noqa: E402
 
 CHECK = "tests/data/golden/kodak"  # the pictures that are evaluated by the tests
 SETS = {"kodak": "Kodak", "bsd300": "BSD300", CHECK: CHECK}
-MEASURES = {"psnr_noisy": "noisy, dB", "psnr_pme": "PSNR, dB", "ssim": "SSIM"}  # columns of pictures.csv, if there
+MEASURES = {"psnr_noisy": "noisy, dB", "psnr_pme": "PSNR, dB", "ssim_pme": "SSIM"}  # columns of pictures.csv, if there
 RESAMPLES = 9_999
 
 HEADINGS = ("What it is for", "What it is not for", "Training pictures", "Training", "Quality", "Check")
@@ -156,8 +156,8 @@ def by_set(evaluations: Sequence[Run], digest: str) -> dict[str, Run]:
             raise UserError(f"--eval-runs {run.folder}: is on {where}, not on any of {', '.join(SETS)}; leave it out")
         if run.options.get("network_sha256") != digest:
             raise UserError(f"--eval-runs {run.folder}: is not of the network file of --train-run; evaluate that")
-        if run.options.get("precision") != FLOAT32:
-            raise UserError(f"--eval-runs {run.folder}: is not in float32; evaluate without --precision")
+        if name == CHECK and run.options.get("precision") != FLOAT32:
+            raise UserError(f"--eval-runs {run.folder}: is not in float32; evaluate on {CHECK} without --precision")
         found[name] = run
     for name in SETS:
         if name not in found:
@@ -264,13 +264,14 @@ def quality_table(evaluations: Mapping[str, Run]) -> str:
     for name, table in tables.items():
         cells = [name, str(len(table["psnr_pme"]))]
         for key in there:
-            digits = 4 if key == "ssim" else 2
+            digits = 4 if key == "ssim_pme" else 2
             cells.append(f"{table[key].mean():.{digits}f}")
             if key != "psnr_noisy":
                 cells.append(" to ".join(f"{bound:.{digits}f}" for bound in interval(table[key])))
         rows.append(cells)
     text = "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
-    return f"{text}\n\nMeans over pictures, by `--eval`; the intervals are bootstrapped over the pictures of the set."
+    how = " and ".join(sorted({f"`--eval --precision {run.options['precision']}`" for run in evaluations.values()}))
+    return f"{text}\n\nMeans over pictures, by {how}; the intervals are bootstrapped over the pictures of the set."
 
 
 def picture_means(path: Path) -> dict[str, np.ndarray]:

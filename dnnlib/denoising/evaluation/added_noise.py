@@ -1,4 +1,4 @@
-"""Runs a network over a validation set with the repeatable noise, and measures its PSNRs (SPEC section 7)."""
+"""Runs a network over a validation set with the repeatable noise, and measures PSNRs (SPEC section 7), and SSIM."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
@@ -8,16 +8,20 @@ import numpy as np
 
 from dnnlib.denoising.data.validation_set import ValidationSet
 from dnnlib.denoising.evaluation.graph import Denoised, EvaluationGraph, Input
-from dnnlib.denoising.evaluation.metrics import psnr
+from dnnlib.denoising.evaluation.metrics import psnr, ssim
 from dnnlib.denoising.noise.evaluation_noise import EvaluationNoise
 
 
 class Scores(NamedTuple):
-    """Holds the PSNR in dB of each picture, in order: of the noisy input, the network's mean, the posterior mean."""
+    """Holds the PSNR in dB of each picture, in order: of the noisy input, the network's mean, the posterior mean.
+
+    ssim: of the posterior mean, None where it was not measured; NaN of pictures that are too small.
+    """
 
     noisy: np.ndarray
     mean: np.ndarray
     posterior_mean: np.ndarray
+    ssim: np.ndarray | None = None
 
     def means(self) -> dict[str, float]:
         """Returns what to print and to record of a validation in training."""
@@ -25,18 +29,22 @@ class Scores(NamedTuple):
 
     def report(self) -> dict[str, float]:
         """Returns what to print and to record of an evaluation."""
-        return {"noisy_psnr": float(np.mean(self.noisy)), **self.means()}
+        found = {"noisy_psnr": float(np.mean(self.noisy)), **self.means()}
+        if self.ssim is not None and not np.isnan(self.ssim).all():
+            found["valid_ssim_pme"] = float(np.nanmean(self.ssim))
+        return found
 
     @property
     def pictures(self) -> dict[str, np.ndarray]:
         """Returns the scores of each picture, by name."""
-        return {"psnr_noisy": self.noisy, "psnr_mu": self.mean, "psnr_pme": self.posterior_mean}
+        found = {"psnr_noisy": self.noisy, "psnr_mu": self.mean, "psnr_pme": self.posterior_mean, "ssim_pme": self.ssim}
+        return {name: values for name, values in found.items() if values is not None}
 
 
 class Validation(EvaluationGraph):
     """Evaluates on clean pictures, whose noise starts over with each call of `validate`, and runs on from pass to pass."""
 
-    measures = Scores._fields
+    measures = ("noisy", "mean", "posterior_mean")
 
     def _inputs(
         self, pictures: ValidationSet, total: int, assigned: Callable[[int], bool]
@@ -50,7 +58,16 @@ class Validation(EvaluationGraph):
                     yield index, Input(noisy, (height, width), clean[:height, :width], parameter)
 
     def _measure(self, denoised: Denoised, _output) -> dict[str, float]:
-        return {name: psnr(getattr(denoised, name), denoised.clean) for name in self.measures}
+        return {name: psnr(getattr(denoised, name), denoised.clean) for name in Validation.measures}
 
     def _scores(self, _pictures, measured: Mapping[str, np.ndarray]) -> Scores:
         return Scores(**measured)
+
+
+class Evaluation(Validation):
+    """Measures SSIM besides, which takes too long for the validations of a training."""
+
+    measures = (*Validation.measures, "ssim")
+
+    def _measure(self, denoised: Denoised, output) -> dict[str, float]:
+        return super()._measure(denoised, output) | {"ssim": ssim(denoised.posterior_mean, denoised.clean)}

@@ -6,7 +6,7 @@ import numpy as np
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.data.noisy_pictures import NoisyPictures
 from dnnlib.denoising.data.validation_set import ValidationSet
-from dnnlib.denoising.evaluation.added_noise import Scores, Validation
+from dnnlib.denoising.evaluation.added_noise import Evaluation, Scores
 from dnnlib.denoising.evaluation.graph import Denoised
 from dnnlib.denoising.evaluation.real_noise import RealScores, RealValidation
 from dnnlib.progress import progress_bar, say
@@ -37,7 +37,7 @@ def evaluate(
     images_dir = run.run_dir / "img"
     images_dir.mkdir(exist_ok=True)
     replicas = replicas or Replicas()
-    kind = RealValidation if configuration.noise.real else Validation
+    kind = RealValidation if configuration.noise.real else Evaluation
     with replicas.scope():
         evaluation = kind(configuration, replicas, dtype=dtype_of(precision))
 
