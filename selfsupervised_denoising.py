@@ -71,7 +71,7 @@ def main() -> None:
 def command_line() -> CommandLine:
     """Makes the parser: all options, examples, and lists of what can be named."""
     lists = {
-        "networks that come with the program (--network NAME, --eval NAME)": [
+        "networks that come with the program (--network NAME, --eval NAME, --init NAME)": [
             f"{name:40s} {row['kodak']:.2f} dB on Kodak{DEFAULT_FOR[row['default']]}" for name, row in NETWORKS.items()
         ],
         "recipes": [f"{name:10s} {', '.join(f'{k}={v:g}' if isinstance(v, float) else f'{k}={v}' for k, v in row.items())}"
@@ -118,7 +118,7 @@ def train(given: Mapping[str, Any]) -> None:
     from dnnlib.denoising import commands  # late: it imports Pillow
 
     configuration = replace(configuration, hole_size=options.hole_size)
-    commands.train(configuration, options, data, run_options, layout, VALIDATION_SETS)
+    commands.train(configuration, options, data, run_options, layout, VALIDATION_SETS, NETWORKS)
 
 
 def named_configuration(name: str) -> tuple[Configuration, dict[str, int]]:

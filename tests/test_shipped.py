@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from cards import PROGRAM, faults, make_card, recorded_psnr
 from graphs import fresh_graph, random_variables
-from material import smooth_picture, write_network
+from material import smooth_picture, write_bare_shard, write_network, write_picture
 from PIL import Image
 from programs import run_here
 
@@ -26,7 +26,7 @@ from dnnlib.denoising.network.architecture import shapes_of
 from dnnlib.denoising.network.network_file import to_network
 from dnnlib.errors import UserError
 from dnnlib.files import file_sha256
-from dnnlib.tflib.network import Network, save_network
+from dnnlib.tflib.network import Network, load_network, save_network
 
 RGB, GREY, OTHER = "gauss25-n2c", "gauss25-n2c-mono", "gauss25-blindspot-sigma_known-mono"
 MADE = "made-here"  # stands for a shipped network in the tests that are of each of them
@@ -157,6 +157,22 @@ def test_eval_and_export_take_names(table, monkeypatch, capsys):
     monkeypatch.setattr(export, "export", lambda *arguments: taken.append(arguments))
     call(f"--export model --network {OTHER}", monkeypatch)
     assert taken == [(shipped.FOLDER / f"{OTHER}.pickle", "model", None)]
+
+
+def test_a_training_starts_from_a_name(made_here, tmp_path, monkeypatch):
+    write_bare_shard(tmp_path / "shard.h5", [smooth_picture(64, 64).transpose(2, 0, 1)])
+    monkeypatch.chdir(tmp_path)
+    write_picture(tmp_path / "set" / "a.png", 32, 32)
+    text = f"--train {OTHER} --train-h5 shard.h5 --validation-set set --train-resolution 32 --num-iter 4 --init {{}}"
+    with pytest.raises(UserError, match="--init zzz: there is no such file, and no such shipped network"):
+        call(text.format("zzz"), monkeypatch)
+    done = run_here(tmp_path, text.format(MADE) + " --learning-rate 1e-30")
+    assert f"Starting from {tmp_path / MADE}.pickle ({OTHER})" in done.stdout
+    (folder,) = (tmp_path / "results").glob("0*")
+    assert json.loads((folder / "training_options.json").read_text())["options"]["init"] == MADE
+    network = load_network(folder / f"network-final-{OTHER}.pickle")
+    for name, value in network.variables.items():
+        np.testing.assert_array_equal(value, made_here.variables[name], err_msg=name)
 
 
 def test_without_a_default_a_network_must_be_named(table, monkeypatch):

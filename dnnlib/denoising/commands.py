@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 def train(
     configuration: Configuration, options: TrainingOptions, data: DataOptions, run_options: RunOptions, layout: Layout,
-    validation_sets: Mapping[str, Mapping],
+    validation_sets: Mapping[str, Mapping], networks: Mapping[str, Mapping],
 ) -> None:  # fmt: skip
     """Trains a network, in a new run or in one that was cut off. Raises UserError for whatever is wrong with what is given.
 
@@ -46,10 +46,11 @@ def train(
     run_options: where the run's directory is, or goes.
     layout: devices and workers, of which only the chief has a run directory.
     validation_sets: the table of the named ones (config/validation_sets.py).
+    networks: the table of the shipped ones (config/networks.py).
     """
     if layout.workers and options.precision == AUTO:
         options = replace(options, precision=FLOAT32)  # all workers must compute alike, and no one knows them all
-    _Training(configuration, options, data, run_options, layout, validation_sets).carry_out()
+    _Training(configuration, options, data, run_options, layout, validation_sets, networks).carry_out()
 
 
 def evaluate(
@@ -64,7 +65,7 @@ def evaluate(
     layout: the devices.
     schedules: images in the training of each configuration, for the run's name.
     validation_sets: as for `train`.
-    networks: the table of the shipped ones (config/networks.py).
+    networks: as for `train`.
     """
     if options.precision == AUTO:
         options = replace(options, precision=FLOAT32)
@@ -136,7 +137,7 @@ class _Experiment(ABC):
 class _Training(_Experiment):
     """A training with its shard and validation pictures open."""
 
-    def __init__(self, configuration, options, data, run_options, layout, validation_sets):
+    def __init__(self, configuration, options, data, run_options, layout, validation_sets, networks):
         """Opens the inputs, and finds the run to go on with. Parameters as for `train`."""
         super().__init__(data, run_options, layout)
         self.configuration, self.options = configuration, options
@@ -163,7 +164,9 @@ class _Training(_Experiment):
         if self.run_dir is not None:
             load_resumable(self.run_dir, self.fixed_options)  # so that wrong options are refused at once
         elif options.init is not None and layout.chief:
-            load_start(options.init, configuration)  # likewise; its weights are taken where all first values are made
+            path = network_path(options.init, "--init", networks)
+            load_start(path, configuration)  # likewise; its weights are taken where all first values are made
+            self.options = replace(options, init=str(path))  # what is recorded is what the user gave
 
     def check_devices(self, replicas: "Replicas") -> None:
         self.layout.check_minibatch(self.options.minibatch_size, self.options.microbatch_size, replicas.count)

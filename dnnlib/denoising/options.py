@@ -148,9 +148,9 @@ class TrainingOptions:
         free_on_resume=True,
     )  # fmt: skip
     init: str | None = _training_option(
-        None, "network file (.pickle) whose weights the training starts from: of any noise and hole size, for mono also "
-        "of RGB",
-        metavar="FILE", default_text="fresh weights", in_older_runs=None,
+        None, "network file (.pickle), or name of one that comes with the program, whose weights the training starts from: "
+        "of any noise and hole size, for mono also of RGB",
+        metavar="FILE|NAME", default_text="fresh weights", in_older_runs=None,
     )  # fmt: skip
     noise_init: str = _training_option(
         "zero", "where sigma_global starts: zero, but with --init where it was there; or estimate, which is made from noisy "

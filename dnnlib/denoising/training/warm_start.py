@@ -22,7 +22,6 @@ import numpy as np
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.network.architecture import ESTIMATOR_SCOPE, NOISE_VARIABLE, PICTURE_LAYERS, shapes_of
 from dnnlib.denoising.network.network_file import load_configured
-from dnnlib.denoising.network.shipped import network_path
 from dnnlib.errors import UserError
 from dnnlib.tflib.network import Network
 
@@ -53,7 +52,7 @@ def load_start(path: str | os.PathLike, wanted: Configuration) -> tuple[Network,
 
     Raises UserError, naming the file, where it cannot be read, and where the network does not fit.
     """
-    network, source = load_configured(network_path(path, "--init", known={}), "--init")
+    network, source = load_configured(path, "--init")
     what = f"--init {path}: is a network of {source.name}"
     if _layers(replace(source, channels=wanted.channels)) != _layers(wanted):
         kind = "with a blind spot" if wanted.blind_spot else "without a blind spot (n2c, n2n)"
