@@ -12,7 +12,7 @@ ISAS := sse4_1:SSE41 avx2:AVX2 avx512bw:AVX512_CORE avx512_bf16:AVX512_CORE_BF16
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL: # `make -j clean test` does one after the other
-.PHONY: help venv test test-slow test-isa lint bench bench-scale demo clean
+.PHONY: help venv test test-slow test-isa lint bench bench-scale demo demo-train clean
 
 help: ## this list
 	@echo "usage: make TARGET [PYTHON=python3]"
@@ -45,8 +45,11 @@ bench: $(VENV_DONE) ## measure the speed against a yardstick (half an hour); res
 bench-scale: $(VENV_DONE) ## measure how training scales over devices and processes of this machine (some minutes)
 	@$(VENV_PYTHON) benchmarks/scale.py
 
-demo: $(VENV_DONE) ## train a small network on the sample pictures, and denoise with it
+demo: $(VENV_DONE) ## denoise the sample pictures with the networks that come with the program (a minute)
 	@$(VENV_PYTHON) -m dnnlib.demo
+
+demo-train: $(VENV_DONE) ## train a small network on the sample pictures, and denoise with it (some minutes)
+	@$(VENV_PYTHON) -m dnnlib.demo_training
 
 clean: ## remove .venv and caches; results and datasets stay
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis
