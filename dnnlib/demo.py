@@ -20,8 +20,8 @@ SAMPLES = ROOT / "img" / "samples" / "eval"
 RESULTS = ROOT / "results" / "demo"
 SIGMA = 25  # of 255
 # Of each sample, upper left corner of the detail that is shown magnified, in pixels.
-DETAILS = {"chelsea.png": (96, 112), "camera.png": (80, 220)}
-DETAIL, MAGNIFIED = (64, 96), 3  # height and width of the detail; how many times larger it is shown
+DETAILS = {"chelsea.png": (80, 104), "camera.png": (160, 200)}
+DETAIL, MAGNIFIED = (75, 112), 4  # height and width of the detail; how many times larger it is shown
 BORDER = 4  # white pixels around each picture of the comparison
 
 
