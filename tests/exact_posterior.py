@@ -124,7 +124,7 @@ def posterior(outputs, noisy, family, parameter, learned=False, diagonal=False):
 
 
 def posterior_std(outputs, noisy, family, parameter, learned=False, diagonal=False):
-    """5.5: the root of the determinant of the posterior's covariance; arguments as of `posterior`."""
+    """5.5 -> std of posterior, of prior: the root mean square over the channels; arguments as of `posterior`."""
     y, outputs = exactly(noisy), exactly(outputs)
     t = exactly(parameter) if family == "poissongauss" else Fraction(float(parameter))
     channels = len(y)
@@ -139,7 +139,7 @@ def posterior_std(outputs, noisy, family, parameter, learned=False, diagonal=Fal
     else:  # Sigma_x (Sigma_x + Sigma_n)^-1 Sigma_n, for Sigma_x may have no inverse
         sigma_n = scaled_diagonal(noise_variances(family, mu, t, learned))
         covariance = product(product(sigma_x, inverse(plus(sigma_x, sigma_n))), sigma_n)
-    return float(det(covariance)) ** (1 / (2 * channels))
+    return tuple(math.sqrt(sum(m[i][i] for i in range(channels)) / channels) for m in (covariance, sigma_x))
 
 
 def _impulse_weights(y, mu, sigma_x, alpha):

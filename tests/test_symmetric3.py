@@ -45,21 +45,23 @@ magnitudes = st.floats(-12, 3).map(lambda x: 10**x)
 
 @given(sixes, hnp.arrays(np.float64, 6, elements=magnitudes), hnp.arrays(np.float64, 3, elements=magnitudes))
 @settings(max_examples=300)
-def test_det_one_plus_gram(a, sizes, variances):
+def test_narrowed_diagonal(a, sizes, variances):
     """Also where matrices are nearly singular, and huge or tiny.
 
     No term is negative, and one difference alone can cancel: m = a1 a4 - a2 a3, off by 2 eps M, M the larger product. With
     X = w0 max(a1, a2)^2 and Y = w1 max(a3, a4)^2 the term T = w0 w1 m^2 is off by 4 eps sqrt(T X Y) (and the square of that
-    error), the sum is T + (X + Y) / 2 or more, and the quotient, over all T, at most 4 eps sqrt(min(X, Y)).
+    error). D is T + X or more, so off by 2 eps sqrt(Y) of it at most. So are w0 D times entry 0, which is T + X or more too,
+    and w1 D times entry 1, which is T + Y or more, by 2 eps sqrt(X).
     """
     a = a * sizes
     rows = in_fractions(factor(a))
     gram = [[exact.dot(u, v) for v in rows] for u in rows]
+    noise = exact.scaled_diagonal([exact.Fraction(float(v)) for v in variances])
+    expected = exact.product(exact.product(gram, exact.inverse(exact.plus(gram, noise))), noise)
     weights = 1 / variances
-    weighed = [[x * exact.Fraction(float(w)) for x in row] for w, row in zip(weights, gram, strict=True)]
-    expected = float(exact.det(exact.plus(exact.identity(3), weighed)))
-    smaller = min(weights[0] * max(a[1:3] ** 2), weights[1] * max(a[3:5] ** 2))
-    assert s3.det_one_plus_gram(a, weights) == pytest.approx(expected, rel=EPS * (30 + 8 * np.sqrt(smaller)))
+    larger = max(weights[0] * max(a[1:3] ** 2), weights[1] * max(a[3:5] ** 2))
+    for i, found in enumerate(s3.narrowed_diagonal(a, weights)):
+        assert found == pytest.approx(float(expected[i][i]), rel=EPS * (60 + 16 * np.sqrt(larger)), abs=0)
 
 
 @given(sixes, threes, threes)

@@ -39,7 +39,7 @@ def serving_graph(configuration: Configuration, level: str) -> tuple[dict, dict]
     denoised = tf.identity(result.posterior_mean, name="denoised")
     if c.pipeline != "blindspot":
         return inputs, {"denoised": denoised}
-    stds = {"std": result.posterior_std, "prior_std": result.net_std}
+    stds = {"std": result.posterior_std, "prior_std": result.prior_std}
     return inputs, {"denoised": denoised, **{name: tf.identity(std, name=name) for name, std in stds.items()}}
 
 

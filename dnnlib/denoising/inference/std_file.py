@@ -10,7 +10,7 @@ from dnnlib.errors import UserError, one_line
 from dnnlib.files import atomic_write
 
 # The stds that a network tells, by their options: the attributes of `Prediction`.
-STDS = {"std": "posterior_std", "prior-std": "net_std"}
+STDS = {"std": "posterior_std", "prior-std": "prior_std"}
 STD_WHITE = 0.5  # of white, shown as 65535: values between black and white cannot spread more
 
 

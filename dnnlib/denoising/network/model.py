@@ -64,7 +64,7 @@ def prediction_from(c: Configuration, outputs, noisy, parameter, target=None, ex
     unknown = tf.zeros_like(outputs[..., 0])  # these networks give no estimate of their error
     return Prediction(
         mean=outputs, posterior_mean=outputs, loss=loss, net_std=unknown, noise_std=unknown, nll=unknown,
-        parameter=parameter, posterior_std=unknown,
+        parameter=parameter, prior_std=unknown, posterior_std=unknown,
     )  # fmt: skip
 
 

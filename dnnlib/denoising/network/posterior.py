@@ -32,8 +32,10 @@ class Prediction(NamedTuple):
     nll: [N,H,W], the negative logarithm of the density N(mu_y, Sigma_y) of the noisy colour, in nats for each of its C
         values.
     parameter: [N,1,1,P] or [1,1,1,P], of the noise.
-    posterior_std: [N,H,W], that of the clean pixel given its noisy value, too: of the posterior mean. It costs nothing
-        where it is not fetched. Of colours it is, as net_std, the geometric mean over the axes of the covariance.
+    prior_std, posterior_std: [N,H,W], of the clean pixel given its surroundings alone, and given its noisy value, too: that
+        of the posterior mean. They cost nothing where they are not fetched. Of colours they are root mean squares over the
+        channels, so that of the channels' errors as many lie within them as should; net_std is a geometric mean over the
+        axes of the covariance, as published, which is less.
     """
 
     mean: tf.Tensor
@@ -43,6 +45,7 @@ class Prediction(NamedTuple):
     noise_std: tf.Tensor
     nll: tf.Tensor | None = None
     parameter: tf.Tensor | None = None
+    prior_std: tf.Tensor | None = None
     posterior_std: tf.Tensor | None = None
 
 
@@ -93,6 +96,7 @@ class _Judgement(NamedTuple):
     net_std: tf.Tensor
     noise_std: tf.Tensor
     nll: tf.Tensor
+    prior_std: tf.Tensor
     posterior_std: tf.Tensor
 
 
@@ -122,6 +126,7 @@ def posterior(outputs, noisy, family: str, parameter, learned: bool, diagonal: b
         noise_std=tf.cast(judged.noise_std, tf.float32),
         nll=tf.cast(judged.nll, tf.float32),
         parameter=parameter,
+        prior_std=tf.cast(judged.prior_std, tf.float32),
         posterior_std=tf.cast(judged.posterior_std, tf.float32),
     )
 
@@ -153,25 +158,19 @@ def _gaussian_rgb(pixels: _Pixels, variance_maps: list, learned: bool) -> _Judge
     precision = s3.add_diagonal(inverse_x, [v + EPSILON for v in inverse_n])
     posterior_mean = s3.times_vector(s3.inverse(precision), evidence)
 
-    # Standard deviations: geometric means over the colours.
+    # Standard deviations, geometric means over the colours.
     net_std = tf.maximum(s3.det(sigma_x), 0.0) ** (1.0 / 6.0)
     noise_std = (variance_maps[0] * variance_maps[1] * variance_maps[2]) ** (1.0 / 6.0)
-    posterior_std = _gaussian_posterior_std(pixels.factor(), variance_maps)
-    return _Judgement(posterior_mean, loss, net_std, noise_std, nll, posterior_std)
-
-
-def _gaussian_posterior_std(a: list, variance_maps: list):
-    """Returns the std of the posterior of RGB pixels, det(Sigma)^(1/6), a map (SPEC 5.5).
-
-    By Bayes' rule for Gaussians (paper, section 3) the covariance is Sigma = (Sigma_x^-1 + Sigma_n^-1)^-1. Its determinant
-    is det Sigma_x / det(I + Sigma_n^-1 Sigma_x): no inverse of Sigma_x is needed, and none of the epsilons that keep those
-    of the posterior mean defined. det Sigma_x = (a0 a3 a5)^2, for A is triangular.
-
-    a: the six entries of A.
-    variance_maps: three, of the noise.
-    """
+    # And root mean squares (SPEC 5.5). By Bayes' rule for Gaussians (paper, section 3) the posterior's covariance is
+    # (Sigma_x^-1 + Sigma_n^-1)^-1; none of the epsilons is needed that keep the posterior mean defined.
     inverse_n = [1.0 / tf.maximum(v, _LEAST_VARIANCE) for v in variance_maps]
-    return ((a[0] * a[3] * a[5]) ** 2 / s3.det_one_plus_gram(a, inverse_n)) ** (1.0 / 6.0)
+    stds = _root_mean(s3.trace(sigma_x)), _root_mean(tf.add_n(s3.narrowed_diagonal(pixels.factor(), inverse_n)))
+    return _Judgement(posterior_mean, loss, net_std, noise_std, nll, *stds)
+
+
+def _root_mean(trace):
+    """Returns the root mean square over three channels, of the trace of their covariance."""
+    return tf.sqrt(trace / 3.0)
 
 
 def _gaussian_mono(pixels: _Pixels, variance_maps: list, learned: bool) -> _Judgement:
@@ -185,8 +184,8 @@ def _gaussian_mono(pixels: _Pixels, variance_maps: list, learned: bool) -> _Judg
         loss -= _PUSH * tf.sqrt(variance)
     posterior_mean = (y * sigma_x + mu * variance) / sigma_y
     net_std = tf.abs(a)
-    posterior_std = net_std / tf.sqrt(1.0 + sigma_x / tf.maximum(variance, _LEAST_VARIANCE))  # see _gaussian_posterior_std
-    return _Judgement([posterior_mean], loss, net_std, tf.sqrt(variance), nll, posterior_std)
+    posterior_std = net_std / tf.sqrt(1.0 + sigma_x / tf.maximum(variance, _LEAST_VARIANCE))  # (1/sigma_x + 1/variance)^-1/2
+    return _Judgement([posterior_mean], loss, net_std, tf.sqrt(variance), nll, net_std, posterior_std)
 
 
 def _impulse(pixels: _Pixels, noise: _Noise) -> _Judgement:
@@ -200,8 +199,7 @@ def _impulse(pixels: _Pixels, noise: _Noise) -> _Judgement:
 
     # Posterior mean of the mixture: g is the density of the noisy colour, were it kept.
     difference = [p - m for p, m in zip(y, mu, strict=True)]
-    distance = s3.quadratic_form(s3.inverse(sigma_x), difference)
-    exponent = -0.5 * distance
+    exponent = -0.5 * s3.quadratic_form(s3.inverse(sigma_x), difference)
     g = tf.exp(exponent) / tf.sqrt((2.0 * math.pi) ** 3 * tf.maximum(det_x, _SMALLEST_DETERMINANT))
     posterior_mean = [(alpha * m + keep * g * p) / (alpha + keep * g) for m, p in zip(mu, y, strict=True)]
 
@@ -223,24 +221,25 @@ def _impulse(pixels: _Pixels, noise: _Noise) -> _Judgement:
     # Standard deviations.
     net_std = tf.maximum(det_x, 0.0) ** (1.0 / 6.0)
     noise_std = alpha * (100.0 / 255.0)  # shown times 255: as a percentage
-    posterior_std = net_std * _impulse_narrowing(alpha, keep * g, distance)
-    return _Judgement(posterior_mean, loss, net_std, noise_std, nll, posterior_std)
+    prior_trace = s3.trace(sigma_x)
+    stds = _root_mean(prior_trace), _root_mean(_impulse_trace(prior_trace, alpha, keep * g, difference))
+    return _Judgement(posterior_mean, loss, net_std, noise_std, nll, *stds)
 
 
-def _impulse_narrowing(replaced, kept, distance):
-    """Returns the std of the posterior under impulse noise over that of the prior, a map (SPEC 5.5).
+def _impulse_trace(prior_trace, replaced, kept, difference: list):
+    """Returns the trace of the covariance of the posterior under impulse noise, a map (SPEC 5.5).
 
     The posterior is a mixture. With probability w = alpha / (alpha + (1 - alpha) g) the colour y that is seen replaced
     another, of which it tells nothing: that is N(mu, Sigma_x), the prior. Else it is y itself. The law of total covariance
     gives Sigma = w Sigma_x + w (1 - w) d d^T, d = y - mu: the mean of the parts' covariances, and the covariance of their
-    means. By the matrix determinant lemma det Sigma = w^3 det Sigma_x (1 + (1 - w) d^T Sigma_x^-1 d), of which this is the
-    sixth root, over det Sigma_x. It can exceed 1, a little, where both parts are likely and far apart.
+    means. It can exceed the prior's, where both parts are likely and far apart.
 
+    prior_trace: of Sigma_x.
     replaced, kept: alpha and (1 - alpha) g, the weights of the parts.
-    distance: d^T Sigma_x^-1 d, 0 or more but for rounding.
+    difference: d, three maps.
     """
     share, rest = replaced / (replaced + kept), kept / (replaced + kept)
-    return tf.sqrt(share) * (1.0 + rest * tf.maximum(distance, 0.0)) ** (1.0 / 6.0)
+    return share * (prior_trace + rest * tf.add_n([d * d for d in difference]))
 
 
 # `_Pixels`, `_Noise` -> `_Judgement`, by the `likelihood` of the families' rows.

@@ -29,21 +29,29 @@ def gram(a) -> Symmetric3:
     )
 
 
-def det_one_plus_gram(a, weights):
-    """Returns det(I + diag(w0, w1, w2) A A^T), a map of 1 or more, A being that of `gram`.
+def narrowed_diagonal(a, weights) -> list:
+    """Returns the diagonal of (S^-1 + diag(w0, w1, w2))^-1, S = A A^T being the `gram` of a; S may be singular.
 
-    It is one plus the squares of all minors of diag(w)^(1/2) A (Cauchy and Binet): no term is negative, so rounding does
-    no harm where A A^T is tiny or nearly singular. a: six maps; weights: three maps or numbers, 0 or more.
+    D(w) = det(I + diag(w) S) is one plus the sum, over all sets of axes, of the product of their weights and their principal
+    minor of S. Entry i is the derivative of log D by w_i: the terms with w_i, without it, over D. The minors are sums of
+    squares (Cauchy and Binet), so no term is negative, and rounding does no harm where S is tiny or nearly singular.
+
+    a: six maps.
+    weights: three maps or numbers, 0 or more.
     """
     a0, a1, a2, a3, a4, a5 = a
     w0, w1, w2 = weights
-    ones = w0 * (a0 * a0 + a1 * a1 + a2 * a2) + w1 * (a3 * a3 + a4 * a4) + w2 * (a5 * a5)
-    twos = (
-        w0 * w1 * ((a0 * a3) ** 2 + (a0 * a4) ** 2 + (a1 * a4 - a2 * a3) ** 2)
-        + w0 * w2 * ((a0 * a5) ** 2 + (a1 * a5) ** 2)
-        + w1 * w2 * (a3 * a5) ** 2
-    )
-    return 1.0 + ones + twos + w0 * w1 * w2 * (a0 * a3 * a5) ** 2
+    # Principal minors, by their axes.
+    m0, m1, m2 = a0 * a0 + a1 * a1 + a2 * a2, a3 * a3 + a4 * a4, a5 * a5
+    m01 = (a0 * a3) ** 2 + (a0 * a4) ** 2 + (a1 * a4 - a2 * a3) ** 2
+    m02, m12 = (a0 * a5) ** 2 + (a1 * a5) ** 2, (a3 * a5) ** 2
+    m012 = (a0 * a3 * a5) ** 2
+    # The derivatives, of a polynomial that is linear in each weight.
+    by_w0 = m0 + w1 * m01 + w2 * m02 + w1 * w2 * m012
+    by_w1 = m1 + w0 * m01 + w2 * m12 + w0 * w2 * m012
+    by_w2 = m2 + w0 * m02 + w1 * m12 + w0 * w1 * m012
+    det = 1.0 + w0 * by_w0 + w1 * (m1 + w2 * m12) + w2 * m2
+    return [by_w0 / det, by_w1 / det, by_w2 / det]
 
 
 def diagonal(d) -> Symmetric3:
@@ -55,6 +63,11 @@ def diagonal(d) -> Symmetric3:
 def add_diagonal(m: Symmetric3, d) -> Symmetric3:
     """Returns m + diag(d); `d`: three maps or numbers."""
     return m._replace(s00=m.s00 + d[0], s11=m.s11 + d[1], s22=m.s22 + d[2])
+
+
+def trace(m: Symmetric3):
+    """Returns the sum of the diagonal, a map."""
+    return m.s00 + m.s11 + m.s22
 
 
 def det(m: Symmetric3):
