@@ -14,18 +14,24 @@ with several pages the first. Hidden files are left out, and those that cannot b
 
 With --noisy: {formats.kinds(writable_only=True)}, all of one kind: 8 bits, 16 bits or floats, grey or
 RGB. They are kept as they are, each page as a picture. A part is held out, by the files' names, to validate on.
-See docs/real-noise.md; of what becomes of each format, docs/formats.md.
+A single file is taken, too: then a strip of each of its pages is held out, at the end of the longer side, of the
+share asked for, but of 64 columns or rows at least. See docs/real-noise.md; of what becomes of each format,
+docs/formats.md.
 
 examples:
   python dataset_tool_h5.py --input-dir datasets/ILSVRC2012_val --out datasets/imagenet_val.h5
-  python dataset_tool_h5.py --input-dir raw12bit --out camera.h5 --noisy --black 256 --white 4095"""
+  python dataset_tool_h5.py --input-dir raw12bit --out camera.h5 --noisy --black 256 --white 4095
+  python dataset_tool_h5.py --input-dir picture.tif --out picture.h5 --noisy"""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Reads the command line, and writes the shard."""
     # The command line.
     parser = CommandLine(description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--input-dir", required=True, metavar="DIR", help="folder of pictures, or a quoted pattern")
+    parser.add_argument(
+        "--input-dir", required=True, metavar="DIR",
+        help="folder of pictures, or a quoted pattern; with --noisy also a picture",
+    )
     parser.add_argument(
         "--out", required=True, metavar="FILE", help="shard to write; an old file is replaced when the new one is complete"
     )
@@ -36,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sides.add_argument("--max-size", type=int, metavar="PX", help="leave out larger ones (default: 512; with --noisy: none)")
     noisy = parser.add_argument_group("noisy pictures, for the real_ configurations")
     noisy.add_argument("--noisy", action="store_true", help="the pictures are noisy already: keep their bits and channels")
-    noisy.add_argument("--holdout", type=float, metavar="SHARE", help="share of them to validate on (default: 0.05)")
+    noisy.add_argument(
+        "--holdout", type=float, metavar="SHARE", help="share of them, or of a single one, to validate on (default: 0.05)"
+    )
     noisy.add_argument("--black", type=float, metavar="V", help="the value that stands for black, of raw data (default: 0)")
     noisy.add_argument(
         "--white", type=float, metavar="V",

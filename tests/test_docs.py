@@ -105,6 +105,7 @@ def inputs(tmp_path_factory):
     write_picture(folder / "photo.png", 64, 64)
     write_picture(folder / "scans" / "a.jpg", 64, 64)
     write_12_bits(folder / "raw" / "a.tif", 64)
+    write_12_bits(folder / "picture.tif", 256)
     for name in ("photos.h5", "bsds400.h5", "imagenet_val.h5", "shard.h5"):
         write_bare_shard(folder / name, random_images([(256, 256)]))
     (folder / "tests").symlink_to(PROGRAM / "tests")

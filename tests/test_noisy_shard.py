@@ -107,8 +107,9 @@ def test_of_few_pictures_among_many_others_one_is_held_out(tmp_path):
         write16(tmp_path / "in" / name, values16())
     training, held_out = all_of(tool(tmp_path / "in"))
     assert len(training) == len(held_out) == 1
-    (tmp_path / "in" / "b.png").unlink()
-    with pytest.raises(UserError, match="1 of the 31 files .* can be used, and two are needed.* 30 were skipped, see above"):
+    for name in ("a.png", "b.png"):
+        (tmp_path / "in" / name).unlink()
+    with pytest.raises(UserError, match="--input-dir: none of the 30 files looked at can be used"):
         tool(tmp_path / "in")
 
 
@@ -243,7 +244,6 @@ def test_floats_clipped_at_black_are_warned_of(tmp_path, capsys):
         (["--holdout", "-0.1"], "--holdout -0.1"),
         (["--min-size", "0"], "--min-size must be at least 1"), (["--max-size", "20"], "--max-size 20 is below --min-size"),
         (["--white", "nan"], "--white nan"), (["--max-files", "0"], "--max-files"),
-        (["--max-files", "1"], "--max-files must be at least 2"),
         (["--white", "5", "--black", "9"], "--white 5: must be a number above --black 9"),
     ],
 )  # fmt: skip

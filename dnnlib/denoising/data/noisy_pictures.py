@@ -27,6 +27,7 @@ class NoisyPictures:
     scale: the values that stand for black and white.
     references: the folder of clean pictures of the same names, or None.
     source: what a shard's pictures were before; None for pictures of a folder.
+    page_sizes: (height, width) of the whole pages, where the pictures are strips at the end of pages; None otherwise.
     """
 
     names: Sequence[str]
@@ -35,6 +36,7 @@ class NoisyPictures:
     scale: Scale
     references: Path | None = None
     source: Source | None = None
+    page_sizes: Sequence[Sequence[int]] | None = None
 
     repeats = 1  # passes in an evaluation
 
@@ -75,6 +77,8 @@ class NoisyPictures:
         if self.pages[i] >= len(picture.pages):
             raise UserError(f"--reference-dir: {path} has {len(picture.pages)} pages, the noisy file more")
         pixels = picture.pages[self.pages[i]][:, :, : picture.colours]
+        if self.page_sizes is not None and pixels.shape[:2] == tuple(self.page_sizes[i]):
+            pixels = pixels[-stored.shape[0] :, -stored.shape[1] :]
         if pixels.shape != stored.shape:
             raise UserError(
                 f"--reference-dir: {path} is {_size(pixels)}, but the noisy picture is {_size(stored)}: both must be alike"
@@ -91,7 +95,8 @@ def held_out_pictures(shard: NoisyShard, reference_dir: str | None) -> NoisyPict
         """Reads a picture by its number in the held-out part."""
         return shard.read(i).transpose(1, 2, 0)
 
-    return NoisyPictures(shard.names, shard.pages, stored, shard.scale, _folder(reference_dir), shard.source)
+    folder = _folder(reference_dir)
+    return NoisyPictures(shard.names, shard.pages, stored, shard.scale, folder, shard.source, shard.page_sizes)
 
 
 def open_noisy_pictures(given: str, channels: int, scale: Scale, reference_dir: str | None) -> NoisyPictures:

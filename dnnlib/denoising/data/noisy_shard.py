@@ -10,6 +10,7 @@ from dnnlib.denoising.data.shard import Shard
 from dnnlib.denoising.pictures.scale import COLOURS, Scale
 
 HELD_OUT = "held_out"  # the group of the pictures to validate on
+PAGE_SIZES = "page_sizes"  # in it, int32 [n,2], where they are the ends of pages: height and width of the whole pages
 
 
 class Source(NamedTuple):
@@ -35,6 +36,7 @@ class NoisyShard(Shard):
     scale: the stored values that stand for black and white.
     source: what the pictures were before.
     names, pages: of the files and the page in each, for held-out pictures.
+    page_sizes: (height, width) of the pages of which held-out pictures are strips; None where they are whole.
 
     Raises UserError as `Shard`, naming `option`, and for clean shards, for pictures that are not of `channels` channels,
     and where black and white or the source are not told. Values outside black..white are kept: noise is not clipped.
@@ -53,9 +55,11 @@ class NoisyShard(Shard):
         super().__init__(path, crop)
         self.channels = channels
         self.names: list[str] = []
+        self.page_sizes: np.ndarray | None = None
         if part == HELD_OUT:
             self.names = [name.decode(errors="surrogateescape") for name in self._file[part]["names"][()]]
             self.pages = self._file[part]["pages"][()]
+            self.page_sizes = self._file[part][PAGE_SIZES][()] if PAGE_SIZES in self._file[part] else None
 
     def to_float(self, stored: np.ndarray) -> np.ndarray:
         """Scales stored pixels to float32 of the same shape, black becoming 0 and white 1."""

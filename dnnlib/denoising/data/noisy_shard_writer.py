@@ -10,7 +10,8 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
-from dnnlib.denoising.data.noisy_shard import HELD_OUT, Source, kind_of
+from dnnlib.denoising.data.held_out_strip import described, split
+from dnnlib.denoising.data.noisy_shard import HELD_OUT, PAGE_SIZES, Source, kind_of
 from dnnlib.denoising.data.shard_rows import ShardFile, ShardRows
 from dnnlib.denoising.data.shard_writer import MIN_SIDE, check_counts, check_sides, new_shard, shuffled
 from dnnlib.denoising.pictures.files import read_picture
@@ -33,7 +34,7 @@ class NoisyOptions:
     """Holds the options of the tool. Raises UserError for what cannot be.
 
     min_size, max_size: of width and height, in pixels.
-    holdout: share of the pictures to validate on.
+    holdout: share of the pictures to validate on, or, of a single file, of each picture.
     black, white: the values that stand for 0 and 1; white None: the type's largest.
     max_files: how many are used, None: all.
     workers: threads that decode, None: one a core.
@@ -49,8 +50,6 @@ class NoisyOptions:
 
     def __post_init__(self):
         check_counts(self.max_files, self.workers)
-        if self.max_files == 1:
-            raise UserError("--max-files must be at least 2: one picture is held out")
         check_sides(self.min_size, self.max_size)
         self.scale.check()
         if not 0 < self.holdout < 1:
@@ -85,22 +84,24 @@ class Page(NamedTuple):
 
 
 def write_noisy_shard(input_dir: str, out: str | os.PathLike, options: NoisyOptions) -> None:
-    """Writes all pictures under `input_dir` (a folder or a glob pattern) of the right size to `out`, in a shuffled order
-    that is always the same. Which are held out is decided by their names, so that one more changes nothing for the others:
-    about a share of `options.holdout`, at least one, and not all.
+    """Writes all pictures under `input_dir` (a folder, a glob pattern or a file) of the right size to `out`, in a shuffled
+    order that is always the same. Which are held out is decided by their names, so that one more changes nothing for the
+    others: about a share of `options.holdout`, at least one, and not all. Where only one file can be used, a strip of each
+    of its pages is held out, as `split` cuts it.
 
     The file: `images`, vlen uint8 or uint16 (n,), each channels first, flattened; `shapes`, int32 (n, 3); the same and
-    `names`, `pages` in the group `held_out`; attributes `noisy`, `black`, `white`, `complete`, `source_dtype`,
-    `source_black` and `source_white` (of the files, before floats became integers), and `checksum` of all names and
-    contents. Pictures to train on are cut into pieces of at most LARGEST_PIECE pixels a side. It appears under its name
-    when it is whole.
+    `names`, `pages` in the group `held_out`, and for strips `page_sizes`, int32 (n, 2), height and width of the whole pages;
+    attributes `noisy`, `black`, `white`, `complete`, `source_dtype`, `source_black` and `source_white` (of the files, before
+    floats became integers), and `checksum` of all names and contents. Pictures to train on are cut into pieces of at most
+    LARGEST_PIECE pixels a side. It appears under its name when it is whole.
 
-    Raises UserError for floats without a white, where fewer than two pictures are left, where most, and more than ten,
-    are of another kind (8 and 16 bits, grey and RGB) than the first, and where `out` cannot be written. Files that cannot be
-    read or are of another kind than the first are named and left out.
+    Raises UserError for floats without a white, where no picture is left, where the only one is too small for both parts,
+    where most, and more than ten, are of another kind (8 and 16 bits, grey and RGB) than the first, and where `out` cannot
+    be written. Files that cannot be read or are of another kind than the first are named and left out.
     """
     with new_shard(out) as temporary:
-        paths = shuffled(find_pictures(input_dir, writable_only=True))
+        named = os.path.isfile(input_dir)
+        paths = [input_dir] if named else shuffled(find_pictures(input_dir, writable_only=True))
         with ShardFile(temporary) as shard:
             root = input_dir if os.path.isdir(input_dir) else os.path.commonpath([os.path.dirname(path) for path in paths])
             lines = _fill(shard, paths, root, options)
@@ -118,7 +119,7 @@ def _fill(shard: ShardFile, paths: list[str], root: str, o: NoisyOptions) -> lis
     """
     counts = _Counts(looked_at=len(paths))
     parts: _Parts | None = None
-    # The pictures of lowest and highest rank wait to the end: one is held out and one is not, whatever their ranks.
+    # The files of lowest and highest rank wait to the end: one is held out and one is not, whatever their ranks.
     ends: list[tuple[float, list[Page]]] = []
     for pages in _usable(paths, root, o, counts):
         parts = parts or _Parts(shard, pages[0], o)
@@ -126,10 +127,13 @@ def _fill(shard: ShardFile, paths: list[str], root: str, o: NoisyOptions) -> lis
         if len(ends) > 2:
             rank, pages = ends.pop(1)
             parts.add(pages, held_out=rank < o.holdout)
-    if len(ends) < 2:
-        raise counts.too_few()
-    for (_, pages), held_out in zip(ends, (True, False), strict=True):
-        parts.add(pages, held_out)
+    if not ends:
+        raise counts.none_left()
+    if len(ends) == 1:
+        parts.add_split(ends[0][1], o.holdout)
+    else:
+        for (_, pages), held_out in zip(ends, (True, False), strict=True):
+            parts.add(pages, held_out)
     parts.close()
     return ["Statistics:", *counts.lines(parts.kind), *parts.lines()]
 
@@ -156,14 +160,9 @@ class _Counts:
             lines.append(f"  of them of another kind than the first ({kind}): {self.different}")
         return lines
 
-    def too_few(self) -> UserError:
-        """Returns the error for fewer than two files that can be used."""
-        skipped = self.skipped + self.different
-        reason = f"{skipped} were skipped, see above" if skipped else "add more"
-        return UserError(
-            f"--input-dir: {self.taken or 'none'} of the {self.looked_at} files looked at can be used, and two are needed, "
-            f"one to train on and one to validate on: {reason}"
-        )
+    def none_left(self) -> UserError:
+        """Returns the error for no file that can be used."""
+        return UserError(f"--input-dir: none of the {self.looked_at} files looked at can be used: see above why")
 
 
 def _usable(paths: list[str], root: str, o: NoisyOptions, counts: _Counts) -> Iterator[list[Page]]:
@@ -226,6 +225,8 @@ class _Parts:
         self.held_out = ShardRows(shard, shard.file.create_group(HELD_OUT), first.pixels.dtype)
         self._names: list[str] = []
         self._pages: list[int] = []
+        self._page_sizes: list[tuple[int, ...]] = []  # of whole pages, of which strips are held out
+        self._strips: dict[str, None] = {}  # what they are, in words, each once
         self._pictures, self._clipped, self._values = 0, 0, 0
 
     @property
@@ -254,6 +255,21 @@ class _Parts:
                 for piece in pieces(page.pixels):
                     self.training.append(piece)
 
+    def add_split(self, pages: list[Page], share: float) -> None:
+        """Writes the pages of the only file into both parts, a strip of each, about `share` of it, into the held-out one.
+
+        No page is held out as a whole: those of a file often show the same, and would tell nothing of another picture.
+        """
+        for page in pages:
+            try:
+                rest, strip = split(page.pixels, share)
+            except UserError as error:
+                raise UserError(f"--input-dir: {page.path}: {error}") from None
+            self.add([page._replace(pixels=rest)], held_out=False)
+            self.add([page._replace(pixels=strip)], held_out=True)
+            self._page_sizes.append(page.pixels.shape[1:])
+            self._strips[described(strip, page.pixels)] = None
+
     def close(self) -> None:
         """Writes what belongs to the shard as a whole."""
         self.training.close()
@@ -266,14 +282,19 @@ class _Parts:
         names = [name.encode(errors="surrogateescape") for name in self._names]
         group.create_dataset("names", data=names, dtype=h5py.string_dtype())
         group.create_dataset("pages", data=np.array(self._pages, np.int32))
+        if self._page_sizes:
+            group.create_dataset(PAGE_SIZES, data=np.array(self._page_sizes, np.int32))
 
     def lines(self) -> list[str]:
         """Returns the block printed at the end."""
         colours, side = self._first.kind[0], LARGEST_PIECE
         limits = "black or white" if self._first.dtype.kind == "f" else "0, white or the type's largest"
+        held_out = f"pictures held out: {len(self.held_out)}"
+        if self._strips:
+            held_out = f"held out: a strip of {' or '.join(self._strips)} of each picture"
         lines = [
             f"  pictures to train on: {self._pictures}, in {len(self.training)} pieces of at most {side} x {side} pixels",
-            f"  pictures held out: {len(self.held_out)}",
+            f"  {held_out}",
             f"  {colours}, {self._first.pixels.dtype}, black {self.scale.black:g}, white {self.scale.white:g}",
             f"  values at {limits}: {100 * self._clipped / self._values:.2f} %",
         ]
