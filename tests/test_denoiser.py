@@ -15,6 +15,7 @@ from rounding import assert_equal_but_for_rounding, spreads, tolerance
 
 from dnnlib.denoising import Denoiser
 from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.inference.ensemble import SYMMETRIES, turned
 from dnnlib.denoising.network.architecture import shapes_of
 from dnnlib.denoising.network.network_file import to_network
 from dnnlib.denoising.noise.learned_parameter import raw_from_parameter
@@ -169,6 +170,36 @@ def test_strength(dtype):
         error = np.abs(result.astype(np.float64) - expected)
         assert (error <= step + strength * 1e-4 * top).all()
     assert np.abs(exact - image).max() > 0.05 * top
+
+
+def test_turns_and_flips_are_eight_views():
+    image = np.arange(6).reshape(2, 3)
+    views = [turned(image, number) for number in range(SYMMETRIES)]
+    assert len({(view.shape, view.tobytes()) for view in views}) == 8
+    assert all(np.shares_memory(view, image) for view in views)
+
+
+@pytest.mark.parametrize(("name", "channels"), [(MONO, 1), (RGB, 3), (N2C, 1)])
+def test_an_ensemble_is_the_mean_over_turns_and_flips(name, channels):
+    image, found = random_images(40, 70, channels), denoiser(name)
+    result, std = found(image, sigma=60 if name != N2C else None, ensemble=True)
+    each = [found(turned(image, number), sigma=60 if name != N2C else None) for number in range(SYMMETRIES)]
+    back = {0: 0, 1: 3, 2: 2, 3: 1}  # a mirrored turn undoes itself
+    expected = np.mean([turned(x, back.get(i, i)) for i, (x, _) in enumerate(each)], axis=0, dtype=np.float64)
+    size = max(np.abs(x).max() for x, _ in each)
+    np.testing.assert_allclose(result, expected, rtol=0, atol=10 * np.finfo(np.float32).eps * size)  # 8 sums, a quotient
+    assert np.abs(result - each[0][0]).max() > 1e-3 * size
+    if std is not None:
+        squares = np.mean([turned(x.astype(np.float64) ** 2, back.get(i, i)) for i, (_, x) in enumerate(each)], axis=0)
+        np.testing.assert_allclose(std, np.sqrt(squares), rtol=10 * np.finfo(np.float32).eps)
+
+
+@pytest.mark.parametrize(("name", "times"), [(RGB, 8), (PER_IMAGE, 9)])
+def test_the_steps_of_an_ensemble_are_counted(name, times):
+    pixels, calls = random_images(64, 96, 3), []
+    prepared = denoiser(name).prepare(pixels, {}, Scale(), 64, ensemble=True)
+    prepared.run(np.empty_like(pixels), done=lambda: calls.append(1))
+    assert prepared.steps == len(calls) == times * 2
 
 
 def test_strength_of_colours_and_alpha_in_tiles():

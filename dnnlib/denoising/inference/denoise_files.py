@@ -103,7 +103,9 @@ def _denoise_pages(denoiser: "Denoiser", picture: Picture, options: DenoisingOpt
     """Denoises all pages of a file, after all of them have been checked."""
     told = Scale(options.black, options.white)
     prepared = [
-        denoiser.prepare(page[:, :, : picture.colours], options.given, told, options.tile, options.strength)
+        denoiser.prepare(
+            page[:, :, : picture.colours], options.given, told, options.tile, options.strength, options.ensemble
+        )
         for page in picture.pages
     ]
     with progress_bar(sum(page.steps for page in prepared), "tile") as bar:

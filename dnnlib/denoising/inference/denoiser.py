@@ -8,6 +8,7 @@ from types import MappingProxyType
 import numpy as np
 
 from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.inference.ensemble import SYMMETRIES, denoise_ensemble
 from dnnlib.denoising.inference.memory import network_budget
 from dnnlib.denoising.inference.noise_level import NoiseLevel, check_given, known_level, learned_level
 from dnnlib.denoising.inference.std_file import STDS
@@ -78,6 +79,7 @@ class Denoiser:
         black: float = 0.0,
         tile: int | None = None,
         strength: float = 1.0,
+        ensemble: bool = False,
         prior_std: bool = False,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Denoises one picture, and returns it and the predicted standard deviation.
@@ -93,6 +95,8 @@ class Denoiser:
             only.
         strength: how much of the noise is removed, from 0, none (the result is the image, bit for bit), to 1, all:
             noisy + strength * (denoised - noisy).
+        ensemble: whether the result is the mean over the eight flips and turns of the picture, which takes eight times as
+            long. The std is then the root mean square of theirs.
         prior_std: whether the std shall be what the network expects of the pixel from its surroundings alone, before it
             has seen the pixel's own noisy value.
 
@@ -108,7 +112,7 @@ class Denoiser:
         colours = colour_channels(image.shape)
         pixels = image if image.ndim == 3 else image[:, :, np.newaxis]
         given = {"sigma": sigma, "lambda": lam, "alpha": alpha}
-        prepared = self.prepare(pixels[:, :, :colours], given, Scale(black, white), tile, strength)
+        prepared = self.prepare(pixels[:, :, :colours], given, Scale(black, white), tile, strength, ensemble)
         result = pixels.copy()
         std = np.empty(pixels.shape[:2], np.float32) if self.has_std else None
 
@@ -126,6 +130,7 @@ class Denoiser:
         scale: Scale,
         tile: int | None = None,
         strength: float = 1.0,
+        ensemble: bool = False,
     ) -> "PreparedPicture":
         """Checks a picture and all that is told of it, and decides how it is cut; `run` of what this returns denoises it.
 
@@ -134,6 +139,7 @@ class Denoiser:
         scale: the values of black and white, as the user told them.
         tile: side of the tiles in pixels, 0: none; None: as the memory at hand allows.
         strength: how much of the noise is removed, from 0 to 1.
+        ensemble: whether the mean over flips and turns is taken.
 
         Raises UserError where this network cannot denoise the picture, and for what cannot be told of it.
         """
@@ -153,7 +159,7 @@ class Denoiser:
                 if not np.isfinite(pixels[row : row + 256]).all():
                     raise UserError("the picture has values that are NaN or infinite: replace them first")
         padded = PaddedPicture(pixels, scale, self.configuration.channels)
-        return PreparedPicture(self, pixels, padded, scale, self._tile_side(padded, tile), given, strength)
+        return PreparedPicture(self, pixels, padded, scale, self._tile_side(padded, tile), given, strength, ensemble)
 
     def _tile_side(self, padded: PaddedPicture, tile: int | None) -> int:
         """Returns the side of the tiles, a multiple of 32, or 0: not cut. tile: as for `prepare`."""
@@ -175,6 +181,7 @@ class PreparedPicture:
     side: of the tiles, in pixels; 0: one tile.
     given: the noise level, as far as the user gave it.
     strength: how much of the noise is removed, from 0 to 1.
+    ensemble: whether the mean over flips and turns is taken.
     """
 
     denoiser: Denoiser
@@ -184,12 +191,14 @@ class PreparedPicture:
     side: int
     given: Mapping[str, float | None]
     strength: float
+    ensemble: bool
     _level: NoiseLevel | None = field(default=None, init=False)
 
     @property
     def steps(self) -> int:
         """Counts how often `run` calls `done`."""
-        passes = 2 if self.denoiser.configuration.noise_params == "per_image" else 1
+        passes = SYMMETRIES if self.ensemble else 1
+        passes += self.denoiser.configuration.noise_params == "per_image"
         return passes * len(tiles(self.padded.height, self.padded.width, self.side))
 
     def level(self, done: Callable[[], None] = lambda: None) -> NoiseLevel:
@@ -232,7 +241,11 @@ class PreparedPicture:
             for put_std, std in zip(put_stds.values(), stds, strict=True):
                 put_std((rows, columns), std)
 
-        self.denoiser.tiled_network.denoise(self.padded, level.parameter, self.side, put, done, maps)
+        network = self.denoiser.tiled_network
+        if self.ensemble:
+            denoise_ensemble(network, self.pixels, self.scale, level.parameter, self.side, put, done, maps)
+        else:
+            network.denoise(self.padded, level.parameter, self.side, put, done, maps)
         return level
 
     def _weakened(self, denoised: np.ndarray, noisy: np.ndarray) -> np.ndarray:
