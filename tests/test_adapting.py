@@ -285,20 +285,20 @@ def test_a_saved_network_gives_the_same_pictures(place, monkeypatch, capsys):
     monkeypatch.setattr(held_out, "LARGEST_CROP", 64)  # for speed
     (place / "in" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(30))
     with pytest.raises(UserError, match="1 of 2 files skipped"):
-        call("--denoise in --network fresh.pickle --out out --adapt 8 --save-network new/net.pickle", monkeypatch)
+        call("--denoise in --network fresh.pickle --out out --adapt 20 --save-network new/net.pickle", monkeypatch)
     lines = [line for line in capsys.readouterr().out.splitlines() if line]
     assert lines[0] == (
-        f"Adapting fresh.pickle to 1 page, as {REAL}: 8 images of 64 x 64 pixels; held out: a strip of each page"
+        f"Adapting fresh.pickle to 1 page, as {REAL}: 20 images of 64 x 64 pixels; held out: a strip of each page"
     )
     checks = [re.fullmatch(r" +(\d+): valid_nll= *(-?\d+\.\d{4}), a=\d\.\d{3}e-\d\d, b=\d\.\d{3}e-\d\d", line)
-              for line in lines[1:10]]  # fmt: skip
-    assert [int(match[1]) for match in checks] == [0, *range(1, 9)]
+              for line in lines[1:12]]  # fmt: skip
+    assert [int(match[1]) for match in checks] == [*range(0, 21, 2)]
     found = [float(match[2]) for match in checks]
-    best = int(np.argmin(found))
-    said = f"Adapted: valid_nll from {found[0]:.4f} to {found[best]:.4f}, after {best} images -> new/net.pickle"
-    assert lines[10] == said and found[best] < found[0]
-    assert re.match(r"in/a\.png: 160 x 128 RGB, uint8, a [\d.e-]+, b [\d.e-]+ \(learned\)", lines[11])
-    assert lines[12].startswith("skipped: cannot read in/broken.png") and len(lines) == 13
+    best = int(np.argmin(found))  # of the checks, one in two images
+    said = f"Adapted: valid_nll from {found[0]:.4f} to {found[best]:.4f}, after {2 * best} images -> new/net.pickle"
+    assert lines[12] == said and found[best] < found[0]
+    assert re.match(r"in/a\.png: 160 x 128 RGB, uint8, a [\d.e-]+, b [\d.e-]+ \(learned\)", lines[13])
+    assert lines[14].startswith("skipped: cannot read in/broken.png") and len(lines) == 15
     network, configuration = load_configured(place / "new" / "net.pickle")
     assert configuration.name == REAL and list((place / "new").iterdir()) == [place / "new" / "net.pickle"]
     assert network.variables["nin_c/W"].tobytes() != fresh_network(KNOWN).variables["nin_c/W"].tobytes()
@@ -307,7 +307,7 @@ def test_a_saved_network_gives_the_same_pictures(place, monkeypatch, capsys):
 
 
 def test_a_network_that_becomes_worse_stays_as_it_was(place, monkeypatch, capsys):
-    monkeypatch.setattr(held_out, "LARGEST_CROP", 32)
+    monkeypatch.setattr(held_out, "LARGEST_CROP", 64)
     monkeypatch.setattr(loop, "PEAK_RATE", 1e3)
     call("--denoise in --network fresh.pickle --out plain --std", monkeypatch)
     plain = capsys.readouterr().out.splitlines()[-1]
@@ -323,13 +323,13 @@ def test_a_network_that_becomes_worse_stays_as_it_was(place, monkeypatch, capsys
 
 def test_a_grey_stack_by_an_rgb_network(place, monkeypatch, capsys):
     """It becomes a network for one channel; and of ten pages one is held out."""
-    monkeypatch.setattr(held_out, "LARGEST_CROP", 32)
+    monkeypatch.setattr(held_out, "LARGEST_CROP", 64)
     stack = np.stack([noisy(128, 128, i)[:, :, 0] for i in range(10)])
     tifffile.imwrite("in/stack.tif", stack)
     file = f"network-00000003-{REAL_MONO}.pickle"
     call(f"--denoise in/stack.tif --network fresh.pickle --out out --adapt 3 --save-network {file}", monkeypatch)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].endswith(f"to 10 pages, as {REAL_MONO}: 3 images of 32 x 32 pixels; held out: every 10th page")
+    assert lines[0].endswith(f"to 10 pages, as {REAL_MONO}: 3 images of 64 x 64 pixels; held out: every 10th page")
     assert "10 pages, a " in lines[-1] and "repeated" not in lines[-1]
     assert load_configured(file)[1].channels == 1 and tifffile.imread("out/stack.tif").shape == stack.shape
 
