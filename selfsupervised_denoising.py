@@ -160,6 +160,11 @@ def denoise(given: Mapping[str, Any]) -> None:
     defaults = {"network": DEFAULT_NETWORKS} if default_networks(NETWORKS) else {}
     options = resolved(DenoisingOptions, given, defaults)
     options.check()
+    if options.adapt is not None:
+        from dnnlib.denoising.adapting.denoise import denoise_adapted  # late: as below
+
+        denoise_adapted(given["denoise"], options, RECIPES["fast"], NETWORKS)
+        return
     from dnnlib.denoising.inference import denoise_files  # late: it imports Pillow
 
     denoise_files.denoise(given["denoise"], options, NETWORKS)

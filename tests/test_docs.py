@@ -161,8 +161,9 @@ def test_dataset_tool(place, command, monkeypatch):
 @of("python selfsupervised_denoising.py --denoise")
 def test_denoising(place, command, monkeypatch):
     (place / "camera").unlink()
-    write_12_bits(place / "camera" / "a.tif", 64)  # smaller than for a shard
-    call(selfsupervised_denoising, command, monkeypatch)
+    adapting = "--adapt" in command
+    write_12_bits(place / "camera" / "a.tif", 128 if adapting else 64)  # smaller than for a shard
+    call(selfsupervised_denoising, command, monkeypatch, *(["--adapt", "1"] if adapting else []))
     assert list((place / "denoised").iterdir())
 
 

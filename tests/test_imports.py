@@ -21,6 +21,8 @@ MAY_IMPORT = {
     "evaluation":    {"noise", "pictures", "configuration", "network", "data"},
     "training":      {"noise", "pictures", "configuration", "network", "options", "data", "evaluation"},
     "inference":     {"noise", "pictures", "configuration", "network", "options"},
+    "adapting":      {"noise", "pictures", "configuration", "network", "options", "data", "evaluation", "training",
+                      "inference"},
 }  # fmt: skip
 ANYTHING = {"__init__", "commands"}  # the package's door, and what the command line calls
 

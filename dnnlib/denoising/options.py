@@ -253,6 +253,16 @@ class DenoisingOptions:
         False, "also write the one that is expected from the surroundings alone, without the pixel's own noisy value"
     )
     compare: bool = _denoising_option(False, "also write noisy and denoised side by side")
+    adapt: int | None = _denoising_option(
+        None, "first the network learns from the given pictures themselves, from so many random crops of them, as long as a "
+        "part that is held out becomes more likely; for networks of Gaussian, Poisson or real noise",
+        metavar="N", at_least=1, at_most=LARGEST_INTEGER, must_be="1 or more", default_text="it stays as it is",
+    )  # fmt: skip
+    save_network: str | None = _denoising_option(
+        None, "with --adapt: also write the network that it came to, if it is better, for --network; any name that ends in "
+        ".pickle will do, for the file itself says its configuration",
+        metavar="FILE",
+    )  # fmt: skip
     hole_size: int | None = shared(TrainingOptions, "hole_size", default=None)  # None: as trained
 
     @property
@@ -272,6 +282,10 @@ class DenoisingOptions:
         levels = {f"--{name}": value for name, value in self.given.items() if value is not None}
         if len(levels) > 1:
             raise UserError(f"{' and '.join(levels)} do not go together: give the one of the network's noise")
+        if self.adapt is None and self.save_network is not None:
+            raise UserError(f"--save-network {self.save_network}: is for --adapt, which makes another network; give it, too")
+        for name in levels if self.adapt is not None else ():
+            raise UserError(f"{name} and --adapt do not go together: the network learns the noise; leave {name} out")
         from dnnlib.denoising.pictures.scale import Scale  # late: it imports NumPy
 
         Scale(self.black, self.white).check()

@@ -48,10 +48,23 @@ def denoise(inputs: list[str], options: DenoisingOptions, known: Mapping[str, Ma
     known: the table of the shipped networks (config/networks.py).
     """
     networks = PictureNetworks(options, known)
+    outputs = planned_outputs(inputs, options)
+    make_folder(options.out)
+    denoise_outputs(networks, outputs, options)
+
+
+def planned_outputs(inputs: list[str], options: DenoisingOptions) -> list[Output]:
+    """Finds the pictures, and decides where the results go; nothing is read or made. Raises UserError as `denoise`."""
     extra_endings = [f"{std}.{suffix}" for std in options.stds for suffix in ("png", "tif")]
     extra_endings += ["compare.png"] if options.compare else []
-    outputs = plan_outputs(find_inputs(inputs), options.out, extra_endings)
-    make_folder(options.out)
+    return plan_outputs(find_inputs(inputs), options.out, extra_endings)
+
+
+def denoise_outputs(networks: PictureNetworks, outputs: list[Output], options: DenoisingOptions) -> None:
+    """Denoises what `planned_outputs` found, into a folder that is there. Raises UserError at the end if a file was skipped.
+
+    networks: for each kind of picture; they are closed at the end.
+    """
     skipped = _denoise_all(networks, outputs, options)
     if skipped:
         raise UserError(f"{skipped} of {len(outputs)} files skipped, see above")

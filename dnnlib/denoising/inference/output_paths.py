@@ -53,13 +53,17 @@ def plan_outputs(paths: list[str], out: str, extra_endings: list[str]) -> list[O
     return outputs
 
 
-def make_folder(out: str) -> None:
-    """Makes the folder of the results, and tries whether files can be written there. Raises UserError if not."""
+def make_folder(folder: str, option: str = "--out") -> None:
+    """Makes a folder, and tries whether files can be written there. Raises UserError if not.
+
+    folder: that the user named, or the one of a file.
+    option: by which the user did.
+    """
     try:
-        os.makedirs(out, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
+        os.makedirs(folder, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
             pass
     except FileExistsError:
-        raise UserError(f"--out {out}: a file is in the way; name a folder") from None
+        raise UserError(f"{option} {folder}: a file is in the way; name a folder") from None
     except OSError as error:
-        raise UserError(f"--out {out}: cannot write there ({error.strerror}); name another folder") from error
+        raise UserError(f"{option} {folder}: cannot write there ({error.strerror}); name another folder") from error

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.inference.noise_level import check_given
 from dnnlib.denoising.network.network_file import load_configured
 from dnnlib.denoising.network.shipped import GREY, RGB, default_networks, network_path
@@ -11,6 +12,7 @@ from dnnlib.denoising.options import DEFAULT_NETWORKS, DenoisingOptions
 from dnnlib.denoising.pictures.picture import Picture
 from dnnlib.errors import UserError
 from dnnlib.progress import say
+from dnnlib.tflib.network import Network
 
 if TYPE_CHECKING:
     from dnnlib.denoising.inference.denoiser import Denoiser
@@ -53,11 +55,21 @@ class PictureNetworks:
     def __exit__(self, *_) -> None:
         self._stack.close()
 
+    def loaded_for(self, colours: int) -> tuple[str, Network, Configuration]:
+        """Returns the network for pictures of 1 or 3 colours: its name or file, itself, and its configuration."""
+        name = self._names[_kind(colours)]
+        return name, *self._loaded[name]
+
+    def replace(self, network: Network, configuration: Configuration) -> None:
+        """Takes another network for all pictures, before the first of them is denoised."""
+        self._by_default, self._names = False, dict.fromkeys(_KINDS, "")
+        self._loaded = {"": (network, configuration)}
+
     def denoiser_for(self, picture: Picture) -> "Denoiser":
         """Returns what denoises a picture. The first time that a default is taken for its kind, it is said which."""
         from dnnlib.denoising.inference.denoiser import Denoiser  # late: it imports TensorFlow
 
-        kind = GREY if picture.colours == 1 else RGB
+        kind = _kind(picture.colours)
         name = self._names[kind]
         if name not in self._denoisers:
             self._denoisers[name] = self._stack.enter_context(Denoiser(*self._loaded[name]))
@@ -65,3 +77,8 @@ class PictureNetworks:
             say(f"{_KINDS[kind]} pictures: by the shipped network {name}; --network names another")
             self._said.add(kind)
         return self._denoisers[name]
+
+
+def _kind(colours: int) -> str:
+    """Returns the kind of pictures of 1 or 3 colours, as the table of networks has it."""
+    return GREY if colours == 1 else RGB

@@ -1,5 +1,7 @@
 """Where the learned noise parameters start (`--noise-init estimate`): at an estimate from the first noisy crops."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from dnnlib.denoising.configuration import Configuration
@@ -8,13 +10,15 @@ from dnnlib.denoising.network.architecture import hole_shift
 from dnnlib.denoising.noise.estimation import PATCH_SIDE, estimate_parameters
 from dnnlib.denoising.noise.families import in_user_units
 from dnnlib.denoising.noise.learned_parameter import raw_from_parameter
-from dnnlib.denoising.training.graph import TrainingGraph
+
+if TYPE_CHECKING:
+    from dnnlib.denoising.training.graph import TrainingGraph
 
 ESTIMATE_FROM = 512  # crops; of 64, b of Poisson-Gauss noise came out with a std of 25 %, of these with 4 %
 ESTIMATE_SIDE = 256  # pixels of each, for the memory's sake
 
 
-def estimate_noise_start(configuration: Configuration, crops: Crops, graph: TrainingGraph, session) -> list[float]:
+def estimate_noise_start(configuration: Configuration, crops: Crops, graph: "TrainingGraph", session) -> list[float]:
     """Estimates the noise, says what came out, and returns it in the scale of the noise variable.
 
     configuration: its noise is estimated, as its blind spot sees it.

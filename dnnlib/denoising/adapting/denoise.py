@@ -1,0 +1,85 @@
+"""What `--denoise` with `--adapt` does: looks at all that was given, adapts the network, then denoises as ever."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from dnnlib.denoising.adapting.held_out import WHOLE_PAGES, crop_side
+from dnnlib.denoising.adapting.pages import Page, read_pages
+from dnnlib.denoising.adapting.start import Start, learned_configuration
+from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.inference.denoise_files import denoise_outputs, planned_outputs
+from dnnlib.denoising.inference.output_paths import make_folder
+from dnnlib.denoising.inference.picture_networks import PictureNetworks
+from dnnlib.denoising.network.network_file import configuration_name_in, to_network
+from dnnlib.denoising.options import DenoisingOptions
+from dnnlib.denoising.pictures.scale import Scale
+from dnnlib.errors import UserError
+from dnnlib.progress import say
+from dnnlib.tflib.network import save_network
+
+
+def denoise_adapted(inputs: list[str], options: DenoisingOptions, recipe: Mapping, known: Mapping[str, Mapping]) -> None:
+    """Adapts a network to pictures, and denoises them with it; where that made nothing better, with the network as it was.
+
+    inputs: files, folders and patterns.
+    options: of the command line, with `adapt`.
+    recipe: how the steps are taken, by the names of options (config/recipes.py).
+    known: the table of the shipped networks (config/networks.py).
+
+    Raises UserError as `denoise_files.denoise`, and for networks and pictures that do not go with --adapt.
+    """
+    # Before anything is made.
+    networks = PictureNetworks(options, known)
+    outputs = planned_outputs(inputs, options)
+    pages = read_pages([output.source for output in outputs], Scale(options.black, options.white))
+    colours = pages[0].pixels.shape[2]
+    name, network, source = networks.loaded_for(colours)
+    start = Start(network, source, learned_configuration(source, colours))
+    save_to = None if options.save_network is None else _checked_file(options.save_network, start.wanted)
+    make_folder(options.out)
+    if save_to is not None:
+        make_folder(str(save_to.parent), "--save-network")
+    # The work.
+    say(_what_is_done(name, start, pages, options.adapt))
+    from dnnlib.denoising.adapting.loop import adapt  # late: it imports TensorFlow
+
+    variables, said = adapt(start, pages, recipe, options.adapt)
+    del pages  # they are read again one by one
+    if variables is not None:
+        adapted = to_network(start.wanted, variables)
+        networks.replace(adapted, start.wanted)
+        if save_to is not None:
+            save_network(adapted, save_to)
+            said += f" -> {save_to}"
+    elif save_to is not None:
+        said += f"; {save_to} is not written"
+    say(said)
+    denoise_outputs(networks, outputs, options)
+
+
+def _what_is_done(name: str, start: Start, pages: list[Page], images: int) -> str:
+    """Returns the line that is printed before the work. name: of the network; images: that it learns from."""
+    whole = sum(page.parts.training is None for page in pages)
+    held_out = f"every {WHOLE_PAGES}th page" if whole else "a strip of each page"
+    side = crop_side([page.parts for page in pages])
+    counted = f"{len(pages)} page{'s' if len(pages) > 1 else ''}"
+    return (
+        f"Adapting {name} to {counted}, as {start.wanted.name}: {images} images of {side} x {side} pixels; "
+        f"held out: {held_out}"
+    )
+
+
+def _checked_file(file: str, configuration: Configuration) -> Path:
+    """Returns the path of the network file to write. Raises UserError for a name that it cannot have, or that misleads."""
+    path = Path(file)
+    if path.suffix != ".pickle":
+        raise UserError(f"--save-network {file}: is to be a network file, whose name ends in .pickle")
+    if path.is_dir():
+        raise UserError(f"--save-network {file}: a folder is in the way; name another file")
+    named = configuration_name_in(path)
+    if named not in (None, configuration.name):
+        raise UserError(
+            f"--save-network {file}: is named as a network of {named}, and will be one of {configuration.name}; "
+            "name it so, or in short, like adapted.pickle"
+        )
+    return path

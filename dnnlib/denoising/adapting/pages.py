@@ -1,0 +1,114 @@
+"""The pictures that a network adapts to: all their pages as they are stored, and random crops of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dnnlib.denoising.adapting.held_out import SMALLEST_SIDE, Parts, split
+from dnnlib.denoising.inference.tiling import Region
+from dnnlib.denoising.pictures.files import read_picture
+from dnnlib.denoising.pictures.scale import COLOURS, Scale, largest_of
+from dnnlib.errors import UserError
+
+
+@dataclass(frozen=True)
+class Page:
+    """Holds a page: pixels [H,W,C] of any type, without alpha, the values of black and white, and what is held out."""
+
+    pixels: np.ndarray
+    scale: Scale
+    parts: Parts
+
+    def read(self, region: Region) -> np.ndarray:
+        """Returns a region as the network is to see it: float32 [height, width, C], black being 0 and white 1."""
+        return self.scale.to_float(self.pixels[region.top : region.bottom, region.left : region.right])
+
+    @property
+    def limits(self) -> np.ndarray:
+        """Returns what becomes of the values at which the noise may have been clipped, bit for bit as in what is read."""
+        largest = largest_of(self.pixels.dtype)
+        values = [self.scale.black, self.scale.white] if largest is None else [0.0, self.scale.white, largest]
+        return self.scale.to_float(np.array(values))
+
+
+def read_pages(paths: Sequence[str], told: Scale) -> list[Page]:
+    """Reads all pages of all pictures, and decides what is held out of them.
+
+    paths: of the files. One that cannot be denoised is left out here: who denoises it will say why.
+    told: black and white, as the user told them.
+
+    Raises UserError where no file can be read, where a page is too small, and where some are grey and others RGB.
+    """
+    found: list[tuple[np.ndarray, Scale]] = []
+    first_of: dict[int, str] = {}  # number of colours -> the first file of that kind
+    failure = None
+    for path in paths:
+        try:
+            pages = _pages_of(path, told)
+        except UserError as error:
+            failure = failure or error
+            continue
+        for pixels, _ in pages:
+            height, width, colours = pixels.shape
+            if min(height, width) < SMALLEST_SIDE:
+                raise UserError(
+                    f"--adapt: {path} is {width} x {height}, and pictures to learn from must have {SMALLEST_SIDE} pixels or "
+                    "more a side; denoise it without --adapt"
+                )
+            first_of.setdefault(colours, path)
+        if len(first_of) > 1:
+            kinds = " and ".join(f"{name} is {COLOURS[colours]}" for colours, name in first_of.items())
+            raise UserError(f"--adapt: {kinds}, and a network learns one kind at a time: denoise them one after the other")
+        found += pages
+    if not found:
+        raise failure
+    parts = split([pixels.shape[:2] for pixels, _ in found])
+    return [Page(pixels, scale, part) for (pixels, scale), part in zip(found, parts, strict=True)]
+
+
+def _pages_of(path: str, told: Scale) -> list[tuple[np.ndarray, Scale]]:
+    """Reads the pages of a file, each [H,W,C] with its scale. Raises UserError where it cannot be denoised."""
+    try:
+        picture = read_picture(path)
+        pages = []
+        for page in picture.pages:
+            pixels = page[:, :, : picture.colours]
+            scale = told.of(pixels.dtype)
+            scale.check()
+            if not pixels.size or (pixels.dtype.kind == "f" and not np.isfinite(pixels).all()):
+                raise UserError(f"{path}: the picture has no pixels, or values that are NaN or infinite")
+            pages.append((pixels, scale))
+        return pages
+    except MemoryError as error:
+        raise UserError(f"{path}: does not fit in memory") from error
+
+
+class PageCrops:
+    """Draws squares of what is not held out: crop number m, float32 [side,side,C], is a function of (seed, m) alone."""
+
+    def __init__(self, pages: Sequence[Page], side: int, seed: int):
+        """Prepares for drawing. side: in pixels; all that is trained on is at least as large."""
+        self._pages = [page for page in pages if page.parts.training]
+        areas = np.array([page.parts.training.height * page.parts.training.width for page in self._pages], np.float64)
+        self._shares = areas / areas.sum()  # so all pixels count alike, whichever picture they are in
+        self._side, self._seed = side, seed
+
+    @property
+    def limits(self) -> np.ndarray:
+        """Returns the values at which the noise may have been clipped."""
+        return np.unique(np.concatenate([page.limits for page in self._pages]))
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        """Returns a crop by its number, from 0."""
+        page, region = self.place(number)
+        return self._pages[page].read(region)
+
+    def place(self, number: int) -> tuple[int, Region]:
+        """Returns where a crop is from: the page, counted among those that are trained on, and the square in it."""
+        random = np.random.Generator(np.random.Philox(key=[self._seed, 0], counter=[0, 0, 0, number]))
+        page = int(random.choice(len(self._pages), p=self._shares))
+        part = self._pages[page].parts.training
+        top = int(random.integers(part.top, part.bottom - self._side, endpoint=True))
+        left = int(random.integers(part.left, part.right - self._side, endpoint=True))
+        return page, Region(top, left, top + self._side, left + self._side)
