@@ -259,8 +259,8 @@ class DenoisingOptions:
         metavar="N", at_least=1, at_most=LARGEST_INTEGER, must_be="1 or more", default_text="it stays as it is",
     )  # fmt: skip
     save_network: str | None = _denoising_option(
-        None, "with --adapt: also write the network that it came to, if it is better, for --network; any name that ends in "
-        ".pickle will do, for the file itself says its configuration",
+        None, "file for the network that --adapt came to, written where it became better, for --network; any name that ends "
+        "in .pickle will do, for the file itself says its configuration",
         metavar="FILE",
     )  # fmt: skip
     hole_size: int | None = shared(TrainingOptions, "hole_size", default=None)  # None: as trained
