@@ -8,6 +8,8 @@ from config.table import rows_by_name
 
 _TABLE = """
 network                                   sha256                                                            default  kodak
+gauss25-blindspot-sigma_known             192e8abbfef6a3ec0dd65791fea2a44dfe0db0c2945c363c6ad20dc58789cd67  none     31.96
+gauss5_50-blindspot-sigma_per_image       5ff2b4c9d82d22940af42e5b215ff167cb230b7d60ad8b5f9bd015194252bff7  rgb      31.30
 """
 
 

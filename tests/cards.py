@@ -36,7 +36,7 @@ def faults(name: str, row: Mapping, folder: Path) -> list[str]:
     quality = found.get("Quality", "")
     number = r"[0-9]+\.[0-9]+"
     kodak, bsd = (
-        re.search(rf"^\| {name} \| [0-9]+ \|.*\| ({number}) \| ({number}) to ({number}) \|", quality, re.MULTILINE)
+        re.search(rf"^\| {name} \| [0-9]+ \|.*?\| ({number}) \| ({number}) to ({number}) \|", quality, re.MULTILINE)
         for name in ("Kodak", "BSD300")
     )
     checks = {

@@ -200,7 +200,7 @@ def purpose(configuration: Configuration) -> str:
         raise UserError(f"{configuration.name}: noise of this kind has no words on a card yet; add them to NOISE")
     low, high = (f"{noise.row.level.user_from_known(x):g}" for x in (noise.low, noise.high))
     level = NOISE[noise.family].format(low if low == high else f"{low} to {high}")
-    pictures = "Grey pictures" if configuration.channels == 1 else "RGB pictures, and grey ones as three equal channels,"
+    pictures = "Grey pictures" if configuration.channels == 1 else "RGB pictures"
     return f"{pictures} with {level}, independent from pixel to pixel. {KNOWN[configuration.noise_params]}"
 
 

@@ -106,7 +106,7 @@ def _denoise_file(networks: PictureNetworks, output: Output, options: DenoisingO
     written = [f"{output.result}", *_write_extras(picture, pages, output, options)]
     notes = list(picture.notes)
     if picture.colours < denoiser.configuration.channels:
-        notes.append("grey: repeated for the RGB network, and averaged")
+        notes.append("grey: repeated for the RGB network (a -mono one does better) and averaged")
     seconds = time.monotonic() - start
     parts = [_size(picture), level_text([page.level for page in pages]), *notes, f"{seconds:.1f} s"]
     return f"{output.source}: {', '.join(parts)} -> {', '.join(written)}"
