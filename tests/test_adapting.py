@@ -230,12 +230,15 @@ def test_it_is_checked_ten_times_and_at_the_end(images, size):
 def test_the_lowest_is_kept_and_the_patience_ends(monkeypatch):
     monkeypatch.setattr(loop, "fetch_variables", lambda session: {"of": session})
     lowest = Lowest(-1.0)
-    for i, (nll, given_up) in enumerate([(-0.5, False), (math.nan, False), (-1.0, True), (-1.1, False), (-1.05, False),
-                                         (-1.2, False), (-1.2, False), (math.inf, False), (-1.1, True)], 1):  # fmt: skip
+    checks = [
+        (-0.5, False), (math.nan, False), (-0.5, False), (-0.4, True), (-0.9, False), (-1.0, False),  # none below the start
+        (-1.1, False), (-1.05, False), (-1.2, False), (-1.2, False), (math.inf, False), (-1.1, True),
+    ]  # fmt: skip
+    for i, (nll, given_up) in enumerate(checks, 1):
         lowest.take(i, nll, f"session {i}")
         assert lowest.given_up == given_up, i
-        assert (lowest.variables is None) == (i < 4)
-    assert (lowest.images, lowest.nll, lowest.variables) == (6, -1.2, {"of": "session 6"})
+        assert (lowest.variables is None) == (i < 7)
+    assert (lowest.images, lowest.nll, lowest.variables) == (9, -1.2, {"of": "session 9"})
     broken = Lowest(math.nan)
     broken.take(1, 5.0, "session")
     assert broken.nll == 5.0 and broken.variables

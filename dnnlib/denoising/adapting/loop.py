@@ -23,7 +23,7 @@ from dnnlib.tflib.runtime import fetch_variables, initialize, out_of_memory, qui
 
 PEAK_RATE = 5e-4  # a quarter of the recipe's: the network is trained already, and all that it has to learn is little
 CHECKS = 10
-PATIENCE = 3  # checks in a row without a new lowest, after which it ends
+PATIENCE = 3  # checks in a row without a new lowest of the checks, after which it ends
 _DIGITS = {"a": ".3e", "b": ".3e"}  # as in the lines of a training
 
 
@@ -38,13 +38,16 @@ class Lowest:
         """Begins with the start's. One that is not finite, which no network that works gives, is higher than any other."""
         self.images, self.variables = 0, None
         self.start = self.nll = start if math.isfinite(start) else math.inf
-        self._since = 0
+        # The first steps make it worse, before the optimiser knows the gradients: checks are compared with each other.
+        self._lowest_check, self._since = math.inf, 0
 
     def take(self, images: int, nll: float, session) -> None:
         """Takes a check: after so many images, of the values that the session's variables have."""
         self._since += 1
-        if nll < self.nll:  # NaN is not
-            self.images, self.nll, self._since = images, nll, 0
+        if nll < self._lowest_check:  # NaN is not
+            self._lowest_check, self._since = nll, 0
+        if nll < self.nll:
+            self.images, self.nll = images, nll
             self.variables = fetch_variables(session)
 
     @property
