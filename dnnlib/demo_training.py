@@ -36,7 +36,9 @@ def main() -> None:
     started = time.monotonic()
     shard = RESULTS / "samples.h5"
     call("dataset_tool_h5.py", f"--input-dir={SAMPLES / 'train'}", f"--out={shard}")
-    gpus = available_gpus()
+    from dnnlib.tflib.replicas import one_gpu  # late: TensorFlow
+
+    gpus = one_gpu()
     validation = [f"--validation-set={SAMPLES / 'eval'}", f"--result-dir={RESULTS}", f"--num-gpus={gpus}"]
     images, seconds = affordable(seconds_per_image(gpus))
     print(f"\nThe training of {images} images takes about {max(1, round(seconds / 60))} min on this machine.", flush=True)
@@ -53,14 +55,6 @@ def main() -> None:
     print(f"\nDone in {(time.monotonic() - started) / 60:.1f} minutes; the network never saw a clean picture.")
     print(f"PSNR on new pictures: {scores['noisy_psnr']:.2f} dB noisy, {scores['valid_psnr_pme']:.2f} dB denoised")
     print(f"Clean, noisy, denoised and predicted std side by side: {shown(picture)}")
-
-
-def available_gpus() -> int:
-    """Returns 1 if there is a GPU, else 0: a step of one image is for one device."""
-    from dnnlib.tflib.runtime import quiet_start, tf  # late: TensorFlow
-
-    with quiet_start():
-        return min(1, len(tf.config.list_physical_devices("GPU")))
 
 
 def seconds_per_image(gpus: int) -> float:

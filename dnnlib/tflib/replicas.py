@@ -137,6 +137,12 @@ def broadcast(replicas: Replicas, session, arrays: Mapping[str, np.ndarray]) -> 
     return {name: sum_over_workers(replicas, session, array).astype(array.dtype) for name, array in sent.items()}
 
 
+def one_gpu() -> int:
+    """Returns how many GPUs to use for steps that are too small to be shared: 1, or 0 where there is none."""
+    with quiet_start():
+        return min(1, len(tf.config.list_physical_devices("GPU")))
+
+
 def _use_gpus(wanted: int | None) -> list:
     """Returns the GPUs to use, and hides the others. wanted: how many, None: all. Raises UserError where there are fewer."""
     gpus = tf.config.list_physical_devices("GPU")

@@ -18,8 +18,8 @@ from dnnlib.denoising.training.schedule import learning_rate
 from dnnlib.progress import progress_bar, say
 from dnnlib.tflib.layout import Layout
 from dnnlib.tflib.precision import fastest_precision
-from dnnlib.tflib.replicas import Replicas
-from dnnlib.tflib.runtime import fetch_variables, initialize, out_of_memory, quiet_start, tf
+from dnnlib.tflib.replicas import Replicas, one_gpu
+from dnnlib.tflib.runtime import fetch_variables, initialize, out_of_memory, tf
 
 PEAK_RATE = 5e-4  # a quarter of the recipe's: the network is trained already, and all that it has to learn is little
 CHECKS = 10
@@ -75,7 +75,7 @@ def adapt(start: Start, pages: Sequence[Page], recipe: Mapping, images: int) -> 
     recipe: how steps are taken, by the names of options.
     images: how many crops it learns from at most.
     """
-    replicas = _one_device()
+    replicas = Replicas(Layout(num_gpus=one_gpu()))
     side = crop_side([page.parts for page in pages])
     options = training_options(recipe, images, side, fastest_precision(replicas.on_gpu))
     crops = PageCrops(pages, side, options.seed)
@@ -106,13 +106,6 @@ def training_options(recipe: Mapping, images: int, side: int, precision: str) ->
     size = recipe.get("minibatch_size", TrainingOptions.minibatch_size)
     settings = {"learning_rate": PEAK_RATE, "num_iter": max(images // size, 1) * size}
     return TrainingOptions(**{**recipe, **settings, "train_resolution": side, "precision": precision})
-
-
-def _one_device() -> Replicas:
-    """Takes the first GPU, or else the CPU: the steps are too small to be shared."""
-    with quiet_start():
-        gpus = tf.config.list_physical_devices("GPU")
-    return Replicas(Layout(num_gpus=min(len(gpus), 1)))
 
 
 def _steps(graph: TrainingGraph, crops: PageCrops, options: TrainingOptions, session) -> Iterator[int]:
