@@ -295,8 +295,8 @@ def test_adam_by_hand():
         y = tf.get_variable("y", [3], initializer=tf.ones_initializer())
         gradient, rate = tf.placeholder(tf.float32, []), tf.placeholder(tf.float32, [])
         optimizer = optimizer_of(TrainingOptions())
-        bowl = 4 * (gradient * x + tf.reduce_sum(y))
-        train_op, finite = optimizer.step(tf.gradients(bowl, [x, y]), [x, y], 4, [rate, rate])
+        bowl = gradient * x + tf.reduce_sum(y)
+        train_op, finite = optimizer.step(tf.gradients(bowl, [x, y]), [x, y], [rate, rate])
         first = {"x": np.float32(1), "y": np.ones(3, np.float32)}
         initialize(session, first | optimizer.initial_state(first))
         values, taken, others = [], [], []
@@ -315,7 +315,7 @@ def test_the_gradients_count_and_not_the_loss():
     with tf.Graph().as_default(), create_session() as session:
         tf.get_variable("x", [], initializer=tf.zeros_initializer())
         (x,) = tf.trainable_variables()
-        train_op, finite = optimizer_of(TrainingOptions()).step(tf.gradients(tf.sqrt(x), [x]), [x], 1, [tf.constant(0.1)])
+        train_op, finite = optimizer_of(TrainingOptions()).step(tf.gradients(tf.sqrt(x), [x]), [x], [tf.constant(0.1)])
         session.run(tf.global_variables_initializer())
         assert not session.run([train_op, finite])[1]
         assert session.run(x) == 0

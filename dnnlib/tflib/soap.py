@@ -3,6 +3,9 @@
 Vyas, Morwani, Zhao, Shapira, Brandfonbrener, Janson, Kakade: SOAP: Improving and stabilizing Shampoo using Adam, 2024
 (arXiv 2409.11321), algorithm 3. The covariances are those of input channels and of output channels; the taps of a 3x3
 kernel are independent of each other here, which keeps the matrices as small as the channels are few.
+
+All N kernels of one shape [k,k,I,O] are moved together, as a stack [N,I,k*k,O]: a GPU waits for the launch of each
+operation, not for what it computes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,11 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dnnlib.tflib.optimizer import Adam, assign
+from dnnlib.tflib.fusion import fused_arithmetic
+from dnnlib.tflib.optimizer import Adam, assign, name_of
 from dnnlib.tflib.runtime import tf
 
 STEPS = "soap_steps"
 EARLY_STEPS = 5  # the covariances change most at first: the bases follow after each of these
+_PARTS = ("mean", "square", "input_covariance", "output_covariance", "input_basis", "output_basis")
 
 
 @dataclass(frozen=True)
@@ -28,79 +33,114 @@ class Soap(Adam):
     covariance_decay: float = 0.95
     refresh_interval: int = 10
 
-    def _initial(self, shape: Sequence[int]) -> dict[str, np.ndarray]:
-        if not _is_preconditioned(shape):
-            return super()._initial(shape)
-        *_, inputs, outputs = shape
-        return {
-            "mean": np.zeros(shape, np.float32), "square": np.zeros(shape, np.float32),
-            "input_covariance": np.zeros([inputs, inputs], np.float32), "input_basis": np.eye(inputs, dtype=np.float32),
-            "output_covariance": np.zeros([outputs, outputs], np.float32), "output_basis": np.eye(outputs, dtype=np.float32),
-        }  # fmt: skip
+    def _initial(self, shapes: Mapping[str, Sequence[int]]) -> dict[str, np.ndarray]:
+        stacks, others = _stacks(shapes)
+        values = {STEPS: np.float32(0)}  # exact up to 16,777,216
+        for stack, names in stacks.items():
+            k, _, inputs, outputs = shapes[names[0]]
+            zeros = np.zeros([len(names), inputs, k * k, outputs], np.float32)
+            bases = [np.tile(np.eye(size, dtype=np.float32), (len(names), 1, 1)) for size in (inputs, outputs)]
+            first = zeros, zeros, *(np.zeros_like(basis) for basis in bases), *bases
+            values |= {f"{stack}/{part}": value for part, value in zip(_PARTS, first, strict=True)}
+        return super()._initial({name: shapes[name] for name in others}) | values
 
-    def _initial_counters(self) -> dict[str, np.ndarray]:
-        return super()._initial_counters() | {STEPS: np.float32(0)}  # exact up to 16,777,216
+    def _count_step(self, state: Mapping) -> list:
+        return [*super()._count_step(state), assign(state[STEPS], state[STEPS].read_value() + 1)]
 
-    def _count_step(self, counters: Mapping) -> list:
-        return [*super()._count_step(counters), assign(counters[STEPS], counters[STEPS].read_value() + 1)]
-
-    def _update(self, variable, gradient, state: Mapping, counters: Mapping, learning_rate) -> list:
-        if not _is_preconditioned(variable.shape.as_list()):
-            return super()._update(variable, gradient, state, counters, learning_rate)
-        value = {part: v.read_value() for part, v in state.items()}
-        basis = value["input_basis"], value["output_basis"]
-
-        # Adam, in the basis of the time before.
-        mean = self.beta1 * value["mean"] + (1 - self.beta1) * gradient
-        square = self.beta2 * value["square"] + (1 - self.beta2) * _rotated(gradient, *basis) ** 2
-        direction = _rotated(mean, *basis) / (tf.sqrt(square) + self.epsilon)
-        direction = _rotated(direction, *(tf.transpose(b) for b in basis))
+    def _update_all(self, variables: Sequence, gradients: Sequence, state: Mapping, learning_rates: Sequence) -> list:
+        by_name = {name_of(v): each for v, *each in zip(variables, variables, gradients, learning_rates, strict=True)}
+        stacks, others = _stacks({name: v.shape.as_list() for name, (v, *_) in by_name.items()})
         # As TensorFlow's Adam does it: the bias is taken out of the rate, and epsilon stays as it is.
-        beta1_power, beta2_power = (counters[name].read_value() for name in ("beta1_power", "beta2_power"))
-        rate = learning_rate * tf.sqrt(1 - beta2_power) / (1 - beta1_power)
-        moved = variable.read_value() - rate * direction
+        beta1_power, beta2_power = (state[name].read_value() for name in ("beta1_power", "beta2_power"))
+        correction = tf.sqrt(1 - beta2_power) / (1 - beta1_power)
 
-        # The covariances, and now and then the bases that make them diagonal.
-        decay = self.covariance_decay
-        covariance = [
-            decay * value[part] + (1 - decay) * product
-            for part, product in zip(("input_covariance", "output_covariance"), _covariances(gradient), strict=True)
-        ]
-        steps = counters[STEPS].read_value()
+        # The moves, in the bases of the time before.
+        kernels, moves, new, bases = [], [], {}, {}
+        with fused_arithmetic():
+            for stack, names in stacks.items():
+                stacked_kernels, stacked_gradients, (rate, *_) = zip(*(by_name[name] for name in names), strict=True)
+                gradient = _channels_apart(tf.stack(stacked_gradients))
+                old = {part: state[f"{stack}/{part}"].read_value() for part in _PARTS}
+                direction, moments = self._direction(gradient, old)
+                kernels += stacked_kernels
+                moves += tf.unstack(_as_kernels(rate * correction * direction, stacked_kernels[0].shape))
+                covariances = self._covariances(gradient, old)
+                new |= {f"{stack}/{part}": x for part, x in zip(_PARTS, (*moments, *covariances), strict=False)}
+                bases |= {f"{stack}/{side}": (old[f"{side}_basis"], new[f"{stack}/{side}_covariance"]) for side in _SIDES}
+
+        # Now and then, the bases that make the covariances diagonal.
+        steps = state[STEPS].read_value()
         due = (steps < EARLY_STEPS) | tf.equal(steps % self.refresh_interval, 0)
-        basis = tf.cond(due, lambda: [_refreshed(c, b) for c, b in zip(covariance, basis, strict=True)], lambda: list(basis))
+        refreshed = tf.cond(
+            due, lambda: [_refreshed(*pair) for pair in bases.values()], lambda: [basis for basis, _ in bases.values()]
+        )
+        new |= {f"{side}_basis": basis for side, basis in zip(bases, refreshed, strict=True)}
 
         # All of it becomes the variables' values.
-        input_covariance, output_covariance = covariance
-        input_basis, output_basis = basis
-        new = {
-            "mean": mean, "square": square, "input_covariance": input_covariance, "input_basis": input_basis,
-            "output_covariance": output_covariance, "output_basis": output_basis,
-        }  # fmt: skip
-        with tf.control_dependencies([moved, *new.values()]):  # nothing may be read after it was written
-            return [assign(variable, moved), *(assign(state[part], x) for part, x in new.items())]
+        with tf.control_dependencies([*moves, *new.values()]):  # nothing may be read after it was written
+            moved = [
+                tf.raw_ops.AssignSubVariableOp(resource=v.handle, value=move) for v, move in zip(kernels, moves, strict=True)
+            ]
+            kept = [assign(state[name], x) for name, x in new.items()]
+        variables, gradients, learning_rates = zip(*(by_name[name] for name in others), strict=True)
+        return moved + kept + super()._update_all(variables, gradients, state, learning_rates)
+
+    def _direction(self, gradient, old: Mapping) -> tuple:
+        """Returns where Adam in the old bases goes, and the mean and the square that it keeps: [N,I,k*k,O] each."""
+        bases = old["input_basis"], old["output_basis"]
+        mean = self.beta1 * old["mean"] + (1 - self.beta1) * gradient
+        square = self.beta2 * old["square"] + (1 - self.beta2) * tf.square(_rotated(gradient, *bases))
+        direction = _rotated(mean, *bases) / (tf.sqrt(square) + self.epsilon)
+        return _rotated(direction, *bases, back=True), (mean, square)
+
+    def _covariances(self, gradient, old: Mapping) -> list:
+        """Returns the new means of the products of input channels [N,I,I], and of those of output channels [N,O,O]."""
+        decay = self.covariance_decay
+        n, inputs, _, outputs = gradient.shape
+        by_input, by_output = (tf.reshape(gradient, shape) for shape in ([n, inputs, -1], [n, -1, outputs]))
+        products = tf.matmul(by_input, by_input, transpose_b=True), tf.matmul(by_output, by_output, transpose_a=True)
+        return [
+            decay * old[f"{side}_covariance"] + (1 - decay) * x for side, x in zip(_SIDES, products, strict=True)
+        ]
 
 
-def _is_preconditioned(shape: Sequence[int]) -> bool:
-    """Tells whether a variable of that shape gets bases of its own."""
-    return len(shape) == 4 and min(shape[2:]) > 1
+_SIDES = ("input", "output")
 
 
-def _rotated(x, input_basis, output_basis):
-    """Changes the bases of a kernel's channels: x [k,k,I,O], bases [I,I] and [O,O], whose columns are the new axes."""
-    taps = tf.reshape(x, [-1, x.shape[2], x.shape[3]])
-    return tf.reshape(tf.matmul(tf.matmul(input_basis, taps, transpose_a=True), output_basis), x.shape)
+def _stacks(shapes: Mapping[str, Sequence[int]]) -> tuple[dict[str, list[str]], list[str]]:
+    """Returns the names of the kernels that are moved together, by that of their stack, and the names of all else."""
+    stacks, others = {}, []
+    for name, shape in shapes.items():
+        if len(shape) == 4 and min(shape[2:]) > 1:
+            stacks.setdefault("soap_" + "x".join(str(size) for size in shape), []).append(name)
+        else:
+            others.append(name)
+    return stacks, others
 
 
-def _covariances(gradient) -> tuple:
-    """Returns the sums over all else of products of input channels [I,I], and of output channels [O,O]."""
-    inputs, outputs = gradient.shape[2:]
-    by_input = tf.reshape(tf.transpose(gradient, [2, 0, 1, 3]), [inputs, -1])
-    by_output = tf.reshape(gradient, [-1, outputs])
-    return tf.matmul(by_input, by_input, transpose_b=True), tf.matmul(by_output, by_output, transpose_a=True)
+def _channels_apart(kernels):
+    """Brings a stack [N,k,k,I,O] to [N,I,k*k,O], in which both kinds of channels can be multiplied without a copy."""
+    n, k, _, inputs, outputs = kernels.shape
+    return tf.transpose(tf.reshape(kernels, [n, k * k, inputs, outputs]), [0, 2, 1, 3])
 
 
-def _refreshed(covariance, basis):
-    """Returns a basis that is nearer to the covariance's eigenvectors: one step of orthogonal iteration."""
+def _as_kernels(x, shape):
+    """Undoes `_channels_apart`. shape: [k,k,I,O]."""
+    return tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [-1, *shape])
+
+
+def _rotated(x, input_basis, output_basis, back: bool = False):
+    """Changes the bases of the channels of x [N,I,k*k,O] to those whose axes are the columns of [N,I,I] and [N,O,O].
+
+    back: whether to change them back from there.
+    """
+    n, inputs, taps, outputs = x.shape
+    x = tf.matmul(input_basis, tf.reshape(x, [n, inputs, taps * outputs]), transpose_a=not back)
+    x = tf.matmul(tf.reshape(x, [n, inputs * taps, outputs]), output_basis, transpose_b=back)
+    return tf.reshape(x, [n, inputs, taps, outputs])
+
+
+def _refreshed(basis, covariance):
+    """Returns bases that are nearer to the covariances' eigenvectors: one step of orthogonal iteration."""
     q, _ = tf.linalg.qr(tf.matmul(covariance, basis))
     return q

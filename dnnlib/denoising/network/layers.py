@@ -1,7 +1,13 @@
 """The few layers that both U-Nets are made of, on maps [N,H,W,C]; `blind` ones look only upwards (paper, 3; SPEC 3.2)."""
 
+import numpy as np
+
 from dnnlib.denoising.network.architecture import LEAKY_SLOPE, Layer
 from dnnlib.tflib.runtime import tf
+
+# Which taps of three fall on the same one of two source pixels, where every pixel stands twice.
+_EARLY, _LATE = [[1, 1, 0], [0, 0, 1]], [[1, 0, 0], [0, 1, 1]]
+_PHASES = {False: (_LATE, _EARLY), True: (_EARLY, _LATE)}  # of even and odd places; True: of taps that only look back
 
 
 def variables(name: str, layer: Layer):
@@ -47,29 +53,25 @@ def upsampled_conv3x3(x, w, blind: bool):
     Upsampling repeats pixels, so each of the four output phases (even/odd row x even/odd column) sees a 2x2
     neighbourhood, under sums of the kernel's taps. From x [N,H,W,C] to [N,2H,2W,out], exact but for rounding.
     """
-    # Sums of taps.
-    top, middle, bottom = tf.unstack(w, 3)  # not w[0] and so on: the gradients of slices are slow
-    early = tf.stack([top + middle, bottom])  # taps at i-2, i-1, i with i even: two fall on the same source pixel
-    late = tf.stack([top, middle + bottom])
-    early, late = (tf.unstack(rows, 3, axis=1) for rows in (early, late))
-    even_rows, odd_rows = (early, late) if blind else (late, early)
-
-    def columns(rows, even):
-        left, middle, right = rows
-        return tf.stack([left, middle + right] if even else [left + middle, right], axis=1)
+    # The kernels, by phases of columns and of rows: [2,2,2,2,C,out].
+    taps = np.einsum("pri,qcj->qprcij", _PHASES[blind], _PHASES[False]).reshape(16, 9)
+    outputs = w.shape[3]
+    kernels = tf.matmul(tf.constant(taps, w.dtype), tf.reshape(w, [9, -1]))
+    kernels = tf.reshape(kernels, [2, 2, 2, 2, -1, outputs])
+    if blind:  # both row phases look at source rows i-1 and i, so one convolution serves them
+        kernels = tf.reshape(tf.transpose(kernels, [0, 2, 3, 4, 1, 5]), [2, 2, 2, -1, 2 * outputs])
 
     # Convolutions, one or two for each phase of the columns.
     phases = []
-    for even in (True, False):
-        side = [1, 0] if even else [0, 1]  # even columns see j-1 and j, odd ones j and j+1
-        if blind:  # both row phases look at source rows i-1 and i, so one convolution serves them
-            kernel = tf.concat([columns(even_rows, even), columns(odd_rows, even)], axis=-1)
+    for side, kernel in zip(([1, 0], [0, 1]), tf.unstack(kernels), strict=True):  # even columns see j-1 and j, odd j and j+1
+        if blind:
             phases.append(conv_valid(tf.pad(x, [[0, 0], [1, 0], side, [0, 0]]), kernel))
         else:
-            upper = conv_valid(tf.pad(x, [[0, 0], [1, 0], side, [0, 0]]), columns(even_rows, even))
-            lower = conv_valid(tf.pad(x, [[0, 0], [0, 1], side, [0, 0]]), columns(odd_rows, even))
+            upper, lower = tf.unstack(kernel)
+            upper = conv_valid(tf.pad(x, [[0, 0], [1, 0], side, [0, 0]]), upper)
+            lower = conv_valid(tf.pad(x, [[0, 0], [0, 1], side, [0, 0]]), lower)
             phases.append(tf.concat([upper, lower], axis=-1))
-    return _interleave(phases, w.shape[-1])
+    return _interleave(phases, outputs)
 
 
 def _interleave(phases, channels):

@@ -13,6 +13,7 @@ from dnnlib.denoising.noise.training_noise import add_training_noise
 from dnnlib.denoising.options import TrainingOptions
 from dnnlib.denoising.training.statistics import statistic_names
 from dnnlib.denoising.training.warm_start import start_from
+from dnnlib.tflib.fusion import fused_arithmetic
 from dnnlib.tflib.optimizer import Adam, Optimizer
 from dnnlib.tflib.precision import dtype_of
 from dnnlib.tflib.replicas import Replicas
@@ -85,7 +86,7 @@ def build_training_graph(configuration: Configuration, options: TrainingOptions,
     shape = [batch_size, o.train_resolution, o.train_resolution, c.channels]
     images = tf.placeholder(tf.float32 if c.noise.real else tf.uint8, shape)
     learning_rate, exponent, stop = (tf.placeholder(tf.float32, []) for _ in range(3))
-    objective = _Objective(c, o.seed, exponent, dtype_of(o.precision))
+    objective = _Objective(c, o.seed, exponent, dtype_of(o.precision), o.minibatch_size)
 
     # What each replica does.
     def one_replica(numbers, images):
@@ -95,7 +96,7 @@ def build_training_graph(configuration: Configuration, options: TrainingOptions,
         sums, gradients = _sum_over_passes(objective, numbers, images, variables, microbatch_size)
         factors = [o.noise_rate if name == NOISE_VARIABLE else 1.0 for name in shapes_of(c)]
         rates = [learning_rate if factor == 1.0 else factor * learning_rate for factor in factors]
-        train_op, finite = optimizer_of(o).step(gradients, variables, o.minibatch_size, rates)
+        train_op, finite = optimizer_of(o).step(gradients, variables, rates)
         with tf.control_dependencies([train_op]):
             means = {name: value / o.minibatch_size for name, value in sums.items()}
             flags = {"finite": finite, "stop": tf.not_equal(stop, 0.0)}
@@ -116,6 +117,7 @@ class _Objective:
     seed: int  # of the noise
     exponent: tf.Tensor  # of the loss under impulse noise
     dtype: tf.DType  # see `plain_unet`
+    minibatch_size: int  # of all replicas together
 
     def statistics(self, numbers, images) -> dict[str, tf.Tensor]:
         """Returns `statistic_names` as float32 scalars, each averaged over the images; "loss" is what is minimised."""
@@ -123,11 +125,14 @@ class _Objective:
         return of(numbers, images)
 
     def sums_and_gradients(self, numbers, images, variables: list):
-        """Returns the statistics, float64 by name, and the gradients of the loss, each summed over the images."""
-        with tf.variable_scope(tf.get_variable_scope(), reuse=True):
+        """Returns the statistics, float64 by name, and the gradients of the loss, each summed over the images.
+
+        Those of the loss are divided by the size of the minibatch: all of them together make the gradients of its mean.
+        """
+        with tf.variable_scope(tf.get_variable_scope(), reuse=True), fused_arithmetic(tf.float64):
             means = self.statistics(numbers, images)
-        sums = {name: images.shape[0] * mean for name, mean in means.items()}
-        gradients = tf.gradients(sums["loss"], variables)
+            sums = {name: images.shape[0] * mean for name, mean in means.items()}
+            gradients = tf.gradients(sums["loss"] / self.minibatch_size, variables)
         return {name: tf.cast(value, tf.float64) for name, value in sums.items()}, gradients
 
     def _of_clean(self, numbers, images) -> dict[str, tf.Tensor]:
@@ -171,8 +176,10 @@ def _sum_over_passes(objective: _Objective, numbers, images, variables: list, mi
     passes = images.shape[0] // microbatch_size
     if passes == 1:
         sums, gradients = objective.sums_and_gradients(numbers, images, variables)
-        # As it is in the loop: float64 sums of single images are the same in any grouping.
-        return sums, [tf.cast(g, tf.float64) for g in gradients] if microbatch_size == 1 else gradients
+        if 1 == microbatch_size < objective.minibatch_size:
+            # As it is in the loop: float64 sums of single images are the same in any grouping.
+            gradients = [tf.cast(g, tf.float64) for g in gradients]
+        return sums, gradients
 
     def add_pass(i, sums, gradients):
         """Builds the i-th pass, and adds what it gives to the sums before it."""
