@@ -128,6 +128,16 @@ def test_floors(channels):
     assert noise_std(dark, "poisson", 0.1, True) == pytest.approx(1e-2)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("family", ["gauss", "poisson", "poissongauss"])
+def test_the_loss_grows_with_a_learned_noise_beyond_reason(family, channels):
+    """What is subtracted for its std would outweigh the logarithm from 30 times white on, and the noise run away."""
+    a, y = [0.3] * (1 if channels == 1 else 6), [0.4, 0.5, 0.6][:channels]
+    parameters = [[10.0**k, 0.1] if family == "poissongauss" else 10.0**k for k in range(1, 9)]
+    losses = [one_pixel([0.5] * channels, a, y, family, parameter, learned=True)[1] for parameter in parameters]
+    assert all(np.diff(losses) > 1)
+
+
 def test_impulse_determinant_has_a_floor():
     """Few impulses and a sure network: the mixture is nearly a point, and the loss must not go to minus infinity."""
     outputs, noisy = [0.5, 0.2, 0.7, *[1e-4] * 6], [0.5001, 0.2, 0.6999]

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dnnlib.tflib.fusion import fused_arithmetic
 from dnnlib.tflib.optimizer import Adam, assign, name_of
 from dnnlib.tflib.runtime import tf
 
@@ -56,17 +55,16 @@ class Soap(Adam):
 
         # The moves, in the bases of the time before.
         kernels, moves, new, bases = [], [], {}, {}
-        with fused_arithmetic():
-            for stack, names in stacks.items():
-                stacked_kernels, stacked_gradients, (rate, *_) = zip(*(by_name[name] for name in names), strict=True)
-                gradient = _channels_apart(tf.stack(stacked_gradients))
-                old = {part: state[f"{stack}/{part}"].read_value() for part in _PARTS}
-                direction, moments = self._direction(gradient, old)
-                kernels += stacked_kernels
-                moves += tf.unstack(_as_kernels(rate * correction * direction, stacked_kernels[0].shape))
-                covariances = self._covariances(gradient, old)
-                new |= {f"{stack}/{part}": x for part, x in zip(_PARTS, (*moments, *covariances), strict=False)}
-                bases |= {f"{stack}/{side}": (old[f"{side}_basis"], new[f"{stack}/{side}_covariance"]) for side in _SIDES}
+        for stack, names in stacks.items():
+            stacked_kernels, stacked_gradients, (rate, *_) = zip(*(by_name[name] for name in names), strict=True)
+            gradient = _channels_apart(tf.stack(stacked_gradients))
+            old = {part: state[f"{stack}/{part}"].read_value() for part in _PARTS}
+            direction, moments = self._direction(gradient, old)
+            kernels += stacked_kernels
+            moves += tf.unstack(_as_kernels(rate * correction * direction, stacked_kernels[0].shape))
+            covariances = self._covariances(gradient, old)
+            new |= {f"{stack}/{part}": x for part, x in zip(_PARTS, (*moments, *covariances), strict=False)}
+            bases |= {f"{stack}/{side}": (old[f"{side}_basis"], new[f"{stack}/{side}_covariance"]) for side in _SIDES}
 
         # Now and then, the bases that make the covariances diagonal.
         steps = state[STEPS].read_value()

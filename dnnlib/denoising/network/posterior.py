@@ -18,6 +18,7 @@ from dnnlib.tflib.runtime import tf
 EPSILON = 1e-6  # keeps inverses defined; this and the next two are part of the published results
 _SMALLEST_DETERMINANT = 1e-9  # of covariances under impulse noise
 _PUSH = 0.1  # weight of the std of learned noise in the loss, so that it does not collapse to zero
+_FULL_PUSH = 1.0  # of white: a std above is pushed no further, or one above 30 would grow for ever
 _LEAST_VARIANCE = 1e-30  # of noise, where the posterior's std is divided by it
 
 
@@ -148,7 +149,7 @@ def _gaussian_rgb(pixels: _Pixels, variance_maps: list, learned: bool) -> _Judge
     loss = 0.5 * s3.quadratic_form(s3.inverse(sigma_y), difference) + 0.5 * tf.log(det_y)
     nll = loss / 3.0 + 0.5 * math.log(2.0 * math.pi)
     if learned:
-        loss -= _PUSH * tf.add_n([tf.sqrt(v) for v in variance_maps]) / 3.0
+        loss -= _push(variance_maps) / 3.0
 
     # Posterior mean: both Gaussians weighted by their precisions.
     inverse_x = s3.inverse(s3.add_diagonal(sigma_x, [EPSILON] * 3))
@@ -168,6 +169,11 @@ def _gaussian_rgb(pixels: _Pixels, variance_maps: list, learned: bool) -> _Judge
     return _Judgement(posterior_mean, loss, net_std, noise_std, nll, *stds)
 
 
+def _push(variance_maps: list):
+    """Returns what a learned noise takes off the loss, a map: the more, the larger its std, summed over the channels."""
+    return _PUSH * tf.add_n([tf.minimum(tf.sqrt(v), _FULL_PUSH) for v in variance_maps])
+
+
 def _root_mean(trace):
     """Returns the root mean square over three channels, of the trace of their covariance."""
     return tf.sqrt(trace / 3.0)
@@ -181,7 +187,7 @@ def _gaussian_mono(pixels: _Pixels, variance_maps: list, learned: bool) -> _Judg
     loss = (y - mu) ** 2 / sigma_y + tf.log(sigma_y)
     nll = 0.5 * loss + 0.5 * math.log(2.0 * math.pi)
     if learned:
-        loss -= _PUSH * tf.sqrt(variance)
+        loss -= _push([variance])
     posterior_mean = (y * sigma_x + mu * variance) / sigma_y
     net_std = tf.abs(a)
     posterior_std = net_std / tf.sqrt(1.0 + sigma_x / tf.maximum(variance, _LEAST_VARIANCE))  # (1/sigma_x + 1/variance)^-1/2

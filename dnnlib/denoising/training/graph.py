@@ -13,7 +13,6 @@ from dnnlib.denoising.noise.training_noise import add_training_noise
 from dnnlib.denoising.options import TrainingOptions
 from dnnlib.denoising.training.statistics import statistic_names
 from dnnlib.denoising.training.warm_start import start_from
-from dnnlib.tflib.fusion import fused_arithmetic
 from dnnlib.tflib.optimizer import Adam, Optimizer
 from dnnlib.tflib.precision import dtype_of
 from dnnlib.tflib.replicas import Replicas
@@ -129,10 +128,10 @@ class _Objective:
 
         Those of the loss are divided by the size of the minibatch: all of them together make the gradients of its mean.
         """
-        with tf.variable_scope(tf.get_variable_scope(), reuse=True), fused_arithmetic(tf.float64):
+        with tf.variable_scope(tf.get_variable_scope(), reuse=True):
             means = self.statistics(numbers, images)
-            sums = {name: images.shape[0] * mean for name, mean in means.items()}
-            gradients = tf.gradients(sums["loss"] / self.minibatch_size, variables)
+        sums = {name: images.shape[0] * mean for name, mean in means.items()}
+        gradients = tf.gradients(sums["loss"] / self.minibatch_size, variables)
         return {name: tf.cast(value, tf.float64) for name, value in sums.items()}, gradients
 
     def _of_clean(self, numbers, images) -> dict[str, tf.Tensor]:
