@@ -104,7 +104,7 @@ def test_a_network_that_started_from_another_has_both_trainings_on_its_card(runs
     settings = json.loads(last.read_text())
     settings["options"]["init"] = f"/elsewhere/{start.name}"
     last.write_text(json.dumps(settings))
-    with pytest.raises(UserError, match="name that training too, with --earlier-runs"):
+    with pytest.raises(UserError, match="--earlier-runs for a training's"):
         make_card.main(runs)
     (tmp_path / "unrelated").mkdir()
     write_training(tmp_path / "unrelated" / "x")
@@ -115,6 +115,32 @@ def test_a_network_that_started_from_another_has_both_trainings_on_its_card(runs
     assert "| images | 12,000 | 20,000 |" in sections(card)["Training"]
     row = {"sha256": file_sha256(tmp_path / "out" / f"{NAME}.pickle"), "default": "rgb", "kodak": 31.13}
     assert faults(NAME, row, tmp_path / "out") == []
+
+
+def test_a_network_that_started_from_one_with_a_card_has_its_trainings_first(runs, tmp_path):
+    earlier = tmp_path / "earlier"
+    make_card.main([*runs, f"--out={earlier}"])
+    last = tmp_path / "train" / "training_options.json"
+    settings = json.loads(last.read_text())
+    settings["options"]["init"] = NAME
+    settings["git_commit"] = "b2" * 20
+    last.write_text(json.dumps(settings))
+    with pytest.raises(UserError, match="--started-from"):
+        make_card.main(runs)
+    with pytest.raises(UserError, match="no card"):
+        make_card.main([*runs, f"--started-from={write_card_without_trainings(tmp_path)}"])
+    for _ in range(2):  # the second time its own card is read before it is written anew
+        make_card.main([*runs, f"--started-from={earlier / NAME}.md", f"--out={earlier}"])
+    training = sections((earlier / f"{NAME}.md").read_text())["Training"].splitlines()
+    a, b = f"`{'a1' * 20}`", f"`{'b2' * 20}`"
+    assert training[0] == "|  | first | then, from that network | then, from that network |"
+    assert f"| commit | {a} | {b} | {b} |" in training and "| images | 20,000 | 20,000 | 20,000 |" in training
+
+
+def write_card_without_trainings(folder: Path) -> Path:
+    path = folder / f"{NAME}.md"
+    path.write_text("# A card\n\n| images | 3 |\n")
+    return path
 
 
 @pytest.mark.parametrize("key", ["kodak", "bsd300"])

@@ -310,6 +310,22 @@ def test_adam_by_hand():
         assert values[i] == values[i - 1] and others[i] == others[i - 1]
 
 
+@pytest.mark.parametrize("microbatch", [1, BATCH])
+def test_the_gradients_are_those_of_the_mean_loss(microbatch):
+    """The loss of a plain network is quadratic in its last bias: differences give the slope exactly, but for rounding."""
+    trainer, delta = trainer_of("gauss25-n2c-mono", 1, 1, microbatch), 0.25
+
+    def loss_at(bias):
+        initialize(trainer.session, trainer.initial | {"nin_c/b": np.float32([bias])})
+        trainer.n = 0
+        return float(trainer.step(rate=0.0)["loss"])
+
+    slope = (loss_at(delta) - loss_at(-delta)) / (2 * delta)
+    loss_at(0.0)
+    mean = fetch_variables(trainer.session, trainable=False)["nin_c/b/Adam"]
+    assert float(mean[0]) == pytest.approx((1 - TrainingOptions().beta1) * slope, rel=1e-4)
+
+
 def test_the_gradients_count_and_not_the_loss():
     """sqrt is finite at zero, its slope is not."""
     with tf.Graph().as_default(), create_session() as session:

@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     training = read_run(given.train_run)
     if "train" not in training.options:
         raise UserError(f"--train-run {given.train_run}: is of an evaluation; name the training's")
-    trainings = in_order(training, given.earlier_runs)
+    trainings, before = in_order(training, given.earlier_runs, given.started_from), trainings_of(given.started_from)
     configuration = Configuration.from_name(training.options["train"])
     source = training.folder / network_file_name(None, configuration.name)
     if not source.is_file():
@@ -85,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     digest = file_sha256(source)
     evaluations = by_set([read_run(folder) for folder in given.eval_runs], digest)
     name = given.name or configuration.name
-    text = card(name, configuration, trainings, evaluations, terms_of(given.terms))
+    text = card(name, configuration, trainings, evaluations, terms_of(given.terms), before)
     out = Path(given.out)
     out.mkdir(parents=True, exist_ok=True)
     with atomic_path(out / f"{name}.pickle") as path:
@@ -103,6 +103,8 @@ def command_line() -> CommandLine:
     parser.add_argument("--earlier-runs", nargs="*", default=(), metavar="DIR",
                         help="if it started from another network (--init): the run directory that that one is in, and so "
                              "on, the first training first")
+    parser.add_argument("--started-from", metavar="CARD",
+                        help="if the first of all these runs started from a network with a card (--init): that card")
     parser.add_argument("--eval-runs", required=True, nargs="+", metavar="DIR",
                         help=f"run directories of its evaluations on kodak, bsd300 and {CHECK}, in any order")
     parser.add_argument("--terms", required=True, metavar="TEXT_OR_FILE",
@@ -127,20 +129,38 @@ def read_run(folder: str, ended: bool = True) -> Run:
         raise UserError(f"{folder}: {error}; name the folder of a training or an evaluation, as it was written") from error
 
 
-def in_order(training: Run, earlier: Sequence[str]) -> list[Run]:
+def in_order(training: Run, earlier: Sequence[str], card_path: str | None = None) -> list[Run]:
     """Returns all trainings that a network has gone through, the first one first.
 
-    training: the last one; earlier: folders of those before it. Raises UserError where one did not start from the network
-    of the one before.
+    training: the last one; earlier: folders of those before it; card_path: of the network that the first started from.
+    Raises UserError where one did not start from the network of the one before.
     """
     runs = [*(read_run(folder, ended=False) for folder in earlier), training]
     for before, after in zip([None, *runs], runs, strict=False):
         start = after.options.get("init")
-        if before is None and start:
-            raise UserError(f"{after.folder}: started from {start}; name that training too, with --earlier-runs")
+        if before is None and (start and Path(start).stem) != (card_path and Path(card_path).stem):
+            raise UserError(
+                f"{after.folder}: started from {start or 'no network'}; say so: --earlier-runs for a training's, "
+                "--started-from for one with a card, neither for none"
+            )
         if before is not None and not (start and (before.folder / Path(start).name).is_file()):
             raise UserError(f"{after.folder}: did not start (--init) from a network in {before.folder}; leave that out")
     return runs
+
+
+def trainings_of(card_path: str | None) -> list[dict[str, str]]:
+    """Returns what a card says of each training of its network, by FACTS; None: nothing. Raises UserError for no card."""
+    if card_path is None:
+        return []
+    try:
+        lines = Path(card_path).read_text("utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise UserError(f"--started-from {card_path}: {error}; name the card of a network") from error
+    rows = [line.strip("| ").split(" | ") for line in lines]
+    facts = {fact: cells for fact, *cells in rows if fact in FACTS}
+    if set(facts) != set(FACTS):
+        raise UserError(f"--started-from {card_path}: is no card of a network, or one without its trainings")
+    return [dict(zip(facts, cells, strict=True)) for cells in zip(*facts.values(), strict=True)]
 
 
 def by_set(evaluations: Sequence[Run], digest: str) -> dict[str, Run]:
@@ -175,8 +195,9 @@ def terms_of(text_or_file: str) -> str:
 
 
 def card(
-    name: str, configuration: Configuration, trainings: Sequence[Run], evaluations: Mapping[str, Run], terms: str
-) -> str:
+    name: str, configuration: Configuration, trainings: Sequence[Run], evaluations: Mapping[str, Run], terms: str,
+    before: Sequence[Mapping[str, str]] = (),
+) -> str:  # fmt: skip
     """Returns the card.
 
     name: of the network.
@@ -184,9 +205,10 @@ def card(
     trainings: the runs that it is from, the first one first.
     evaluations: by the names of SETS.
     terms: of the training pictures.
+    before: what `trainings_of` returns for the card of the network that the first training started from.
     """
     sections = dict(zip(HEADINGS, (
-        f"{purpose(configuration)}\n\n```sh\n{usage(name)}\n```", NOT_FOR, terms, training_table(trainings),
+        f"{purpose(configuration)}\n\n```sh\n{usage(name)}\n```", NOT_FOR, terms, training_table(trainings, before),
         quality_table({SETS[key]: run for key, run in evaluations.items() if key != CHECK}), check(name, evaluations[CHECK]),
     ), strict=True))  # fmt: skip
     blocks = [f"# {name}", *(f"## {heading}\n\n{text}" for heading, text in sections.items())]
@@ -209,13 +231,16 @@ def usage(name: str) -> str:
     return f"python selfsupervised_denoising.py --denoise photo.png --out denoised --network {name}"
 
 
-def training_table(trainings: Sequence[Run]) -> str:
-    """Returns what was recorded of trainings, one after the other, as a table with a column for each."""
+def training_table(trainings: Sequence[Run], before: Sequence[Mapping[str, str]] = ()) -> str:
+    """Returns what was recorded of trainings, one after the other, as a table with a column for each.
+
+    before: the columns of trainings before them.
+    """
     # How many images each saw: the last one all, the others those in the name of the file that was taken of them.
     starts = [Path(run.options["init"]).name for run in trainings[1:]]
     images = [images_in(start, run) for start, run in zip([*starts, None], trainings, strict=True)]
-    columns = [training_facts(run, count) for run, count in zip(trainings, images, strict=True)]
-    heads = [""] if len(trainings) == 1 else ["first", *["then, from that network"] * len(starts)]
+    columns = [*before, *(training_facts(run, count) for run, count in zip(trainings, images, strict=True))]
+    heads = ["first", *["then, from that network"] * (len(columns) - 1)] if len(columns) > 1 else [""]
     rows = [["", *heads], ["---"] * (1 + len(heads)), *([fact, *(column[fact] for column in columns)] for fact in FACTS)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
 
