@@ -424,7 +424,7 @@ def test_several_workers_start_from_the_chiefs_values(place, start, whole, tmp_p
     for name in ("shard.h5", "own"):
         (tmp_path / name).symlink_to(place / name)
     addresses = ",".join(free_addresses(2))
-    workers = f"{TRAIN} {INIT} --result-dir workers --workers {addresses}"
+    workers = f"{TRAIN} {INIT} --result-dir workers --workers {addresses} --open-ports"
     programs = [Program(folder, "selfsupervised_denoising.py", f"{workers} --task {task}")
                 for task, folder in enumerate((place, tmp_path))]  # fmt: skip
     ended = [program.ended() for program in programs]

@@ -25,6 +25,7 @@ from dnnlib.denoising.training.warm_start import load_start
 from dnnlib.errors import UserError
 from dnnlib.files import file_sha256
 from dnnlib.option_fields import flag_named
+from dnnlib.submission.private_network import check_ports
 from dnnlib.submission.run_context import RunContext
 from dnnlib.submission.run_dir import check_result_dir, create_run_dir
 from dnnlib.tflib.layout import Layout
@@ -111,6 +112,7 @@ class _Experiment(ABC):
         # Before anything is made.
         for shard_or_pictures in self.inputs:
             shard_or_pictures.check()
+        check_ports(self.layout.workers, self.layout.open_ports)
         from dnnlib.tflib.replicas import Replicas  # late: it imports TensorFlow
 
         replicas = Replicas(self.layout)
