@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.noise.estimate_doubt import doubt_about
 from dnnlib.denoising.noise.estimation import estimate_level
 from dnnlib.denoising.noise.families import in_user_units
 from dnnlib.denoising.noise.learned_parameter import parameter_from_raw
@@ -19,11 +20,13 @@ class NoiseLevel(NamedTuple):
     parameter: as `posterior` takes it, one number or two.
     values: in the user's units by name, none for networks that are told nothing.
     origin: 'given', 'learned' or 'estimated'.
+    doubt: why an estimate cannot be trusted, in a few words, with the remedy; else nothing.
     """
 
     parameter: Sequence[float]
     values: Mapping[str, float] = {}
     origin: str = ""
+    doubt: str = ""
 
     def __str__(self) -> str:
         return level_text([self])
@@ -75,11 +78,13 @@ def known_level(
     Raises UserError where the level is left out and cannot be estimated.
     """
     level = configuration.noise.row.level
-    value, origin = given.get(level.name), "given"
+    value, origin, doubt = given.get(level.name), "given", ""
     if value is None:
         known = estimate_level(configuration.noise.family, pixels, scale.white, scale.black)
         value, origin = level.user_from_known(known), "estimated"
-    return NoiseLevel([max(level.known_from_user(value), level.floor)], {level.name: value}, origin)
+        if why := doubt_about(configuration.noise.family, pixels, known * (scale.white - scale.black)):
+            doubt = f"the estimate may be far off: {why}; give --{level.name}"
+    return NoiseLevel([max(level.known_from_user(value), level.floor)], {level.name: value}, origin, doubt)
 
 
 def learned_level(configuration: Configuration, raw: np.ndarray) -> NoiseLevel:
