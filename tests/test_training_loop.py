@@ -21,9 +21,11 @@ from dnnlib.denoising.noise.learned_parameter import raw_from_parameter
 from dnnlib.denoising.options import TrainingOptions
 from dnnlib.denoising.training import graph as training_graph
 from dnnlib.denoising.training import loop as training_loop
-from dnnlib.denoising.training.graph import build_training_graph
+from dnnlib.denoising.training.graph import build_training_graph, initial_training_values
 from dnnlib.denoising.training.noise_start import estimate_noise_start, subsample_beyond_hole
 from dnnlib.denoising.training.report import Report
+from dnnlib.denoising.training.state import TrainingState
+from dnnlib.errors import UserError
 from dnnlib.submission.run_context import RunContext
 from dnnlib.tflib.replicas import Replicas
 from dnnlib.tflib.runtime import create_session, tf
@@ -79,6 +81,31 @@ def test_the_loop(tmp_path, monkeypatch, capsys):
     expected = initial_variables(shapes_of(configuration), 5)
     for name, value in load_configured(path)[0].variables.items():
         np.testing.assert_array_equal(value, expected[name], name)
+
+
+@pytest.mark.parametrize("change", ["renamed", "missing", "more", "another shape"])
+def test_a_state_of_another_versions_variables_is_refused(tmp_path, change):
+    """Those that are not in it would begin at zero, and with them SOAP's bases: the kernels would never move again."""
+    shard = Shard(write_bare_shard(tmp_path / "shard.h5", [smooth_picture(CROP, CROP, 1).transpose(2, 0, 1)]), CROP)
+    write_picture(tmp_path / "own" / "a.png", 30, 40)
+    validation_set = open_validation_set(str(tmp_path / "own"), None, VALIDATION_SETS)
+    options = TrainingOptions(num_iter=2, minibatch_size=1, train_resolution=CROP, optimizer="soap", precision="float32")
+    configuration = Configuration.from_name("gauss25-n2c-mono")
+    values = initial_training_values(configuration, options)
+    basis = values.pop("soap_3x3x96x96/input_basis")
+    values |= {
+        "renamed": {"dec_conv1b/W/input_basis": basis}, "missing": {},
+        "more": {"soap_3x3x96x96/input_basis": basis, "x": np.float32(0)},
+        "another shape": {"soap_3x3x96x96/input_basis": basis[0]},
+    }[change]  # fmt: skip
+    state = TrainingState(1, True, values, {}, {"precision": "float32"}, {})
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with (
+        tf.Graph().as_default(), RunContext(folder, "test", {}) as run,
+        pytest.raises(UserError, match=r"^--resume .*/run: its state is of another version"),
+    ):  # fmt: skip
+        training_loop.train(configuration, options, shard, validation_set, run, state=state)
 
 
 def test_a_line_averages_the_steps_since_the_last(tmp_path, capsys):
