@@ -7,9 +7,13 @@ from material import smooth_picture, write_network
 from PIL import Image
 from programs import run_here
 
+from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.inference.noise_level import known_level, learned_level
 from dnnlib.denoising.noise.estimate_doubt import doubt_about
 from dnnlib.denoising.noise.estimation import estimate_level
 from dnnlib.denoising.noise.families import FAMILIES
+from dnnlib.denoising.noise.learned_parameter import raw_from_parameter
+from dnnlib.denoising.pictures.scale import Scale
 
 RNG = np.random.default_rng(3)
 CLEAN = smooth_picture(256, 320) / 255 * 0.8 + 0.1
@@ -70,6 +74,33 @@ def test_photographs(sigma):
         assert doubt_about("gauss", in_8_bits(picture + noise(sigma, picture.shape)), sigma) == ""
 
 
+@pytest.mark.parametrize(("name", "level", "said"), [
+    ("gauss25-blindspot-sigma_known", 25, None), ("gauss25-blindspot-sigma_known", 29, None),
+    ("gauss25-blindspot-sigma_known", 31, "sigma 25"), ("gauss25-blindspot-sigma_known", 20, "sigma 25"),
+    ("gauss5_50-blindspot-sigma_known", 5, None), ("gauss5_50-blindspot-sigma_known", 50, None),
+    ("gauss5_50-blindspot-sigma_known", 75, "sigma 5 to 50"), ("gauss5_50-blindspot-sigma_known", 0, "sigma 5 to 50"),
+    ("poisson5_50-blindspot-sigma_known", 10, None), ("poisson5_50-blindspot-sigma_known", 100, "lambda 5 to 50"),
+    ("impulse0_100-blindspot-sigma_known", 0.5, None), ("impulse50-blindspot-sigma_known", 0.1, "alpha 0.5"),
+])  # fmt: skip
+def test_a_level_that_the_network_was_not_trained_on(name, level, said):
+    """Whether it was told the level, or has found it."""
+    known = Configuration.from_name(name)
+    row = known.noise.row
+    levels = [known_level(known, {row.level.name: level}, CLEAN, Scale(0.0, 1.0))]
+    if level and row.name != "impulse":
+        (learned,) = row.parameters
+        per_image = Configuration.from_name(name.replace("known", "per_image"))
+        value = learned.learned_from_known(learned.known_from_user(level))
+        levels.append(learned_level(per_image, np.array(raw_from_parameter(value, per_image.noise.learns_root))))
+    for found in levels:
+        assert [doubt.split(": ")[0] for doubt in found.doubts] == ([f"the network was trained on {said}"] if said else [])
+
+
+def test_real_noise_has_no_range():
+    real = Configuration.from_name("real_gauss-blindspot-sigma_global")
+    assert learned_level(real, np.array([3.0])).doubts == ()
+
+
 def test_the_line_of_a_file_says_it_and_what_to_give(tmp_path):
     write_network(tmp_path / "network.pickle", NAME)
     Image.fromarray(DARK[:64, :64]).save(tmp_path / "dark.png")
@@ -77,5 +108,5 @@ def test_the_line_of_a_file_says_it_and_what_to_give(tmp_path):
         run_here(tmp_path, f"--denoise dark.png --network network.pickle --out {out}").stdout
         for out in ("estimated", "given --sigma 25")
     )
-    assert "the estimate may be far off: " in estimated and "; give --sigma, " in estimated
-    assert "may be" not in given
+    assert "the estimate may be far off: " in estimated and "; give --sigma, the network was trained" in estimated
+    assert "may be" not in given and "trained" not in given

@@ -104,7 +104,7 @@ def _denoise_file(networks: PictureNetworks, output: Output, options: DenoisingO
         raise UserError(f"{output.source}: {error}") from error
     picture.write(output.result, [page.pixels for page in pages])
     written = [f"{output.result}", *_write_extras(picture, pages, output, options)]
-    notes = [*picture.notes, *dict.fromkeys(page.level.doubt for page in pages if page.level.doubt)]
+    notes = [*picture.notes, *dict.fromkeys(doubt for page in pages for doubt in page.level.doubts)]
     if picture.colours < denoiser.configuration.channels:
         notes.append("grey: repeated for the RGB network (a -mono one does better) and averaged")
     seconds = time.monotonic() - start
