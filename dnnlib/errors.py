@@ -1,8 +1,9 @@
 """The one error type for what a user can cause, and how a script ends on it."""
 
+import contextlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 
 class UserError(Exception):
@@ -24,6 +25,20 @@ class Terminated(KeyboardInterrupt):
 def one_line(error: BaseException) -> str:
     """Returns the message of an error of some library, folded into one line."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+@contextlib.contextmanager
+def raised_by_library() -> Iterator[None]:
+    """Makes a UserError of whatever a library raises for a picture or its metadata, which is nearly anything.
+
+    Only calls of the library belong into it: errors of ours are to keep their traceback.
+    """
+    try:
+        yield
+    except (UserError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        raise UserError(one_line(error)) from error
 
 
 def run_script(main: Callable[[], None]) -> None:

@@ -11,7 +11,7 @@ from PIL import Image, JpegImagePlugin, TiffImagePlugin, WebPImagePlugin
 
 from dnnlib.denoising.pictures import png
 from dnnlib.denoising.pictures.picture import Header, Picture, colours_of
-from dnnlib.errors import UserError
+from dnnlib.errors import UserError, raised_by_library
 
 JPEG_QUALITY = 95
 _READ = (  # all that Pillow is let to read, TIFF where tifffile cannot
@@ -156,5 +156,6 @@ def encoded(pixels: np.ndarray, options: dict[str, Any]) -> bytes:
     options: arguments of Pillow's `save`, the format among them.
     """
     buffer = io.BytesIO()
-    Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(buffer, **options)
+    with raised_by_library():
+        Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(buffer, **options)
     return buffer.getvalue()
