@@ -6,6 +6,7 @@ from PIL import Image, UnidentifiedImageError
 
 from dnnlib.denoising.pictures import formats
 from dnnlib.denoising.pictures.formats import Format
+from dnnlib.denoising.pictures.limit import MORE_PIXELS
 from dnnlib.denoising.pictures.picture import Header, Picture, mode_of
 from dnnlib.denoising.pictures.pillow import open_image
 from dnnlib.errors import UserError, one_line
@@ -51,7 +52,7 @@ def unreadable(path: str | os.PathLike, error: Exception) -> UserError:
     elif isinstance(error, MemoryError):
         reason = "the picture does not fit in memory"
     elif isinstance(error, Image.DecompressionBombError):
-        reason = f"the picture is too large ({one_line(error)})"
+        reason = f"the picture is too large ({one_line(error)}): {MORE_PIXELS}"
     elif isinstance(error, OSError):
         reason = error.strerror or one_line(error)
     else:

@@ -4,6 +4,7 @@ from PIL import Image
 
 from dnnlib.errors import UserError
 
+MORE_PIXELS = "if it is to be trusted, --max-pixels allows more"
 _WIDEST = 8  # bytes of a pixel for which the limit is meant: RGB and alpha of 16 bits
 _PILLOWS = Image.MAX_IMAGE_PIXELS  # it refuses more than twice as many
 _told: int | None = None
@@ -52,4 +53,4 @@ class Budget:
 
     def _refuse(self, found: str) -> None:
         """Raises the error. found: what is too much."""
-        raise UserError(f"the picture is too large ({found}, {self._most} are allowed): --max-pixels allows more")
+        raise UserError(f"the picture is too large ({found}, {self._most} are allowed): {MORE_PIXELS}")

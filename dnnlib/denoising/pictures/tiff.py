@@ -12,7 +12,7 @@ import tifffile
 
 from dnnlib.denoising.pictures.picture import Header, Picture, colours_of, mode_of
 from dnnlib.denoising.pictures.pillow import decoded, open_image
-from dnnlib.denoising.pictures.tiff_pages import Stored, check_list, described, pictures_in
+from dnnlib.denoising.pictures.tiff_pages import Stored, check_list, check_segments, described, pictures_in
 from dnnlib.errors import UserError, raised_by_library
 
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it has to say of odd tags nobody could act on
@@ -113,6 +113,7 @@ def _decode(path: str | os.PathLike, stored: Stored, notes: list[str]) -> np.nda
         return _decode_with_pillow(path, stored, notes)
     # The pixels.
     _check_kind(page)
+    check_segments(page)
     try:
         pixels = page.asarray()
     except (KeyError, ValueError, ImportError) as error:

@@ -1,7 +1,9 @@
 """What a TIFF file holds: pages, stacks that lie behind one page, thumbnails, and what is hidden in SubIFDs."""
 
+import lzma
 import os
 import struct
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
@@ -11,6 +13,9 @@ import tifffile
 from dnnlib.denoising.pictures.limit import Budget
 from dnnlib.errors import UserError
 
+_UNPACKERS = {8: zlib.decompressobj, 32946: zlib.decompressobj, 34925: lzma.LZMADecompressor}
+_SMALL = 1 << 16  # bytes that unpack to 64 MB by zlib, and to some hundreds by LZMA
+_SLACK = 1 << 20  # bytes that a strip may have beyond its pixels
 # Of files with these flags, TIFF's own list of pages may have one for many pictures.
 _ONE_FOR_MANY = ("is_shaped", "is_imagej", "is_stk")
 
@@ -85,6 +90,19 @@ def pictures_in(tiff: tifffile.TiffFile, notes: list[str]) -> list[Stored]:
     if isinstance(told, int) and told > sum(stored.count for stored in found):
         raise UserError(f"ImageJ stored {told} pictures there, and not all are found: save it with a page for each picture")
     return found
+
+
+def check_segments(page: tifffile.TiffPage) -> None:
+    """Raises UserError where a strip or tile unpacks to far more than its pixels, which tifffile would take memory for."""
+    if page.compression not in _UNPACKERS:
+        return
+    size = prod(page.chunks) * page.dtype.itemsize + _SLACK
+    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+        if count > _SMALL:
+            page.parent.filehandle.seek(offset)
+            packed = page.parent.filehandle.read(count)
+            if len(_UNPACKERS[page.compression]().decompress(packed, size + 1)) > size:
+                raise UserError("the file is damaged (a strip or tile unpacks to more than its pixels)")
 
 
 def described(page: tifffile.TiffPage) -> str:
