@@ -5,6 +5,7 @@ import json
 import logging
 import os
 from dataclasses import dataclass
+from math import prod
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -12,7 +13,14 @@ import tifffile
 
 from dnnlib.denoising.pictures.picture import Header, Picture, colours_of, mode_of
 from dnnlib.denoising.pictures.pillow import decoded, open_image
-from dnnlib.denoising.pictures.tiff_pages import Stored, check_list, check_segments, described, pictures_in
+from dnnlib.denoising.pictures.tiff_pages import (
+    Stored,
+    check_list,
+    check_segments,
+    described,
+    pictures_in,
+    stack_of_tifffile,
+)
 from dnnlib.errors import UserError, raised_by_library
 
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it has to say of odd tags nobody could act on
@@ -137,13 +145,15 @@ def _check_kind(page: tifffile.TiffPage) -> None:
 def _decode_stack(stored: Stored) -> list[np.ndarray]:
     """Decodes the pictures that lie behind one page, as `_decode` does one."""
     page = stored.page
-    if page.photometric not in _PLAIN or page.bitspersample < 8 or stored.series.dataoffset is None:
+    if page.photometric not in _PLAIN or page.bitspersample < 8 or page.compression != 1 or not page.is_final:
         raise UserError(
             f"a stack of {stored.count} pictures behind one page ({described(page)}), of a kind that is not supported: "
             "save it with a page for each picture"
         )
     _check_kind(page)
-    planes = stored.series.asarray().reshape(stored.count, *page.shape)
+    kind = page.dtype.newbyteorder(page.parent.byteorder)
+    values = page.parent.filehandle.read_array(kind, stored.count * prod(page.shape), page.dataoffsets[0])
+    planes = values.astype(page.dtype, copy=False).reshape(stored.count, *page.shape)
     return [_channels_last(pixels, page) for pixels in planes]
 
 
@@ -219,13 +229,8 @@ def _number(tag: tifffile.TiffTag) -> Any:
 def _description(page: tifffile.TiffPage) -> bytes | None:
     """Returns the text that describes a page; that of a stack without the mark that it has one page for all pictures."""
     text = page.description
-    if page.shaped_description is not None and "truncated" in text:
-        try:
-            words = json.loads(text)
-            words.pop("truncated", None)
-            text = json.dumps(words)
-        except (ValueError, AttributeError):
-            pass
+    if text == page.shaped_description and stack_of_tifffile(page) > 1:
+        text = json.dumps({name: value for name, value in json.loads(text).items() if name != "truncated"})
     return text.encode() or None
 
 

@@ -1,6 +1,8 @@
 """What a TIFF file holds: pages, stacks that lie behind one page, thumbnails, and what is hidden in SubIFDs."""
 
+import json
 import lzma
+import operator
 import os
 import struct
 import zlib
@@ -16,8 +18,7 @@ from dnnlib.errors import UserError
 _UNPACKERS = {8: zlib.decompressobj, 32946: zlib.decompressobj, 34925: lzma.LZMADecompressor}
 _SMALL = 1 << 16  # bytes that unpack to 64 MB by zlib, and to some hundreds by LZMA
 _SLACK = 1 << 20  # bytes that a strip may have beyond its pixels
-# Of files with these flags, TIFF's own list of pages may have one for many pictures.
-_ONE_FOR_MANY = ("is_shaped", "is_imagej", "is_stk")
+_MOST_AXES = 32  # of the shape of a stack, in a text that could claim any number
 
 
 @dataclass(frozen=True)
@@ -27,13 +28,11 @@ class Stored:
     index: the page's number in the file, from 0.
     page: the same, as tifffile has it.
     count: how many pictures there are.
-    series: what reads them all; None for one.
     """
 
     index: int
     page: tifffile.TiffPage
     count: int = 1
-    series: tifffile.TiffPageSeries | None = None
 
 
 def check_list(path: str | os.PathLike) -> None:
@@ -77,14 +76,15 @@ def pictures_in(tiff: tifffile.TiffFile, notes: list[str]) -> list[Stored]:
             continue
         if copies:
             notes.append("its smaller copies are left out")
-        series = stacks.get(i)
-        count = 1 if series is None else prod(series.shape) // prod(page.shape)
+        count = stacks.get(i) or stack_of_tifffile(page)
         _check(page, count, size, budget)
-        found.append(Stored(i, page, count, series))
+        found.append(Stored(i, page, count))
     if not found:
         raise UserError(f"there is no picture in the file{f' but a thumbnail, {described(left_out)}' if left_out else ''}")
     if left_out:
         notes.append("its thumbnails are left out")
+    if tiff.is_stk:
+        notes.append("MetaMorph's own tags are left out")
     # What ImageJ's own count says that the list of pages, and a stack behind the first, do not have.
     told = (tiff.imagej_metadata or {}).get("images", 1) if tiff.is_imagej else 1
     if isinstance(told, int) and told > sum(stored.count for stored in found):
@@ -110,16 +110,32 @@ def described(page: tifffile.TiffPage) -> str:
     return f"{page.imagewidth} x {page.imagelength} {getattr(page.photometric, 'name', page.photometric)} {page.dtype}"
 
 
-def _stacks(tiff: tifffile.TiffFile) -> dict[int, tifffile.TiffPageSeries]:
-    """Returns the series of many pictures behind one page, by that page's number: of MetaMorph, ImageJ and tifffile."""
-    if not any(getattr(tiff, flag) for flag in _ONE_FOR_MANY):
+def stack_of_tifffile(page: tifffile.TiffPage) -> int:
+    """Returns how many pictures tifffile stored behind a page, as its description says; 1 of other pages."""
+    try:
+        words = json.loads(page.shaped_description or "{}")
+        shape = list(map(operator.index, words.get("shape", ())))
+        if len(shape) > _MOST_AXES or min(shape, default=0) < 1:
+            return 1
+        count, rest = divmod(prod(shape), prod(page.shape))
+        # Older files have no such mark; but then pictures may be in pages of their own, or have been there once.
+        there = page.parent.filehandle.size >= page.dataoffsets[0] + count * page.nbytes
+        is_stack = words.get("truncated", there and len(page.parent.pages) == 1)
+        return count if is_stack and not rest else 1
+    except (ValueError, TypeError, AttributeError, ArithmeticError, IndexError):  # whatever is in the text
+        return 1
+
+
+def _stacks(tiff: tifffile.TiffFile) -> dict[int, int]:
+    """Returns how many pictures of ImageJ or MetaMorph are behind a page, as tifffile's series say, by the page's number."""
+    if tiff.is_shaped or not (tiff.is_imagej or tiff.is_stk):
         return {}
     try:
         series = tiff.series
     except Exception:  # of what programs wrote into texts; the pages are there as TIFF itself says
         return {}
-    single = [(each.keyframe, each) for each in series if each.is_truncated]
-    return {page.index: each for page, each in single if prod(each.shape) > prod(page.shape) > 0}
+    counts = {each.keyframe.index: prod(each.shape) // prod(each.keyframe.shape) for each in series if each.is_truncated}
+    return {index: count for index, count in counts.items() if count > 1}
 
 
 def _check(page: tifffile.TiffPage, count: int, file_size: int, budget: Budget) -> None:
