@@ -37,6 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--max-files", type=int, metavar="N", help="use so many, drawn at random (default: all)")
     parser.add_argument("--workers", type=int, metavar="N", help="files decoded at a time (default: one a core)")
+    parser.add_argument(
+        "--max-pixels", type=int, metavar="N",
+        help="how many pixels a file may hold, in all its pages (default: 178956970; more in pages stored uncompressed)",
+    )
     sides = parser.add_argument_group("sizes (of width and height, in pixels)")
     sides.add_argument("--min-size", type=int, metavar="PX", help="leave out smaller pictures (default: 256)")
     sides.add_argument("--max-size", type=int, metavar="PX", help="leave out larger ones (default: 512; with --noisy: none)")
@@ -60,6 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise UserError(f"--{wrong[0]} is for --noisy: add that, or leave it out")
 
     # The work. Imports are late: --help shall not wait for h5py.
+    from dnnlib.denoising.pictures.limit import allow_pixels
+
+    allow_pixels(given.pop("max_pixels", None))
     if is_noisy:
         from dnnlib.denoising.data.noisy_shard_writer import NoisyOptions, write_noisy_shard
 

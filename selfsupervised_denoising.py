@@ -150,7 +150,9 @@ def evaluate(given: Mapping[str, Any]) -> None:
     options.check()
     layout = layout_from({}, given)  # without TF_CONFIG, which names the workers of a training
     from dnnlib.denoising import commands  # late: it imports NumPy and Pillow
+    from dnnlib.denoising.pictures.limit import allow_pixels
 
+    allow_pixels(options.max_pixels)
     schedules = {name: row["images"] for name, row in (PUBLISHED | REAL).items()}
     commands.evaluate(options, data, run_options, layout, schedules, VALIDATION_SETS, NETWORKS)
 
@@ -160,12 +162,15 @@ def denoise(given: Mapping[str, Any]) -> None:
     defaults = {"network": DEFAULT_NETWORKS} if default_networks(NETWORKS) else {}
     options = resolved(DenoisingOptions, given, defaults)
     options.check()
+    from dnnlib.denoising.pictures.limit import allow_pixels  # late: it imports Pillow
+
+    allow_pixels(options.max_pixels)
     if options.adapt is not None:
         from dnnlib.denoising.adapting.denoise import denoise_adapted  # late: as below
 
         denoise_adapted(given["denoise"], options, RECIPES["fast"], NETWORKS)
         return
-    from dnnlib.denoising.inference import denoise_files  # late: it imports Pillow
+    from dnnlib.denoising.inference import denoise_files  # late: it imports NumPy
 
     denoise_files.denoise(given["denoise"], options, NETWORKS)
 

@@ -5,8 +5,12 @@ import os
 import signal
 import sys
 import threading
+import unicodedata
 from collections.abc import Callable, Iterator
 from types import FrameType
+
+LONGEST_LINE = 10_000  # characters; a path may have 4096
+LONGEST_REASON = 400  # of what is found in a file, or told by a library
 
 
 class UserError(Exception):
@@ -34,8 +38,36 @@ class Terminated(KeyboardInterrupt):
 
 
 def one_line(error: BaseException) -> str:
-    """Returns the message of an error of some library, folded into one line."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """Returns the message of an error, folded into one line; that of some library is cut where it is very long."""
+    most = LONGEST_LINE if isinstance(error, UserError) else LONGEST_REASON
+    return printable(" ".join(str(error)[: 2 * most].split()), most) or type(error).__name__
+
+
+def printable(text: str, most: int = LONGEST_LINE) -> str:
+    """Returns a text of any origin so that a terminal shows it and does nothing else: control characters and such are
+    escaped (`\\x1b`), and what is longer than `most` characters is cut."""
+    shown = "".join(map(_shown, text[: most + 1]))
+    return shown if len(shown) <= most else f"{shown[: most - 4]} ..."
+
+
+def _shown(character: str) -> str:
+    """Returns a character, or its escape, where it is none that is seen: of control, of direction, half of a pair."""
+    is_seen = character.isprintable() or unicodedata.category(character) == "Zs"
+    return character if is_seen else character.encode("unicode_escape").decode("ascii")
+
+
+@contextlib.contextmanager
+def raised_by_library() -> Iterator[None]:
+    """Makes a UserError of whatever a library raises for a picture or its metadata, which is nearly anything.
+
+    Only calls of the library belong into it: errors of ours are to keep their traceback.
+    """
+    try:
+        yield
+    except (UserError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        raise UserError(one_line(error)) from error
 
 
 def run_script(main: Callable[[], None]) -> None:

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+LONGEST_NAME = 255  # bytes, of nearly all file systems
+
 _umask = os.umask(0)  # read once, before threads: there is no other way to ask for it
 os.umask(_umask)
 
@@ -24,7 +26,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     file system reports it.
     """
     path = Path(path)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=temporary_prefix(path), suffix=".tmp", dir=path.parent)
     temporary = Path(name)
     try:
         try_lock(handle)
@@ -69,10 +71,30 @@ def remove_abandoned(path: str | os.PathLike) -> None:
     It looks through the whole folder: for few and large files, not for each of thousands.
     """
     path = Path(path)
-    for left in path.parent.glob(f".{glob.escape(path.name)}.????????.tmp"):  # as mkstemp names them
+    for left in path.parent.glob(f"{glob.escape(temporary_prefix(path))}????????.tmp"):  # as mkstemp names them
         with contextlib.suppress(OSError), open(left, "rb+") as file:
             if try_lock(file.fileno()):
                 left.unlink()
+
+
+def temporary_prefix(path: Path) -> str:
+    """Returns how the names of temporary files for `path` begin: with its own name, or a part and a digest of a long one."""
+    try:
+        most = os.pathconf(path.parent, "PC_NAME_MAX")
+    except (OSError, ValueError, AttributeError):  # no such folder, or system
+        most = LONGEST_NAME
+    most -= len("..????????.tmp")
+    if len(os.fsencode(path.name)) <= most:
+        return f".{path.name}."
+    digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
+    return f".{shortened(path.name, most - len(digest) - 1)}-{digest}."
+
+
+def shortened(name: str, most: int) -> str:
+    """Returns a name, or as much of its beginning as has at most so many bytes."""
+    while len(os.fsencode(name)) > most:
+        name = name[:-1]
+    return name
 
 
 def try_lock(handle: int) -> bool | None:

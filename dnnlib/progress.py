@@ -4,6 +4,8 @@ import sys
 
 from tqdm import tqdm
 
+from dnnlib.errors import printable
+
 
 def progress_bar(total: int, unit: str, initial: int = 0) -> tqdm:
     """Shows a bar that disappears when it is closed. What `say` prints in the meantime stands above it."""
@@ -11,7 +13,7 @@ def progress_bar(total: int, unit: str, initial: int = 0) -> tqdm:
 
 
 def say(text: str) -> None:
-    """Prints a line at once: the progress of hours of work must not wait in a pipe's buffer."""
+    """Prints a line at once, as `printable`: the progress of hours of work must not wait in a pipe's buffer."""
     if sys.stdout:  # None where the shell closed it
-        tqdm.write(text)
+        tqdm.write(printable(text))
         sys.stdout.flush()

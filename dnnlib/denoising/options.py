@@ -263,6 +263,11 @@ class DenoisingOptions:
         "in .pickle will do, for the file itself says its configuration",
         metavar="FILE",
     )  # fmt: skip
+    max_pixels: int | None = _denoising_option(
+        None, "how many pixels a picture file may hold, in all its pages, so that a small one cannot take all memory",
+        metavar="N", at_least=1, at_most=LARGEST_INTEGER, must_be="1 or more",
+        default_text="178956970; more in pages that are stored uncompressed", commands=(DENOISE, EVAL),
+    )  # fmt: skip
     hole_size: int | None = shared(TrainingOptions, "hole_size", default=None)  # None: as trained
 
     @property
@@ -313,6 +318,7 @@ class EvaluationOptions:
     precision: str = shared(TrainingOptions, "precision", default=AUTO)  # which is FLOAT32 here
     white: float | None = shared(DenoisingOptions, "white", default=None)
     black: float | None = shared(DenoisingOptions, "black", default=None)
+    max_pixels: int | None = shared(DenoisingOptions, "max_pixels", default=None)
 
     @property
     def scale(self) -> dict[str, float]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.network.network_file import load_configured
 from dnnlib.errors import UserError, one_line
+from dnnlib.files import temporary_prefix
 from dnnlib.tflib.network import Network
 
 
@@ -25,7 +26,7 @@ def export(network_file: str | os.PathLike, out: str, hole_size: int | None = No
         raise UserError(f"--export {out}: is there already; name a new folder")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent)
+        temporary = tempfile.mkdtemp(prefix=temporary_prefix(folder), suffix=".tmp", dir=folder.parent)
     except OSError as error:
         raise UserError(f"--export {out}: cannot write there ({error.strerror}); name another folder") from error
     try:

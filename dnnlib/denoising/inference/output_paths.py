@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dnnlib.errors import UserError
+from dnnlib.files import LONGEST_NAME, shortened
 
 
 class Output(NamedTuple):
@@ -20,8 +21,10 @@ class Output(NamedTuple):
     result: Path
 
     def extra(self, ending: str) -> Path:
-        """Returns the path of what is made beside the result: <stem>-std.png or .tif, <stem>-compare.png, ..."""
-        return self.result.with_name(f"{self.result.stem}-{ending}")
+        """Returns the path of what is made beside the result: <stem>-std.png or .tif, <stem>-compare.png, ...; of a stem for
+        which names would be too long, its beginning."""
+        stem = shortened(self.result.stem, LONGEST_NAME - len(f"-{ending}"))
+        return self.result.with_name(f"{stem}-{ending}")
 
 
 def plan_outputs(paths: list[str], out: str, extra_endings: list[str]) -> list[Output]:

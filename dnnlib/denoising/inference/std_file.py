@@ -26,7 +26,7 @@ def write_std(path: Path, stds: list[np.ndarray]) -> None:
             if path.suffix == ".png":
                 file.write(png.encode16(stds[0][:, :, np.newaxis]))
             elif path.suffix == ".tif":
-                with tifffile.TiffWriter(file) as writer:
+                with tifffile.TiffWriter(file, bigtiff=sum(std.nbytes for std in stds) > 4_000_000_000) as writer:
                     for std in stds:
                         writer.write(std, photometric="minisblack", compression="zlib", metadata=None, contiguous=False)
             else:

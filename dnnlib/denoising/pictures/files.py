@@ -6,9 +6,10 @@ from PIL import Image, UnidentifiedImageError
 
 from dnnlib.denoising.pictures import formats
 from dnnlib.denoising.pictures.formats import Format
+from dnnlib.denoising.pictures.limit import MORE_PIXELS
 from dnnlib.denoising.pictures.picture import Header, Picture, mode_of
 from dnnlib.denoising.pictures.pillow import open_image
-from dnnlib.errors import UserError, one_line
+from dnnlib.errors import LONGEST_REASON, UserError, one_line, printable
 
 
 def read_picture(path: str | os.PathLike, writable_only: bool = True) -> Picture:
@@ -51,12 +52,12 @@ def unreadable(path: str | os.PathLike, error: Exception) -> UserError:
     elif isinstance(error, MemoryError):
         reason = "the picture does not fit in memory"
     elif isinstance(error, Image.DecompressionBombError):
-        reason = f"the picture is too large ({one_line(error)})"
+        reason = f"the picture is too large ({one_line(error)}): {MORE_PIXELS}"
     elif isinstance(error, OSError):
         reason = error.strerror or one_line(error)
     else:
         reason = f"the file is damaged ({one_line(error)})"
-    return UserError(f"cannot read {os.fspath(path)}: {reason}")
+    return UserError(f"cannot read {os.fspath(path)}: {printable(reason, LONGEST_REASON)}")
 
 
 def _format_of(path: str | os.PathLike, writable_only: bool) -> Format:

@@ -5,16 +5,16 @@ from typing import BinaryIO
 
 import numpy as np
 
+from dnnlib.denoising.pictures.limit import Budget
 from dnnlib.denoising.pictures.picture import Header, Picture, mode_of
 from dnnlib.errors import UserError
 
 
 def read_npy(path: str | os.PathLike) -> Picture:
     """Reads an array [H,W], [H,W,C] or [P,H,W,C]. Raises UserError or whatever NumPy does."""
+    _mapped_pages(path)  # before anything of the size that the file claims
     array = np.load(path, allow_pickle=False)
     pages = _pages(array)
-    if array.size == 0:
-        raise UserError("the picture has no pixels")
     return Picture("NumPy", list(pages), min(pages.shape[3], 3), kept=array)
 
 
@@ -27,9 +27,20 @@ def write_npy(picture: Picture, pages: list[np.ndarray], file: BinaryIO) -> None
 
 def read_header(path: str | os.PathLike) -> Header:
     """Reads the size and type of the pages. Raises as `read_npy`."""
-    pages = _pages(np.load(path, mmap_mode="r", allow_pickle=False))
+    pages = _mapped_pages(path)
     count, height, width, channels = pages.shape
-    return Header(width, height, mode_of(channels, pages.dtype), count or 1)
+    return Header(width, height, mode_of(channels, pages.dtype), count)
+
+
+def _mapped_pages(path: str | os.PathLike) -> np.ndarray:
+    """Returns a view [P,H,W,C] of an array that stays in its file. Raises as `read_npy`, also for one that is too large."""
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    pages = _pages(array)
+    if array.size == 0:
+        raise UserError("the picture has no pixels")
+    count, height, width, channels = pages.shape
+    Budget(os.path.getsize(path)).add(width, height, channels * pages.itemsize, count)
+    return pages
 
 
 def _pages(array: np.ndarray) -> np.ndarray:

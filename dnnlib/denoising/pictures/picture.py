@@ -59,7 +59,7 @@ class Picture:
             remove_abandoned(path)
             with atomic_write(path) as file:
                 write(self, pages, file)
-        except (OSError, ValueError) as error:
+        except (OSError, UserError) as error:
             raise UserError(f"cannot write {path}: {getattr(error, 'strerror', None) or one_line(error)}") from error
 
 

@@ -10,8 +10,9 @@ import numpy as np
 from PIL import Image, JpegImagePlugin, TiffImagePlugin, WebPImagePlugin
 
 from dnnlib.denoising.pictures import png
+from dnnlib.denoising.pictures.limit import Budget
 from dnnlib.denoising.pictures.picture import Header, Picture, colours_of
-from dnnlib.errors import UserError
+from dnnlib.errors import UserError, raised_by_library
 
 JPEG_QUALITY = 95
 _READ = (  # all that Pillow is let to read, TIFF where tifffile cannot
@@ -25,13 +26,20 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def open_image(path: str | os.PathLike) -> Image.Image:
-    """Opens a picture and reads its header. Raises whatever Pillow or the file system do."""
+    """Opens a picture and reads its header. Raises UserError where it is too large, and whatever Pillow or the file system
+    do."""
     status = os.stat(path)
     if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
         raise OSError("not a regular file")  # opening a pipe would wait for ever
     if status.st_size == 0:
         raise OSError("the file is empty")
-    return Image.open(path, formats=_READ)
+    image = Image.open(path, formats=_READ)
+    try:
+        Budget(status.st_size).add(image.width, image.height, 1)  # of 8 bytes at most, as the limit is meant for
+    except UserError:
+        image.close()
+        raise
+    return image
 
 
 def read_header(path: str | os.PathLike) -> Header:
@@ -156,5 +164,6 @@ def encoded(pixels: np.ndarray, options: dict[str, Any]) -> bytes:
     options: arguments of Pillow's `save`, the format among them.
     """
     buffer = io.BytesIO()
-    Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(buffer, **options)
+    with raised_by_library():
+        Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(buffer, **options)
     return buffer.getvalue()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dnnlib.errors import UserError, one_line
+from dnnlib.errors import UserError, one_line, raised_by_library
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Of the picture as a whole, and still true of it denoised: colour space, resolution, EXIF, texts.
@@ -82,6 +82,7 @@ def _codec():
 
         def encode(self, pixels: np.ndarray) -> bytes:
             """Encodes as `encode16` does."""
-            return self._session.run(self._encoded, {self._pixels: pixels})
+            with raised_by_library():
+                return self._session.run(self._encoded, {self._pixels: pixels})
 
     return Codec()

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from dnnlib.denoising.pictures import formats
 from dnnlib.errors import UserError
+from dnnlib.progress import say
 
 
 def pictures_in(
@@ -100,7 +101,7 @@ def _files_in(root: str, option: str, walk: bool, walked: set[tuple[int, int]]) 
     def unreadable(error: OSError) -> None:
         if error.filename == root:
             raise UserError(f"{option}{': ' if option else ''}cannot read the folder {root}: {error.strerror}")
-        print(f"skipped: cannot read the folder {error.filename}: {error.strerror}", flush=True)
+        say(f"skipped: cannot read the folder {error.filename}: {error.strerror}")
 
     for folder, subfolders, files in os.walk(root, followlinks=True, onerror=unreadable):
         status = os.stat(folder)
