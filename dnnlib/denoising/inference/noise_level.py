@@ -72,13 +72,18 @@ def known_level(
     pixels: [H,W,C], of any real type.
     scale: of the pixels.
 
-    Raises UserError where the level is left out and cannot be estimated.
+    Raises UserError where the level is left out and cannot be estimated, or is beyond what is possible.
     """
     level = configuration.noise.row.level
     value, origin = given.get(level.name), "given"
     if value is None:
         known = estimate_level(configuration.noise.family, pixels, scale.white, scale.black)
         value, origin = level.user_from_known(known), "estimated"
+        if known > level.most_estimated:
+            raise UserError(
+                f"its {level.name} would be {value:.4g}, more than from black, {scale.black:g}, to white, {scale.white:g}: "
+                f"give --white (and --black), or the level with --{level.name}"
+            )
     return NoiseLevel([max(level.known_from_user(value), level.floor)], {level.name: value}, origin)
 
 

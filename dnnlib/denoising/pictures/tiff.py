@@ -1,7 +1,9 @@
 """TIFF files: 8 and 16 bits and floats, one page or many, with the tags that say something of the picture."""
 
 import logging
+import math
 import os
+import re
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -11,6 +13,7 @@ from PIL import Image
 
 from dnnlib.denoising.pictures.picture import Header, Picture, colours_of, mode_of
 from dnnlib.denoising.pictures.pillow import decoded, open_image
+from dnnlib.denoising.pictures.scale import Stated, largest_of
 from dnnlib.errors import UserError
 
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it has to say of odd tags nobody could act on
@@ -23,6 +26,8 @@ _TEXTS = (271, 272, 305, 306, 315, 316, 33432)  # make, model, software, date, a
 _EXIF_AND_GPS = (34665, 34853)
 _INVERTED = "black and white are stored the wrong way round (white is zero): convert it"
 _ZLIB = (8, 32946)
+_SIGNIFICANT_BITS = r"<(?:\w+:)?Pixels\b[^>]*?\sSignificantBits\s*=\s*[\"'](\d{1,2})[\"']"  # in OME-XML
+_LARGEST, _SMALLEST = {281: "MaxSampleValue", 341: "SMaxSampleValue"}, {281: 280, 341: 340}  # by the code of the first
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,9 @@ def read_tiff(path: str | os.PathLike) -> Picture:
         for _, page in chosen:
             _check(page, os.path.getsize(path))
         decoded_pages = [_decode(path, i, page, notes) for i, page in chosen]
-        settings = [_settings(page, pixels, notes) for (_, page), pixels in zip(chosen, decoded_pages, strict=True)]
+        stated = [_stated(page, tiff.ome_metadata) for _, page in chosen]
+        pages = [page for _, page in chosen]
+        settings = [_settings(*of_page, notes) for of_page in zip(pages, decoded_pages, stated, strict=True)]
         unwritable = _INVERTED if any(_is_inverted(page) for _, page in chosen) else None
         layout = _Layout(tiff.byteorder, tiff.is_bigtiff, settings)
     if not decoded_pages:
@@ -59,7 +66,7 @@ def read_tiff(path: str | os.PathLike) -> Picture:
     colours = {colours_of(pixels.shape[2]) for pixels in decoded_pages}
     if len(colours) > 1:
         raise UserError("grey and colour pages are mixed: split them into files of their own")
-    return Picture("TIFF", decoded_pages, colours.pop(), layout, list(dict.fromkeys(notes)), unwritable)
+    return Picture("TIFF", decoded_pages, colours.pop(), layout, list(dict.fromkeys(notes)), unwritable, stated)
 
 
 def write_tiff(picture: Picture, pages: list[np.ndarray], file: BinaryIO) -> None:
@@ -131,7 +138,7 @@ def _decode(path: str | os.PathLike, index: int, page: tifffile.TiffPage, notes:
     # The pixels.
     try:
         pixels = page.asarray()
-    except (KeyError, ValueError, ImportError) as error:
+    except (KeyError, ValueError, ImportError, NotImplementedError) as error:  # the last of bits that are packed
         if "imagecodecs" not in str(error) and not isinstance(error, ImportError):
             raise
         return _decode_with_pillow(path, index, page, notes)
@@ -148,7 +155,7 @@ def _decode_with_pillow(path: str | os.PathLike, index: int, page: tifffile.Tiff
     path, index, page, notes: as for `_decode`.
     """
     is_grey = page.dtype == np.uint16 and page.samplesperpixel == 1
-    if page.bitspersample > 8 and not is_grey:
+    if page.bitspersample > 8 and not (is_grey and (page.bitspersample == 16 or page.parent.byteorder == "<")):
         kind = f"{page.bitspersample}-bit values compressed by {page.compression.name}"
         raise UserError(f"{kind} cannot be read without the package imagecodecs: pip install imagecodecs")
     with open_image(path) as image:
@@ -161,10 +168,46 @@ def _decode_with_pillow(path: str | os.PathLike, index: int, page: tifffile.Tiff
     return pixels
 
 
-def _settings(page: tifffile.TiffPage, pixels: np.ndarray, notes: list[str]) -> dict[str, Any]:
+def _stated(page: tifffile.TiffPage, ome: str | None) -> Stated | None:
+    """Returns what tags state of white and black: bits that are fewer than the type's, or the bounds of the values.
+
+    page: as tifffile has it.
+    ome: the file's OME-XML, None: it has none.
+
+    ImageJ's `min` and `max` are those that it shows as black and white, and state nothing.
+    """
+    dtype = page.dtype
+    if dtype is None or page.photometric not in _PLAIN or page.bitspersample < 8:
+        return None  # Pillow scales these to 8 bits
+    largest = largest_of(dtype) if dtype.kind == "u" and dtype.itemsize <= 2 else None
+    if largest is not None and 2**page.bitspersample - 1 < largest:
+        return Stated(2.0**page.bitspersample - 1, f"BitsPerSample, {page.bitspersample},")
+    bits = {int(found) for found in re.findall(_SIGNIFICANT_BITS, ome or "")}
+    if largest is not None and len(bits) == 1 and 0 < 2 ** min(bits) - 1 < largest:
+        return Stated(2.0 ** min(bits) - 1, f"SignificantBits, {min(bits)},")
+    for code, name in _LARGEST.items():
+        white, black = (_one_value(page, number) for number in (code, _SMALLEST[code]))
+        if white is not None and (black or 0) < white < (largest or math.inf):
+            return Stated(white, name, black or 0.0, may_be_statistic=True)
+    return None
+
+
+def _one_value(page: tifffile.TiffPage, code: int) -> float | None:
+    """Returns the number that a tag has for all channels; None: there is no such tag, or no one number."""
+    value = page.tags[code].value if code in page.tags else None
+    values = set(value) if isinstance(value, tuple) else {value}
+    single = values.pop() if len(values) == 1 else None
+    return float(single) if isinstance(single, (int, float)) and math.isfinite(single) else None
+
+
+def _settings(
+    page: tifffile.TiffPage, pixels: np.ndarray, stated: Stated | None, notes: list[str]
+) -> dict[str, Any]:
     """Returns the arguments of TiffWriter.write for a page that is to be like `page`.
 
-    pixels: of the page, decoded; notes: a line is added for what cannot be kept.
+    pixels: of the page, decoded.
+    stated: of its white and black. A number of bits is kept, as MaxSampleValue, for what is written has all of its type's.
+    notes: a line is added for what cannot be kept.
     """
     # Tags that are kept as they are.
     tags = page.tags
@@ -173,6 +216,8 @@ def _settings(page: tifffile.TiffPage, pixels: np.ndarray, notes: list[str]) -> 
         if code in tags:
             tag = tags[code]
             extra.append((code, tag.dtype, tag.count if code != _ORIENTATION else 1, tag.value, True))
+    if stated is not None and stated.is_of_bits and pixels.dtype.kind == "u":
+        extra += [(code, 3, 1, int(value), True) for code, value in ((280, stated.black), (281, stated.white))]
     if any(code in tags for code in _EXIF_AND_GPS):
         notes.append("its EXIF block is left out, but for the orientation")
     # What tifffile makes tags of.
