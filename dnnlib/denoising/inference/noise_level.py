@@ -77,13 +77,18 @@ def known_level(
     pixels: [H,W,C], of any real type.
     scale: of the pixels.
 
-    Raises UserError where the level is left out and cannot be estimated.
+    Raises UserError where the level is left out and cannot be estimated, or is beyond what is possible.
     """
     level = configuration.noise.row.level
     value, origin, doubts = given.get(level.name), "given", ()
     if value is None:
         known = estimate_level(configuration.noise.family, pixels, scale.white, scale.black)
         value, origin = level.user_from_known(known), "estimated"
+        if known > level.most_estimated:
+            raise UserError(
+                f"its {level.name} would be {value:.4g}, more than from black, {scale.black:g}, to white, {scale.white:g}: "
+                f"give --white (and --black), or the level with --{level.name}"
+            )
         if why := doubt_about(configuration.noise.family, pixels, known * (scale.white - scale.black)):
             doubts = (f"the estimate may be far off: {why}; give --{level.name}",)
     doubts += _out_of_range(configuration, {level.name: value})
