@@ -1,5 +1,8 @@
 """Finding the state to go on from, and putting the run's growing files back to it."""
 
+import copy
+import functools
+import operator
 import os
 
 import numpy as np
@@ -9,13 +12,16 @@ from dnnlib.denoising.options import NEWEST_RUN, NEWEST_UNFINISHED_RUN, Training
 from dnnlib.denoising.training.resume import find_run, load_resumable
 from dnnlib.denoising.training.state import TrainingState, load_newest_state, settled_sizes
 from dnnlib.errors import UserError
+from dnnlib.tflib.state_file import save_state
 
 OPTIONS = TrainingOptions(num_iter=100).fixed_on_resume("gauss25-n2c", "f00d", "kodak")
 
+REPORT = {"steps": [[1.0, 2.0, 3.0, 4.0, 5.0]], "skipped": 0, "in_a_row": 0, "seconds": 0.5}
+
 
 def state(n: int, **changes) -> TrainingState:
-    values = {"reported": True, "variables": {"w": np.full(3, n, np.float32)}, "report": {}, "options": OPTIONS, "files": {}}
-    return TrainingState(images=n, **{**values, **changes})
+    values = {"reported": True, "variables": {"w": np.full(3, n, np.float32)}, "report": REPORT, "options": OPTIONS}
+    return TrainingState(images=n, **{**values, "files": {}, **changes})
 
 
 def test_the_last_two_are_kept(tmp_path):
@@ -51,6 +57,51 @@ def test_no_state_that_can_be_read(tmp_path):
     (tmp_path / "training-state-00000008.state").write_bytes(b"?")
     with pytest.raises(UserError, match="none of its 1 states can be read"):
         load_newest_state(tmp_path)
+
+
+STRANGE = [None, True, -1, 1 << 70, 0.5, float("nan"), "a", "", [], {}, [[]], [["a"]], {"a": {}}, [[1.0], [1.0, 2.0]]]
+
+
+def edits(value, place=()):
+    """Yields the paths of all parts of a JSON value."""
+    yield place
+    for key, part in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from edits(part, (*place, key))
+
+
+def test_whatever_is_edited_it_loads_or_one_line_says_why(tmp_path):
+    """The checksum is made right again: each part in turn becomes each strange value, is left out, or gets a neighbour."""
+    values = state(4, files={"stats.jsonl": 5})._asdict()
+    variables = values.pop("variables")
+    refused = 0
+    for place in edits(values):
+        for strange in [*STRANGE, "left out", "and more"]:
+            changed = {"": copy.deepcopy(values)}
+            *rest, last = "", *place
+            parent = functools.reduce(operator.getitem, rest, changed)
+            if strange == "left out":
+                del parent[last]
+            elif strange == "and more" and isinstance(parent, dict):
+                parent["more"] = 1
+            else:
+                parent[last] = strange
+            save_state(tmp_path / "training-state-00000004.state", variables, changed.get(""))
+            try:
+                load_resumable(tmp_path, OPTIONS).restore_files(tmp_path)
+            except UserError as error:
+                assert "\n" not in str(error)
+                refused += 1
+    assert refused > 500
+
+
+@pytest.mark.parametrize("n", [2, 104, 108])
+def test_a_state_of_so_many_images_as_the_training_never_has_seen(tmp_path, n):
+    state(n).save(tmp_path)
+    if n == 104:  # after the last step, of n = 100
+        assert load_resumable(tmp_path, OPTIONS).images == 104
+    else:
+        with pytest.raises(UserError, match="its state is of no such training"):
+            load_resumable(tmp_path, OPTIONS)
 
 
 def test_a_full_disk_leaves_the_states_before(tmp_path, monkeypatch):

@@ -5,11 +5,13 @@ import os
 from pathlib import Path
 from typing import Any
 
+from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.options import NEWEST_RUN, NEWEST_UNFINISHED_RUN, TrainingOptions
 from dnnlib.denoising.training.state import TrainingState, has_states, load_newest_state
+from dnnlib.denoising.training.statistics import statistic_names
 from dnnlib.errors import UserError
 from dnnlib.option_fields import flag_named, values_in_older_runs
-from dnnlib.tflib.precision import AUTO
+from dnnlib.tflib.precision import AUTO, PRECISIONS
 
 
 def find_run(resume: str, result_dir: str, configuration: str) -> Path | None:
@@ -57,12 +59,25 @@ def load_resumable(run_dir: Path, options: dict) -> TrainingState:
     if changed:
         texts = [f"{flag_named(name)} was {_shown(saved.get(name))} and is {_shown(options[name])}" for name in changed]
         raise UserError(f"--resume {run_dir}: give the options of the run; these would change it: {', '.join(texts)}")
+    if not _is_of(state, options):
+        raise UserError(f"--resume {run_dir}: its state is of no such training; start the run anew without --resume")
     return state._replace(options=saved)
 
 
 def _shown(value: Any) -> str:
     """Returns an option's value as a message shows it."""
-    return "not given" if value is None else str(value)
+    if not isinstance(value, (str, int, float, type(None))):
+        return "something else"
+    return "not given" if value is None else str(value)[:100]
+
+
+def _is_of(state: TrainingState, options: dict) -> bool:
+    """Tells whether a training with these options can have had such a state."""
+    step = options["minibatch_size"]
+    last = options["num_iter"] // step * step
+    names = statistic_names(Configuration.from_name(options["train"]))
+    rows = all(len(row) == len(names) for row in state.report["steps"])
+    return state.images % step == 0 and state.images <= last + step and rows and options["precision"] in PRECISIONS
 
 
 def _trains(path: Path, configuration: str) -> bool:

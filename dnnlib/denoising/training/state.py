@@ -1,10 +1,11 @@
 """What a training run needs to go on exactly where it stood: saved every so often, and found again (newest first)."""
 
+import math
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -77,11 +78,45 @@ def load_newest_state(run_dir: Path) -> TrainingState:
     for path in states:
         try:
             variables, values = load_state(path)
+            if problem := _problem(values, int(_NAME.fullmatch(path.name)[1])):
+                raise DamagedState(f"its {problem} is nothing that a training saves")
             return TrainingState(variables=variables, **values)
         except (DamagedState, OSError) as error:
             print(f"Warning: {path} is left aside: {one_line(error)}")
     found = f"none of its {len(states)} states can be read" if states else "it holds no training state"
     raise UserError(f"--resume {run_dir}: {found}; start the run anew without --resume")
+
+
+def _problem(values: Any, images: int) -> str | None:
+    """Names what is not as `save` writes it of a state's values, whose checksum anyone can make right; None if all is.
+
+    values: from the file. images: as the file's name says.
+    """
+    if not isinstance(values, dict) or values.keys() != set(TrainingState._fields) - {"variables"}:
+        return "content"
+    report, files = values["report"], values["files"]
+    right = {
+        "number of images": type(values["images"]) is int and values["images"] == images,
+        "'reported'": values["reported"] is True or (values["reported"] is False and images > 0),
+        "'options'": isinstance(values["options"], dict),
+        "'files'": isinstance(files, dict) and all(map(_is_count, files.values())),
+        "'report'": isinstance(report, dict) and _is_report(**report),
+    }
+    return next((name for name, is_right in right.items() if not is_right), None)
+
+
+def _is_report(
+    steps: Any = None, skipped: Any = None, in_a_row: Any = None, seconds: Any = None, **unknown: Any
+) -> bool:
+    """Tells whether these are statistics as `Report.as_json` gives them."""
+    numbers = isinstance(seconds, (int, float)) and math.isfinite(seconds) and _is_count(skipped) and _is_count(in_a_row)
+    rows = isinstance(steps, list) and all(isinstance(row, list) and len(row) == len(steps[0]) for row in steps)
+    return not unknown and numbers and rows and all(type(value) is float for row in steps for value in row)
+
+
+def _is_count(value: Any) -> bool:
+    """Tells whether a value of JSON is a number of bytes, steps or images."""
+    return type(value) is int and 0 <= value < 1 << 63
 
 
 def has_states(run_dir: Path) -> bool:
