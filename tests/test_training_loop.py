@@ -23,6 +23,7 @@ from dnnlib.denoising.training import graph as training_graph
 from dnnlib.denoising.training import loop as training_loop
 from dnnlib.denoising.training.graph import build_training_graph, initial_training_values
 from dnnlib.denoising.training.noise_start import estimate_noise_start, subsample_beyond_hole
+from dnnlib.denoising.training.output import TrainingOutput
 from dnnlib.denoising.training.report import Report
 from dnnlib.denoising.training.state import TrainingState
 from dnnlib.errors import UserError
@@ -135,6 +136,13 @@ def test_a_state_whose_variables_are_not_those_of_the_training(tmp_path):
         refused = pytest.raises(UserError, match=f"--resume .*run: its state has {text}")
         with tf.Graph().as_default(), refused, RunContext(tmp_path / "run", "test", {}) as run:
             training_loop.train(configuration, options, shard, shard, run, state=state)
+
+
+def test_a_file_where_the_folder_of_pictures_goes(tmp_path):
+    (tmp_path / "img").touch()
+    refused = pytest.raises(UserError, match="img: cannot be written")
+    with refused, RunContext(tmp_path, "test", {}) as run:
+        TrainingOutput(run, Configuration.from_name("gauss25-n2c"), {}, None, None)
 
 
 def test_a_report_goes_on_from_a_state_of_any_version():

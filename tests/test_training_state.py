@@ -172,9 +172,69 @@ def test_auto_takes_the_newest_run_that_is_not_finished_or_none(tmp_path):
     runs = [make_run(tmp_path, name, "gauss25-n2c") for name in ("00001-a", "00002-b")]
     runs.append(make_run(tmp_path, "00003-c", "gauss25-n2n"))
     for run in runs:
-        (run / "training-state-00000004.state").touch()
+        state(4).save(run)
     make_run(tmp_path, "00004-d", "gauss25-n2c")
     assert find_run(NEWEST_UNFINISHED_RUN, str(tmp_path), "gauss25-n2c") == runs[1]
+
+
+BROKEN = {
+    "states that are damaged": lambda run: (run / "training-state-00000004.state").write_bytes(b"?"),
+    "settings nested too deep": lambda run: settings(run).write_text("[" * 100_000),
+    "settings that are none": lambda run: settings(run).write_text("[1]"),
+    "settings that are no text": lambda run: settings(run).write_bytes(b"\xff\xfe"),
+    "settings of a folder": lambda run: (settings(run).unlink(), settings(run).mkdir()),
+    "settings of a pipe": lambda run: (settings(run).unlink(), os.mkfifo(settings(run))),
+    "a link": lambda run: (run / "stats.jsonl").symlink_to("elsewhere"),
+}
+
+
+def settings(run):
+    return run / "training_options.json"
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_auto_names_a_broken_run_in_one_line_and_passes_over_it(tmp_path, capsys, what):
+    whole, broken = (make_run(tmp_path, name, "gauss25-n2c") for name in ("00000-a", "00001-b"))
+    for run in (whole, broken):
+        state(4).save(run)
+    BROKEN[what](broken)
+    assert find_run(NEWEST_UNFINISHED_RUN, str(tmp_path), "gauss25-n2c") == whole
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(f"Warning: {broken} is passed over: ")
+    for path in whole.iterdir():
+        path.unlink()
+    assert find_run(NEWEST_UNFINISHED_RUN, str(tmp_path), "gauss25-n2c") is None  # a new run begins
+    if "settings" in what:
+        with pytest.raises(UserError, match="no run of gauss25-n2c in"):
+            find_run(NEWEST_RUN, str(tmp_path), "gauss25-n2c")
+
+
+@pytest.mark.parametrize("name", ["stats.jsonl", "events.out.tfevents.1.host"])
+def test_a_link_is_never_cut_back(tmp_path, name):
+    """A file elsewhere would be; it stays as it is, and one line says what to do."""
+    run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    run.mkdir()
+    elsewhere.write_text("of another")
+    (run / name).symlink_to(elsewhere)
+    saved = state(4, files={name: 2})
+    saved.save(run)
+    for refused in (lambda: load_resumable(run, OPTIONS), lambda: saved.restore_files(run)):
+        with pytest.raises(UserError, match=f"--resume {run}: {name} is a link"):
+            refused()
+    assert elsewhere.read_text() == "of another"
+
+
+def test_folders_where_files_are_expected(tmp_path):
+    for name in (".stats.jsonl.12345678.tmp", "training-state-00000012.state"):
+        (tmp_path / name).mkdir()
+    for n in (0, 4, 8):  # the folder is not among the two that are kept
+        state(n, files={"stats.jsonl": 0}).save(tmp_path)
+    assert load_newest_state(tmp_path).images == 8
+    state(4, files={"stats.jsonl": 0}).restore_files(tmp_path)
+    assert load_newest_state(tmp_path).images == 4
+    (tmp_path / "stats.jsonl").mkdir()
+    with pytest.raises(UserError, match="--resume .*: stats.jsonl is a link or no file"):
+        load_resumable(tmp_path, OPTIONS)
 
 
 def test_a_finished_run_is_refused_but_an_aborted_one_is_not(tmp_path):

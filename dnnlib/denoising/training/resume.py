@@ -7,18 +7,21 @@ from typing import Any
 
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.options import NEWEST_RUN, NEWEST_UNFINISHED_RUN, TrainingOptions
-from dnnlib.denoising.training.state import TrainingState, has_states, load_newest_state
+from dnnlib.denoising.training.state import TrainingState, check_growing_files, has_states, load_newest_state
 from dnnlib.denoising.training.statistics import statistic_names
-from dnnlib.errors import UserError
+from dnnlib.errors import UserError, one_line
+from dnnlib.files import is_own_file
 from dnnlib.option_fields import flag_named, values_in_older_runs
 from dnnlib.tflib.precision import AUTO, PRECISIONS
+
+_MOST_OPTIONS = 1 << 20  # bytes of a training_options.json
 
 
 def find_run(resume: str, result_dir: str, configuration: str) -> Path | None:
     """Returns the directory of the run to go on with, or None where a new one is to be made.
 
     resume: the directory; or NEWEST_RUN, for the newest run of the configuration; or NEWEST_UNFINISHED_RUN, for the newest
-        that is not finished, if there is one.
+        that is not finished and has a state that is whole, if there is one. Broken runs are named and passed over.
     result_dir: the folder in which these two look.
     configuration: the name of what is trained.
 
@@ -26,8 +29,8 @@ def find_run(resume: str, result_dir: str, configuration: str) -> Path | None:
     """
     settings = Path(result_dir).glob("[0-9]*-*/training_options.json")
     if resume == NEWEST_UNFINISHED_RUN:
-        runs = (path.parent for path in settings if _trains(path, configuration))
-        return max(filter(has_states, runs), default=None)
+        runs = sorted((path.parent for path in settings if _trains(path, configuration)), reverse=True)
+        return next(filter(_can_go_on, runs), None)
     if resume != NEWEST_RUN:
         run_dir = Path(resume)
         if not os.path.isdir(run_dir):
@@ -52,6 +55,7 @@ def load_resumable(run_dir: Path, options: dict) -> TrainingState:
     Raises UserError listing the options that differ.
     """
     state = load_newest_state(run_dir)
+    check_growing_files(run_dir)
     saved = values_in_older_runs(TrainingOptions) | state.options
     if options["precision"] == AUTO:
         options = options | {"precision": saved["precision"]}
@@ -81,8 +85,25 @@ def _is_of(state: TrainingState, options: dict) -> bool:
 
 
 def _trains(path: Path, configuration: str) -> bool:
-    """Tells whether the run that has this training_options.json trains the configuration."""
+    """Tells whether the run that has this training_options.json trains the configuration; a broken one is named."""
     try:
+        if not is_own_file(path) or path.stat().st_size > _MOST_OPTIONS:
+            raise ValueError("it is no file of options")
         return json.loads(path.read_text("utf-8"))["options"]["train"] == configuration
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        print(f"Warning: {path.parent} is passed over: {path.name} cannot be read ({one_line(error)[:100]})")
+        return False
+
+
+def _can_go_on(run_dir: Path) -> bool:
+    """Tells whether a run is unfinished and has a state that is whole; one whose states are all broken is named."""
+    try:
+        if not has_states(run_dir):
+            return False
+        load_newest_state(run_dir, quiet=True)
+        check_growing_files(run_dir)
+        return True
+    except UserError as error:
+        reason = one_line(error).removeprefix(f"--resume {run_dir}: ").partition(";")[0]
+        print(f"Warning: {run_dir} is passed over: {reason}")
         return False
