@@ -23,6 +23,7 @@ from dnnlib.denoising.training import graph as training_graph
 from dnnlib.denoising.training import loop as training_loop
 from dnnlib.denoising.training.graph import build_training_graph, initial_training_values
 from dnnlib.denoising.training.noise_start import estimate_noise_start, subsample_beyond_hole
+from dnnlib.denoising.training.output import TrainingOutput
 from dnnlib.denoising.training.report import Report
 from dnnlib.denoising.training.state import TrainingState
 from dnnlib.errors import UserError
@@ -103,7 +104,7 @@ def test_a_state_of_another_versions_variables_is_refused(tmp_path, change):
     folder.mkdir()
     with (
         tf.Graph().as_default(), RunContext(folder, "test", {}) as run,
-        pytest.raises(UserError, match=r"^--resume .*/run: its state is of another version"),
+        pytest.raises(UserError, match=r"^--resume .*/run: its state has .* of another version"),
     ):  # fmt: skip
         training_loop.train(configuration, options, shard, validation_set, run, state=state)
 
@@ -139,6 +140,34 @@ def test_a_line_averages_the_steps_since_the_last(tmp_path, capsys):
     ]  # fmt: skip
     assert [step for step, _ in written] == [0, 1, 2, 3]
     assert written[1][1] == {key: stats[1][key] for key in (*keys, "learning_rate", "skipped")}
+
+
+def test_a_state_whose_variables_are_not_those_of_the_training(tmp_path):
+    """Also where its checksum is right: one line says what is wrong, before the first step."""
+    shard = Shard(write_bare_shard(tmp_path / "shard.h5", [np.zeros((3, CROP, CROP), np.uint8)]), CROP)
+    configuration = Configuration.from_name("gauss25-n2c")
+    options = TrainingOptions(num_iter=4, train_resolution=CROP, precision="float32")
+    values = initial_training_values(configuration, options)
+    name = next(iter(values))
+    report = {"steps": [], "skipped": 0, "in_a_row": 0, "seconds": 0.0}
+    for wrong, text in (
+        ({}, "no variable"),
+        ({name: values[name][..., :1]}, f"a variable {name!r} of another shape or type"),
+        ({name: values[name].astype(np.float64)}, f"a variable {name!r} of another shape or type"),
+    ):
+        variables = {**values, **wrong} if wrong else {}
+        state = TrainingState(4, True, variables, report, {"precision": "float32"}, {})
+        (tmp_path / "run").mkdir(exist_ok=True)
+        refused = pytest.raises(UserError, match=f"--resume .*run: its state has {text}")
+        with tf.Graph().as_default(), refused, RunContext(tmp_path / "run", "test", {}) as run:
+            training_loop.train(configuration, options, shard, shard, run, state=state)
+
+
+def test_a_file_where_the_folder_of_pictures_goes(tmp_path):
+    (tmp_path / "img").touch()
+    refused = pytest.raises(UserError, match="img: cannot be written")
+    with refused, RunContext(tmp_path, "test", {}) as run:
+        TrainingOutput(run, Configuration.from_name("gauss25-n2c"), {}, None, None)
 
 
 def test_a_report_goes_on_from_a_state_of_any_version():

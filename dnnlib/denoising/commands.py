@@ -184,7 +184,7 @@ class _Training(_Experiment):
                 return
             # Only now is the directory locked: another process may have saved a newer state until then.
             state = load_resumable(self.run_dir, self.fixed_options) if self.run_dir else None
-            (run.run_dir / "abort.txt").unlink(missing_ok=True)  # of the time before; to resume is to want it to go on
+            run.forget_abort()
             beginning = f", from image {state.images}" if state else ""
             print(f"Training {self.configuration.name} on {len(self.shard)} images, in {run.run_dir}{beginning}")
             path = training_loop(

@@ -29,7 +29,7 @@ from dnnlib.submission.run_context import RunContext
 from dnnlib.submission.signals import StopSignals
 from dnnlib.tflib.precision import AUTO, BF16, cpu_has_bf16, fastest_precision
 from dnnlib.tflib.replicas import Replicas
-from dnnlib.tflib.runtime import device_name, fetch_variables, initialize, out_of_memory, tf
+from dnnlib.tflib.runtime import device_name, fetch_variables, initialize, out_of_memory, unlike_variables
 
 
 def train(
@@ -146,7 +146,11 @@ class _Training:
             initialize(session, self._initial_values())
             self._output.save_state(images, reported, self._report.as_json())
         else:
-            self._check_variables(state)
+            if problem := unlike_variables(session, state.variables):
+                raise UserError(
+                    f"--resume {self._output.run.run_dir}: its state has {problem}, as one of another version of this program "
+                    "may have; start the run anew without --resume (--init takes the weights of one of its network files)"
+                )
             initialize(session, state.variables)
             self._report.restore(state.report)
             images, reported = state.images, state.reported
@@ -158,16 +162,6 @@ class _Training:
         self._output.saved_images = int(progress["images"])
         self._report.skipped_in_a_row = int(progress["skipped_in_a_row"])
         return int(progress["images"]), bool(progress["reported"])
-
-    def _check_variables(self, state: TrainingState) -> None:
-        """Raises UserError for a state whose variables are not those of the graph."""
-        with self._job.session.graph.as_default():
-            wanted = {v.op.name: tuple(v.shape.as_list()) for v in tf.global_variables()}
-        if {name: value.shape for name, value in state.variables.items()} != wanted:
-            raise UserError(
-                f"--resume {self._output.run.run_dir}: its state is of another version of this program, and this one cannot "
-                "go on with it; take that version, or start anew with --init and a network file of the run"
-            )
 
     def _initial_values(self) -> dict[str, np.ndarray]:
         """Returns the values that all variables start from. (Of several workers the chief's count.)"""
