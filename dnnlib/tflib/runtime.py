@@ -111,15 +111,14 @@ def initialize(session, values: Mapping[str, np.ndarray]) -> None:
 
 
 def unlike_variables(session, values: Mapping[str, np.ndarray]) -> str | None:
-    """Returns what keeps `initialize` from taking values, e.g. "no variable 'nin/W'"; None where it can."""
+    """Returns why values are not those of all variables of the session's graph, e.g. "no variable 'nin/W'"; else None."""
     with session.graph.as_default():
         variables = tf.global_variables()
     for v in variables:
         name, shape, dtype = v.op.name, tuple(v.shape.as_list()), np.dtype(v.dtype.as_numpy_dtype)
         if name not in values:
-            if v.trainable:
-                return f"no variable {name!r}"
-        elif (values[name].shape, values[name].dtype) != (shape, dtype):
+            return f"no variable {name!r}"
+        if (values[name].shape, values[name].dtype) != (shape, dtype):
             return f"a variable {name!r} of another shape or type"
     return None
 

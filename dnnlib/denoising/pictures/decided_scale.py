@@ -50,7 +50,7 @@ class Decided:
     scale: with white filled in.
     dtype: of the pixels.
     used: what values there are; None: no finite one.
-    origin: 'told', the name of the tag, or 'type'.
+    origin: 'told', the name of the tag, 'type', or 'contradicted': the type, for the values go beyond what a tag states.
     warning: what may be wrong, in one line, without the file's name; None: nothing.
     """
 
@@ -63,7 +63,7 @@ class Decided:
     @property
     def note(self) -> str | None:
         """Returns what the user should know of how it was decided; None: nothing but what is known anyway."""
-        if self.origin in ("told", "type"):
+        if self.origin in ("told", "type", "contradicted"):
             return None
         black = f"black {_number(self.scale.black)}, " if self.scale.black else ""
         return f"{black}white {_number(self.scale.white)} as its {self.origin} says"
@@ -118,7 +118,7 @@ def decide(pages: Sequence[np.ndarray], told: Scale, stated: Stated | None = Non
             return Decided(scale, dtype, used, stated.tag, _doubt_of_type(scale, dtype, used))
         contradiction = f"{used.text}, though its {stated.tag} says {_number(stated.white)}: white is taken to be "
         warning = f"{contradiction}{_number(of_type.white)}; if that is wrong, give --white"
-        return Decided(of_type, dtype, used, "type", warning)
+        return Decided(of_type, dtype, used, "contradicted", warning)
     _check_black(of_type, dtype)
     return Decided(of_type, dtype, used, "type", used and _doubt_of_type(of_type, dtype, used))
 
@@ -171,6 +171,12 @@ def _doubt_of_type(scale: Scale, dtype: np.dtype, used: Used) -> str | None:
     if largest is None or 2**bits > largest:
         return f"{of}: if white is not {_number(scale.white)}, give --white"
     return f"{of}: if these are {bits} bits give --white {2**bits - 1}"
+
+
+def likely_white(top: float) -> str:
+    """Returns whites for values of up to about `top`, in words that go on with another."""
+    likely = [f"{2**bits - 1} if these are {bits} bits," for bits in _BITS[:-1] if top < 2**bits <= 2**6 * (top + 1)]
+    return " ".join([*likely, "or"])
 
 
 def _example(value: float) -> str:

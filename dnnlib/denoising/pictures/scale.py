@@ -56,6 +56,9 @@ class Scale:
         return parts * parts.dtype.type(self.white - self.black)
 
 
+UNTOLD = Scale()  # what the user tells who tells nothing
+
+
 @dataclass(frozen=True)
 class Stated:
     """Holds what the tags of a file state of its values.

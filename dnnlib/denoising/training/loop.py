@@ -148,8 +148,8 @@ class _Training:
         else:
             if problem := unlike_variables(session, state.variables):
                 raise UserError(
-                    f"--resume {self._output.run.run_dir}: its state has {problem}, as one of another version of this program "
-                    "may have; start the run anew without --resume (--init takes the weights of one of its network files)"
+                    f"--resume {self._output.run.run_dir}: its state has {problem}, as one of another version of this "
+                    "program may have; start the run anew without --resume (--init takes the weights of its network files)"
                 )
             initialize(session, state.variables)
             self._report.restore(state.report)
