@@ -80,6 +80,27 @@ def test_claims_of_gigabytes(tmp_path):
     assert "'shapes' claims blocks larger than the file" in opened_for(path, large)
 
 
+@pytest.mark.parametrize("blocks", [{}, {"chunks": (2,), "maxshape": (None,)}])
+@pytest.mark.parametrize("claimed", [1 << 20, 1 << 31, (1 << 32) - 1])
+def test_an_image_that_claims_gigabytes(tmp_path, monkeypatch, blocks, claimed):
+    """It is refused before any is read: HDF5 would take the memory first."""
+    monkeypatch.setattr(Shard, "read", lambda *_: pytest.fail("read an image"))
+    images, path = random_images([(40, 41), (40, 42), (40, 43)]), tmp_path / "shard.h5"
+    with h5py.File(path, "w") as file:
+        values = file.create_dataset("images", (3,), h5py.vlen_dtype(np.uint8), **blocks)
+        for i, image in enumerate(images):
+            values[i] = image.ravel()
+        file["shapes"] = np.array([image.shape for image in images])
+    length = (images[2].size).to_bytes(4, "little")
+    data = path.read_bytes()
+    with h5py.File(path) as file:
+        rows = file["images"].id
+        first = rows.get_chunk_info_by_coord((2,)).byte_offset if blocks else rows.get_offset() + 2 * 16
+    assert data[first : first + 4] == length
+    path.write_bytes(data[:first] + claimed.to_bytes(4, "little") + data[first + 4 :])
+    assert f"image 2 claims {claimed} values" in refusal(path)
+
+
 def test_types_that_hdf5_does_not_survive(tmp_path):
     path = write_bare_shard(tmp_path / "shard.h5", random_images([(40, 40)] * 2))
     data = path.read_bytes()

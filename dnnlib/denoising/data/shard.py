@@ -140,6 +140,28 @@ class Shard:
         if count * _REFERENCE > self._size:
             raise self._error(f"claims {count} images, for which {self._size} bytes have no room; {REMEDY}")
         self.shapes = self._read_numbers("shapes", (count, 3))
+        self._check_lengths(h5py)
+
+    def _check_lengths(self, h5py) -> None:
+        """Raises UserError where an image claims more values than the file has bytes: HDF5 takes the memory, and then looks.
+
+        What it claims stands in the first four bytes of the reference to it.
+        """
+        identifier, count = self._images.id, len(self._images)
+        storage = identifier.get_create_plist()
+        if self._file.id.get_create_plist().get_sizes() != (8, 8) or storage.get_nfilters():
+            return  # nothing that a tool of this format has written
+        raw = b""
+        if storage.get_layout() == h5py.h5d.CHUNKED:
+            (rows,) = self._images.chunks
+            raw = b"".join(identifier.read_direct_chunk((first,))[1] for first in range(0, count, rows))
+        elif storage.get_layout() == h5py.h5d.CONTIGUOUS and identifier.get_offset() is not None:
+            with open(self.path, "rb") as file:
+                file.seek(identifier.get_offset())
+                raw = file.read(count * _REFERENCE)
+        lengths = np.frombuffer(raw[: count * _REFERENCE], "<u4")[:: _REFERENCE // 4]
+        for i in np.flatnonzero(lengths > self._size)[:1]:
+            raise self._error(f"image {i} claims {lengths[i]} values, for which {self._size} bytes have no room; {REMEDY}")
 
     def _check_shapes(self, crop: int) -> None:
         """Raises UserError for a shard that is empty, or has images that are too small."""
