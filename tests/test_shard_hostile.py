@@ -13,6 +13,7 @@ from material import random_images, write_bare_shard
 from dnnlib.denoising.data.noisy_pictures import held_out_pictures
 from dnnlib.denoising.data.noisy_shard import HELD_OUT, NoisyShard
 from dnnlib.denoising.data.shard import Shard
+from dnnlib.denoising.data.shard_rows import ShardFile, ShardRows
 from dnnlib.errors import UserError
 
 
@@ -99,6 +100,25 @@ def test_an_image_that_claims_gigabytes(tmp_path, monkeypatch, blocks, claimed):
     assert data[first : first + 4] == length
     path.write_bytes(data[:first] + claimed.to_bytes(4, "little") + data[first + 4 :])
     assert f"image 2 claims {claimed} values" in refusal(path)
+
+
+def test_each_image_has_a_checksum(tmp_path):
+    """Any one byte of the pixels that changes is noticed, and the image is named."""
+    path, images = tmp_path / "shard.h5", random_images([(40, 41), (40, 42), (40, 43)])
+    path.touch()
+    with ShardFile(path) as file:
+        rows = ShardRows(file, file.file, np.dtype(np.uint8), 3)
+        for image in images:
+            rows.append(image)
+        rows.close()
+    with contextlib.closing(Shard(path, 8)) as shard:
+        shard.check()
+    data = path.read_bytes()
+    first = data.index(images[1].tobytes())
+    for offset in (0, 1000, images[1].size - 1):
+        changed = data[: first + offset] + bytes([data[first + offset] ^ 1]) + data[first + offset + 1 :]
+        path.write_bytes(changed)
+        assert "image 1 is not as it was written" in refusal(path)
 
 
 def test_types_that_hdf5_does_not_survive(tmp_path):
