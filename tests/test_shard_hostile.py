@@ -13,6 +13,7 @@ from material import random_images, write_bare_shard
 from dnnlib.denoising.data.noisy_pictures import held_out_pictures
 from dnnlib.denoising.data.noisy_shard import HELD_OUT, NoisyShard
 from dnnlib.denoising.data.shard import Shard
+from dnnlib.denoising.data.shard_rows import ShardFile, ShardRows
 from dnnlib.errors import UserError
 
 
@@ -78,6 +79,46 @@ def test_claims_of_gigabytes(tmp_path):
     block = {"chunks": (rows, 3), "maxshape": (None, 3), "compression": "gzip", "fillvalue": 100}
     large = replaced("shapes", lambda f: f.create_dataset("shapes", (2, 3), "i1", **block))
     assert "'shapes' claims blocks larger than the file" in opened_for(path, large)
+
+
+@pytest.mark.parametrize("blocks", [{}, {"chunks": (2,), "maxshape": (None,)}])
+@pytest.mark.parametrize("claimed", [1 << 20, 1 << 31, (1 << 32) - 1])
+def test_an_image_that_claims_gigabytes(tmp_path, monkeypatch, blocks, claimed):
+    """It is refused before any is read: HDF5 would take the memory first."""
+    monkeypatch.setattr(Shard, "read", lambda *_: pytest.fail("read an image"))
+    images, path = random_images([(40, 41), (40, 42), (40, 43)]), tmp_path / "shard.h5"
+    with h5py.File(path, "w") as file:
+        values = file.create_dataset("images", (3,), h5py.vlen_dtype(np.uint8), **blocks)
+        for i, image in enumerate(images):
+            values[i] = image.ravel()
+        file["shapes"] = np.array([image.shape for image in images])
+    length = (images[2].size).to_bytes(4, "little")
+    data = path.read_bytes()
+    with h5py.File(path) as file:
+        rows = file["images"].id
+        first = rows.get_chunk_info_by_coord((2,)).byte_offset if blocks else rows.get_offset() + 2 * 16
+    assert data[first : first + 4] == length
+    path.write_bytes(data[:first] + claimed.to_bytes(4, "little") + data[first + 4 :])
+    assert f"image 2 claims {claimed} values" in refusal(path)
+
+
+def test_each_image_has_a_checksum(tmp_path):
+    """Any one byte of the pixels that changes is noticed, and the image is named."""
+    path, images = tmp_path / "shard.h5", random_images([(40, 41), (40, 42), (40, 43)])
+    path.touch()
+    with ShardFile(path) as file:
+        rows = ShardRows(file, file.file, np.dtype(np.uint8), 3)
+        for image in images:
+            rows.append(image)
+        rows.close()
+    with contextlib.closing(Shard(path, 8)) as shard:
+        shard.check()
+    data = path.read_bytes()
+    first = data.index(images[1].tobytes())
+    for offset in (0, 1000, images[1].size - 1):
+        changed = data[: first + offset] + bytes([data[first + offset] ^ 1]) + data[first + offset + 1 :]
+        path.write_bytes(changed)
+        assert "image 1 is not as it was written" in refusal(path)
 
 
 def test_types_that_hdf5_does_not_survive(tmp_path):

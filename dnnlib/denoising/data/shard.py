@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import math
 import os
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ REMEDY = "copy it again, or make it anew with dataset_tool_h5.py"
 _MADE_BY = "make it with dataset_tool_h5.py"
 # What h5py makes of a damaged file, depending on where it is met.
 _DAMAGE = (OSError, LookupError, RuntimeError, ValueError, TypeError, ArithmeticError, MemoryError)
+CHECKSUMS = "crc32"  # the data set of them, uint32 [n]; shards of older versions, and of 2019, have none
 _REFERENCE = 16  # bytes that each image takes in `images`; its pixels are elsewhere in the file
 _LARGEST_BLOCK = 1 << 26  # bytes of a compressed block of a data set, which is unpacked as a whole
 FULL_CHECK = 1000  # a shard of up to so many images is checked whole; of a larger one, so many images are
@@ -140,6 +142,31 @@ class Shard:
         if count * _REFERENCE > self._size:
             raise self._error(f"claims {count} images, for which {self._size} bytes have no room; {REMEDY}")
         self.shapes = self._read_numbers("shapes", (count, 3))
+        self._checksums = None
+        if self._member(f"{self._part}/{CHECKSUMS}") is not None:
+            self._checksums = self._read_numbers(CHECKSUMS, (count,))
+        self._check_lengths(h5py)
+
+    def _check_lengths(self, h5py) -> None:
+        """Raises UserError where an image claims more values than the file has bytes: HDF5 takes the memory, and then looks.
+
+        What it claims stands in the first four bytes of the reference to it.
+        """
+        identifier, count = self._images.id, len(self._images)
+        storage = identifier.get_create_plist()
+        if self._file.id.get_create_plist().get_sizes() != (8, 8) or storage.get_nfilters():
+            return  # nothing that a tool of this format has written
+        raw = b""
+        if storage.get_layout() == h5py.h5d.CHUNKED:
+            (rows,) = self._images.chunks
+            raw = b"".join(identifier.read_direct_chunk((first,))[1] for first in range(0, count, rows))
+        elif storage.get_layout() == h5py.h5d.CONTIGUOUS and identifier.get_offset() is not None:
+            with open(self.path, "rb") as file:
+                file.seek(identifier.get_offset())
+                raw = file.read(count * _REFERENCE)
+        lengths = np.frombuffer(raw[: count * _REFERENCE], "<u4")[:: _REFERENCE // 4]
+        for i in np.flatnonzero(lengths > self._size)[:1]:
+            raise self._error(f"image {i} claims {lengths[i]} values, for which {self._size} bytes have no room; {REMEDY}")
 
     def _check_shapes(self, crop: int) -> None:
         """Raises UserError for a shard that is empty, or has images that are too small."""
@@ -171,6 +198,8 @@ class Shard:
         shape = tuple(map(int, self.shapes[i]))
         if not self._is_stored_right(shape, pixels.dtype) or pixels.shape != (math.prod(shape),):
             raise self._error(f"image {i} has {pixels.size} {pixels.dtype} values, but is of shape {shape}; {REMEDY}")
+        if self._checksums is not None and zlib.crc32(pixels) != self._checksums[i]:
+            raise self._error(f"image {i} is not as it was written; {REMEDY}")
         return pixels.reshape(shape)
 
     def _is_stored_right(self, shape: tuple[int, ...], dtype: np.dtype) -> bool:

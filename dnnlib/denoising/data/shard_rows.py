@@ -2,13 +2,16 @@
 
 import errno
 import os
+import zlib
 from pathlib import Path
 
 import h5py
 import numpy as np
 
+from dnnlib.denoising.data.shard import CHECKSUMS
+
 _ROWS_PER_CHUNK = 1024  # of 16-byte references to the pictures, which HDF5 keeps elsewhere in the file
-_RESERVE = 32 * 2**20  # bytes of disk taken ahead; half of it must hold all shapes and what HDF5 keeps back, and, for
+_RESERVE = 32 * 2**20  # bytes of disk taken ahead; half of it must hold shapes, checksums, what HDF5 keeps back, and, for
 _SMALL = 2**20  # a picture of so many bytes, that too; for larger ones their size is added
 
 
@@ -60,7 +63,10 @@ class ShardFile:
 
 
 class ShardRows:
-    """Writes the data sets `images` (vlen, flattened) and `shapes` (int32 [n,3]) of a file or of a group in it."""
+    """Writes the data sets `images` (vlen, flattened), `shapes` (int32 [n,3]) and `crc32` of a file or of a group in it.
+
+    The checksums are ours: HDF5 has none for values of any length.
+    """
 
     def __init__(self, shard: ShardFile, group: h5py.Group, dtype: np.dtype, most: int | None = None):
         """Makes the data sets, empty.
@@ -76,6 +82,7 @@ class ShardRows:
             "images", (rows,), h5py.vlen_dtype(dtype), maxshape=(most,), chunks=(min(rows, _ROWS_PER_CHUNK),)
         )
         self._shapes: list[tuple[int, ...]] = []
+        self._checksums: list[int] = []
 
     def __len__(self) -> int:
         return len(self._shapes)
@@ -85,10 +92,13 @@ class ShardRows:
         self._shard.make_room(pixels.nbytes)
         if len(self) == len(self._images):
             self._images.resize(len(self) + _ROWS_PER_CHUNK, axis=0)
-        self._images[len(self)] = np.ascontiguousarray(pixels, self._dtype).ravel()
+        flat = np.ascontiguousarray(pixels, self._dtype).ravel()
+        self._images[len(self)] = flat
+        self._checksums.append(zlib.crc32(flat))
         self._shapes.append(pixels.shape)
 
     def close(self) -> None:
-        """Writes the shapes; to be called after the last picture."""
+        """Writes shapes and checksums; to be called after the last picture."""
         self._images.resize(len(self), axis=0)
         self._group.create_dataset("shapes", data=np.array(self._shapes, np.int32).reshape(-1, 3))
+        self._group.create_dataset(CHECKSUMS, data=np.array(self._checksums, np.uint32))
