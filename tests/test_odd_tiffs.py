@@ -51,6 +51,29 @@ def test_a_list_of_pages_that_leads_back_is_refused(tmp_path, pages, back_to, bi
     refused(path, f"page {pages + 1} of its list")
 
 
+LISTED = [{"rowsperstrip": 10}, {"rowsperstrip": 10, "compression": "zlib"}, {"tile": (16, 16), "compression": "zlib"}]
+
+
+@pytest.mark.parametrize("options", LISTED, ids=str)
+def test_strips_and_tiles_that_are_not_listed(tmp_path, options):
+    """They would be zeros, as a picture that became larger by a damaged tag."""
+    tifffile.imwrite(tmp_path / "a.tif", values(40, 32), metadata=None, **options)
+    assert len(read_picture(tmp_path / "a.tif").pages) == 1
+    with tifffile.TiffFile(tmp_path / "a.tif") as tiff:
+        at = tiff.pages[0].tags[257].offset
+    changed(tmp_path / "a.tif", at, struct.pack("<HHII", 257, 4, 1, 400))
+    refused(tmp_path / "a.tif", "damaged .it lists . of .. strips or tiles")
+
+
+def test_one_strip_that_is_said_to_be_many(tmp_path):
+    """As some programs write what lies in one piece."""
+    pixels = values(40, 32)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, metadata=None)
+    with tifffile.TiffFile(tmp_path / "a.tif") as tiff:
+        changed(tmp_path / "a.tif", tiff.pages[0].tags[278].offset, struct.pack("<HHII", 278, 4, 1, 1))
+    np.testing.assert_array_equal(read_picture(tmp_path / "a.tif").pages[0][:, :, 0], pixels)
+
+
 # --- what cannot be written
 
 

@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import os
+import warnings
 from dataclasses import dataclass
 from math import prod
 from typing import Any, BinaryIO
@@ -23,7 +24,9 @@ from dnnlib.denoising.pictures.tiff_pages import (
 )
 from dnnlib.errors import UserError, raised_by_library
 
-logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it has to say of odd tags nobody could act on
+# What it has to say of odd tags nobody could act on.
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+warnings.filterwarnings("ignore", module=r"tifffile\.")
 
 _PLAIN = (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB)
 _NAMED = {2: "1-bit or palette", 3: "palette", 5: "CMYK", 6: "YCbCr", 8: "Lab"}

@@ -18,6 +18,7 @@ from dnnlib.errors import UserError
 _UNPACKERS = {8: zlib.decompressobj, 32946: zlib.decompressobj, 34925: lzma.LZMADecompressor}
 _SMALL = 1 << 16  # bytes that unpack to 64 MB by zlib, and to some hundreds by LZMA
 _SLACK = 1 << 20  # bytes that a strip may have beyond its pixels
+_OLD_JPEG = 6  # has other tags for where it is
 _MOST_AXES = 32  # of the shape of a stack, in a text that could claim any number
 
 
@@ -146,6 +147,10 @@ def _check(page: tifffile.TiffPage, count: int, file_size: int, budget: Budget) 
     budget.add(page.imagewidth, page.imagelength, pixel_size, count)
     if page.is_tiled:  # each tile is decoded whole
         Budget(file_size).add(page.tilewidth, page.tilelength * page.tiledepth, pixel_size)
+    listed, wanted = len(page.dataoffsets), prod(page.chunked)
+    # Of others tifffile would make zeros. What lies in one piece may be listed as that, whatever a strip is said to be.
+    if listed < wanted and page.compression != _OLD_JPEG and not page.is_contiguous:
+        raise UserError(f"the file is damaged (it lists {listed} of {wanted} strips or tiles)")
     ends = [offset + size for offset, size in zip(page.dataoffsets, page.databytecounts, strict=True)]
     if count > 1:
         ends.append(page.dataoffsets[0] + count * page.nbytes)
