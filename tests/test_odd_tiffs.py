@@ -134,6 +134,18 @@ def test_a_resolution_is_kept_however_it_is_stored(tmp_path, arguments):
         assert [tiff.pages[0].tags[code].value for code in RESOLUTIONS] == [(300, 1)] * 2 and picture.notes == []
 
 
+def test_other_tags_that_cannot_be_written_are_left_out_one_by_one(place, capsys):
+    """An orientation of two fractions; the maker beside it is kept."""
+    tags = [(274, 12, 2, (1.5, 2.5), True), (271, 2, None, "a maker", True)]
+    tifffile.imwrite("in/a.tif", smooth_picture(64, 64), photometric="rgb", resolution=(300, 150), extratags=tags)
+    denoise(["in"], OPTIONS, {})
+    assert "its Orientation, which cannot be written, is left out" in capsys.readouterr().out.splitlines()[0]
+    with tifffile.TiffFile("out/a.tif") as tiff:
+        written = tiff.pages[0].tags
+        assert written[271].value == "a maker" and [written[code].value for code in RESOLUTIONS] == [(300, 1), (150, 1)]
+        assert 274 not in written and tiff.pages[0].description == '{"shape": [64, 64, 3]}'
+
+
 ERRORS = [struct.error("odd"), ZeroDivisionError(), TypeError("a\ntag"), KeyError(7)]
 
 
