@@ -292,6 +292,13 @@ def test_raw_data_behind_a_preview_is_not_passed_over(tmp_path, marked, photomet
     refused(tmp_path / "a.tif", f"a picture of {side} x {side} {kind} uint16 behind one of 16 x 16 RGB uint8.*raw converter")
 
 
+def test_a_thumbnail_larger_than_the_picture_is_none(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        for side, marked in ((8, 1), (16, 0), (32, 1)):
+            writer.write(values(side, side), photometric="minisblack", subfiletype=marked, metadata=None)
+    refused(tmp_path / "a.tif", "a picture of 32 x 32 MINISBLACK uint8 behind one of 16 x 16")
+
+
 def test_raw_data_in_the_first_page(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", values(16, 16, dtype=np.uint16), photometric="cfa", extratags=RAW)
     with pytest.raises(UserError, match="camera raw .16 x 16 CFA uint16.: develop it"):

@@ -69,11 +69,11 @@ def pictures_in(tiff: tifffile.TiffFile, notes: list[str]) -> list[Stored]:
     """
     size = tiff.filehandle.size
     stacks, budget = _stacks(tiff), Budget(size)
-    found, left_out = [], None
+    found, left_out = [], None  # of what is left out, the largest
     for i, page in enumerate(each.aspage() for each in tiff.pages):
         copies = _smaller_copies(page)
         if page.is_reduced or page.is_mask:
-            left_out = left_out or page
+            left_out = page if left_out is None or _area(page) > _area(left_out) else left_out
             continue
         if copies:
             notes.append("its smaller copies are left out")
@@ -83,6 +83,8 @@ def pictures_in(tiff: tifffile.TiffFile, notes: list[str]) -> list[Stored]:
     if not found:
         raise UserError(f"there is no picture in the file{f' but a thumbnail, {described(left_out)}' if left_out else ''}")
     if left_out:
+        if _area(left_out) > max(_area(stored.page) for stored in found):
+            raise _hidden(left_out, found[0].page)
         notes.append("its thumbnails are left out")
     if tiff.is_stk:
         notes.append("MetaMorph's own tags are left out")
@@ -166,15 +168,25 @@ def _smaller_copies(page: tifffile.TiffPage) -> int:
     count = 0
     for other in _sub_pages(page):
         larger = other.imagewidth > page.imagewidth or other.imagelength > page.imagelength
-        smaller = other.imagewidth * other.imagelength < page.imagewidth * page.imagelength
+        smaller = _area(other) < _area(page)
         alike = (other.dtype, other.samplesperpixel) == (page.dtype, page.samplesperpixel)
         if larger or not (other.is_reduced or other.is_mask or (smaller and alike)):
-            raise UserError(
-                f"it holds a picture of {described(other)} behind one of {described(page)}, which may be its preview: "
-                "convert it to a TIFF of that picture, camera raw with a raw converter"
-            )
+            raise _hidden(other, page)
         count += 1
     return count
+
+
+def _hidden(other: tifffile.TiffPage, page: tifffile.TiffPage) -> UserError:
+    """Returns the error for a picture that would be passed over. page: the one that would stand for it."""
+    return UserError(
+        f"it holds a picture of {described(other)} behind one of {described(page)}, which may be its preview: "
+        "convert it to a TIFF of that picture, camera raw with a raw converter"
+    )
+
+
+def _area(page: tifffile.TiffPage) -> int:
+    """Returns how many pixels a page has."""
+    return page.imagewidth * page.imagelength
 
 
 def _sub_pages(page: tifffile.TiffPage) -> Iterator[tifffile.TiffPage]:
