@@ -44,24 +44,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sides = parser.add_argument_group("sizes (of width and height, in pixels)")
     sides.add_argument("--min-size", type=int, metavar="PX", help="leave out smaller pictures (default: 256)")
     sides.add_argument("--max-size", type=int, metavar="PX", help="leave out larger ones (default: 512; with --noisy: none)")
+    scale = parser.add_argument_group("black and white (docs/formats.md)")
+    scale.add_argument("--black", type=float, metavar="V", help="the value that stands for black, of raw data (default: 0)")
+    scale.add_argument(
+        "--white", type=float, metavar="V",
+        help="the value that stands for white, e.g. 4095 for 12 bits in 16 (default: as the file says, or the type's "
+        "largest; floats need it)",
+    )
     noisy = parser.add_argument_group("noisy pictures, for the real_ configurations")
     noisy.add_argument("--noisy", action="store_true", help="the pictures are noisy already: keep their bits and channels")
     noisy.add_argument(
         "--holdout", type=float, metavar="SHARE", help="share of them, or of a single one, to validate on (default: 0.05)"
-    )
-    noisy.add_argument("--black", type=float, metavar="V", help="the value that stands for black, of raw data (default: 0)")
-    noisy.add_argument(
-        "--white", type=float, metavar="V",
-        help="the value that stands for white, e.g. 4095 for 12 bits in 16 (default: the type's largest; floats need it)",
     )
 
     # What is given.
     options = vars(parser.parse_args(arguments))
     input_dir, out, is_noisy = (options.pop(name) for name in ("input_dir", "out", "noisy"))
     given = {name: value for name, value in options.items() if value is not None}
-    wrong = [name for name in ("holdout", "black", "white") if name in given]
-    if wrong and not is_noisy:
-        raise UserError(f"--{wrong[0]} is for --noisy: add that, or leave it out")
+    if "holdout" in given and not is_noisy:
+        raise UserError("--holdout is for --noisy: add that, or leave it out")
 
     # The work. Imports are late: --help shall not wait for h5py.
     from dnnlib.denoising.pictures.limit import allow_pixels

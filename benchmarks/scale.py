@@ -68,7 +68,8 @@ def measure(folder: Path, kind: str, count: int, cores: list[int]) -> dict:
     reduce = None
     if kind == "processes":
         addresses = ",".join(free_addresses(count))
-        together([[*command, f"--workers={addresses}", f"--task={k}"] for k in range(count)], [[core] for core in cores])
+        workers = [*command, f"--workers={addresses}", "--open-ports"]
+        together([[*workers, f"--task={k}"] for k in range(count)], [[core] for core in cores])
         reduce = all_reduce_seconds(count, cores)
     else:
         together([[*command, f"--cpu-devices={count}"]], [cores[:count]])

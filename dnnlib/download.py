@@ -1,7 +1,10 @@
 """Fetches files of known SHA-256 over HTTP: right ones are kept, wrong ones fetched again, nothing is half-written."""
 
+import contextlib
 import hashlib
 import http.client
+import socket
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -13,7 +16,7 @@ from dnnlib.errors import UserError, one_line
 from dnnlib.files import atomic_write, file_sha256, remove_abandoned
 
 MAX_BYTES = 4 << 20  # of one response; a Kodak image has less than 1 MB
-MAX_SECONDS = 300.0  # for one response: a server that sends a byte now and then never runs into the timeout
+MAX_SECONDS = 300.0  # for one response, headers too: a server that sends a byte now and then never runs into the timeout
 FIRST_PAUSE = 1.0  # seconds before the second try; doubles with each further one ...
 LONGEST_PAUSE = 30.0  # ... up to this
 
@@ -125,9 +128,10 @@ def _fetch(name: str, url: str, sha256: str, tries: int, timeout: float, remedy:
 def _fetch_once(url: str, sha256: str, timeout: float) -> bytes:
     """Returns the content of `url` if it has this SHA-256. Raises _Failure."""
     request = urllib.request.Request(url, headers={"User-Agent": _AGENT})
+    deadline = _Deadline(MAX_SECONDS)
     try:
-        with urllib.request.urlopen(request, timeout=timeout) as response:
-            body = _read(response)
+        with deadline, _opener(deadline).open(request, timeout=timeout) as response:
+            body = _read(response, deadline)
     except urllib.error.HTTPError as error:  # before its base classes URLError and OSError
         error.close()
         again = error.code >= 500 or error.code in _TRANSIENT
@@ -136,6 +140,7 @@ def _fetch_once(url: str, sha256: str, timeout: float) -> bytes:
     except (http.client.InvalidURL, UnicodeError) as error:
         raise _Failure(one_line(error), again=False) from None
     except (OSError, http.client.HTTPException) as error:
+        deadline.check()
         raise _Failure(f"no file came ({_reason(error)})", again=True) from None
     found = hashlib.sha256(body).hexdigest()
     if found != sha256:
@@ -143,16 +148,90 @@ def _fetch_once(url: str, sha256: str, timeout: float) -> bytes:
     return body
 
 
-def _read(response: http.client.HTTPResponse) -> bytes:
-    """Returns the body of a response, kept within MAX_BYTES and MAX_SECONDS. Raises _Failure, OSError or HTTPException."""
-    announced, deadline = response.length, time.monotonic() + MAX_SECONDS
+class _Deadline:
+    """Cuts connections off when the time is over, whatever they are at; a timeout would only end one that is silent.
+
+    passed: whether it is over.
+    """
+
+    def __init__(self, seconds: float):
+        """Begins when it is entered. seconds: until then."""
+        self.passed = False
+        self._sockets: list[socket.socket] = []
+        self._timer = threading.Timer(seconds, self._cut)
+        self._timer.daemon = True
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> "_Deadline":
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._timer.cancel()
+        with self._lock:
+            for each in self._sockets:
+                each.close()
+
+    def check(self) -> None:
+        """Raises _Failure if the time is over."""
+        if self.passed:
+            raise _Failure(f"the answer took longer than {MAX_SECONDS:g} s", again=True)
+
+    def guard(self, connected: socket.socket) -> None:
+        """Watches over a connection, under whatever it is wrapped in later."""
+        with self._lock:
+            self._sockets.append(connected.dup())
+        if self.passed:
+            self._cut()
+
+    def _cut(self) -> None:
+        with self._lock:
+            self.passed = True
+            for each in self._sockets:
+                with contextlib.suppress(OSError):  # it has ended by itself
+                    each.shutdown(socket.SHUT_RDWR)
+
+
+def _opener(deadline: _Deadline) -> urllib.request.OpenerDirector:
+    """Returns what opens addresses of http and https, through redirections too, and of nothing else."""
+
+    class Plain(http.client.HTTPConnection):
+        def connect(self) -> None:
+            super().connect()
+            deadline.guard(self.sock)
+
+    class Secure(http.client.HTTPSConnection, Plain):  # its connection is made by Plain, and encrypted then
+        pass
+
+    class PlainHandler(urllib.request.HTTPHandler):
+        def http_open(self, request):
+            return self.do_open(Plain, request)
+
+    class SecureHandler(urllib.request.HTTPSHandler):
+        def https_open(self, request):
+            return self.do_open(Secure, request)
+
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler, PlainHandler, SecureHandler, urllib.request.HTTPRedirectHandler,
+        urllib.request.HTTPDefaultErrorHandler, urllib.request.HTTPErrorProcessor, urllib.request.UnknownHandler,
+    ):  # fmt: skip
+        opener.add_handler(handler())
+    return opener
+
+
+def _read(response: http.client.HTTPResponse, deadline: _Deadline) -> bytes:
+    """Returns the body of a response, kept within MAX_BYTES. Raises _Failure, OSError or HTTPException.
+
+    deadline: when the connection is cut off, which may look like the body's end.
+    """
+    announced = response.length
     body = bytearray()
-    while chunk := response.read1(_CHUNK):  # read1 returns with what there is, so that the deadline is looked at
+    while chunk := response.read1(_CHUNK):
         body += chunk
         if len(body) > MAX_BYTES:
             raise _Failure(f"the answer is longer than {MAX_BYTES} bytes, which the file is not", again=True)
-        if time.monotonic() > deadline:
-            raise _Failure(f"the answer took longer than {MAX_SECONDS:g} s", again=True)
+    deadline.check()
     if announced is not None and len(body) < announced:
         raise _Failure(f"the connection broke off after {len(body)} of {announced} bytes", again=True)
     return bytes(body)

@@ -2,9 +2,12 @@
 
 import contextlib
 import os
+import signal
 import sys
+import threading
 import unicodedata
 from collections.abc import Callable, Iterator
+from types import FrameType
 
 LONGEST_LINE = 10_000  # characters; a path may have 4096
 LONGEST_REASON = 400  # of what is found in a file, or told by a library
@@ -23,7 +26,15 @@ class WorkerLost(UserError):
 
 
 class Terminated(KeyboardInterrupt):
-    """Stands for SIGTERM and SIGHUP, as KeyboardInterrupt for SIGINT: the program is wanted to end, with status 143."""
+    """Stands for SIGTERM and SIGHUP, as KeyboardInterrupt for SIGINT: the program is wanted to end, with status 143 or 129.
+
+    number: of the signal.
+    """
+
+    def __init__(self, number: int = signal.SIGTERM):
+        """Takes the signal; where another worker of the job got one, it is SIGTERM."""
+        super().__init__()
+        self.status = 128 + number
 
 
 def one_line(error: BaseException) -> str:
@@ -60,12 +71,17 @@ def raised_by_library() -> Iterator[None]:
 
 
 def run_script(main: Callable[[], None]) -> None:
-    """Calls a script's `main`. A UserError ends as `Error: <line>` and its status, SIGINT as 130, SIGTERM as 143."""
+    """Calls a script's `main`. A UserError ends as `Error: <line>` and its status; signals end it wherever it is.
+
+    SIGINT, SIGTERM and SIGHUP unwind the script as an exception does, so that nothing half-written stays, and end it with
+    `Interrupted.` and the status 130, 143 or 129.
+    """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # names of files need not be what the terminal can show
             stream.reconfigure(errors="backslashreplace")
     try:
-        main()
+        with _raised_signals():
+            main()
         if sys.stdout:  # None where the shell closed it
             sys.stdout.flush()
     except UserError as error:
@@ -73,7 +89,29 @@ def run_script(main: Callable[[], None]) -> None:
         sys.exit(error.status)
     except KeyboardInterrupt as error:
         print("Interrupted.", file=sys.stderr)
-        sys.exit(143 if isinstance(error, Terminated) else 130)
+        sys.exit(error.status if isinstance(error, Terminated) else 128 + signal.SIGINT)
     except BrokenPipeError:  # e.g. `--help | head`: nobody reads on, which is no error of ours
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+@contextlib.contextmanager
+def _raised_signals() -> Iterator[None]:
+    """Makes SIGTERM and SIGHUP raise Terminated within, as Python makes SIGINT raise KeyboardInterrupt.
+
+    What is ignored from outside stays so: SIGHUP under nohup.
+    """
+
+    def terminate(number: int, _frame: FrameType | None) -> None:
+        raise Terminated(number)
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():  # in no other one handlers can be set
+        numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+        default = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
+        before = {number: signal.signal(number, terminate) for number in default}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

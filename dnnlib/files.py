@@ -7,6 +7,7 @@ import contextlib
 import glob
 import hashlib
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,6 +55,12 @@ def write_text(path: str | os.PathLike, text: str) -> None:
     """Writes a whole text file atomically, in UTF-8. What that cannot carry (lone surrogates) becomes `\\udc80` and such."""
     with atomic_write(path) as file:
         file.write(text.encode("utf-8", "backslashreplace"))
+
+
+def is_own_file(path: str | os.PathLike) -> bool:
+    """Tells whether there is a regular file of that very name: no link to another, and no pipe or device, which may never
+    end. Raises OSError as the file system reports it."""
+    return stat.S_ISREG(os.lstat(path).st_mode)
 
 
 def file_sha256(path: str | os.PathLike) -> str:

@@ -337,15 +337,16 @@ def test_a_grey_stack_by_an_rgb_network(place, monkeypatch, capsys):
     assert load_configured(file)[1].channels == 1 and tifffile.imread("out/stack.tif").shape == stack.shape
 
 
-def test_ctrl_c_ends_in_one_line(place):
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGHUP, 129)])
+def test_a_signal_ends_in_one_line(place, number, status):
     write_network(place / "real.pickle", REAL_MONO)  # the quickest to begin: its noise is not estimated
     Image.fromarray(noisy(128, 128)[:, :, 0]).save("in/a.png")
     command = "--denoise in --network real.pickle --out out --adapt 100000 --save-network out/n.pickle"
     with listening_to_ctrl_c():
         program = Program(place, SCRIPT, command)
     program.wait_for(r" +0: valid_nll")
-    program.process.send_signal(signal.SIGINT)
-    assert program.ended().status == 130
+    program.process.send_signal(number)
+    assert program.ended().status == status
     assert program.stderr.splitlines()[-1] == "Interrupted." and "Traceback" not in program.stderr
     assert not list((place / "out").iterdir())
 

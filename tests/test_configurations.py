@@ -268,6 +268,13 @@ def test_no_such_configuration(tmp_path, name):
     assert f"{name!r} is no configuration" in refusal(tmp_path / "network-final-gauss25-n2c.pickle", network)
 
 
+@pytest.mark.parametrize("setting", ["configuration", "noise_style"])
+def test_however_long_a_setting_is_the_message_is_short(tmp_path, setting):
+    network = fresh_network("gauss25-n2c")
+    network.static_kwargs[setting] = "a" * 100_000
+    assert len(refusal(tmp_path / "network.pickle", network)) < 1000
+
+
 @pytest.mark.parametrize("inside", [5, True, ["gauss25-n2c"], {"a": 1}], ids=str)
 def test_what_is_inside_is_no_name(tmp_path, inside):
     network = without_name("gauss25-n2c", configuration=inside)

@@ -425,3 +425,70 @@ def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path, out):
     done = subprocess.run(command, capture_output=True, text=True, cwd=TOOL.parent, timeout=60)
     grown = int(done.stdout.splitlines()[-1]) * (1 if sys.platform == "darwin" else 1024)
     assert grown < 20e6  # the other 130 pictures are 102 MB
+
+
+# --- black and white
+
+
+def deep(path, lowest: int, highest: int):
+    """Writes a grey picture of 16 bits; returns its pixels."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.rint(np.linspace(lowest, highest, 256 * 256)).reshape(256, 256).astype(np.uint16)
+    Image.fromarray(pixels).save(path)
+    return pixels
+
+
+def test_12_bits_in_16_are_no_black_pictures(tmp_path, out, capsys):
+    """Their white is refused where nothing tells it, and taken from --white."""
+    for i in range(3):
+        pixels = deep(tmp_path / "in" / f"{i}.png", 100, 900 + i)
+    arguments = ["--input-dir", str(tmp_path / "in"), "--out", str(out)]
+    with pytest.raises(UserError) as caught:
+        dataset_tool_h5.main(arguments)
+    assert str(caught.value) == (
+        "--input-dir: 3 of 3 pictures whose white nothing tells have values of up to about 901 of 65,535, and would be "
+        "nearly black: give --white, 1023 if these are 10 bits, 4095 if these are 12 bits, 16383 if these are 14 bits, or "
+        "65535 if they are as dark as that"
+    )
+    assert left_in(out.parent) == []
+    dataset_tool_h5.main([*arguments, "--white", "902", "--black", "100"])
+    stored = read_shard(out)
+    assert all(image[0, 0, 0] == 0 and image[0, -1, -1] >= 254 for image in stored)
+    expected = np.rint((pixels - 100.0) / 802 * 255)
+    assert any(np.abs(image - expected).max() <= 1 for image in stored)
+    dataset_tool_h5.main([*arguments, "--white", "65535"])
+    assert all(image.max() <= 4 for image in read_shard(out)) and "Warning" not in capsys.readouterr().out
+
+
+def test_many_of_12_bits_are_refused_early(tmp_path, out):
+    deep(tmp_path / "in" / "0.png", 100, 900)
+    for i in range(1, 40):
+        os.link(tmp_path / "in" / "0.png", tmp_path / "in" / f"{i}.png")
+    with pytest.raises(UserError, match="32 of 32 pictures whose white nothing tells"):
+        write_shard(str(tmp_path / "in"), out)
+
+
+def test_a_dark_picture_of_16_bits_is_taken(tmp_path, out, capsys):
+    dark = deep(tmp_path / "in" / "dark.png", 0, 3000)
+    for i in range(2):
+        deep(tmp_path / "in" / f"{i}.png", 0, 65535)
+    picture(tmp_path / "in" / "8.png")
+    write_shard(str(tmp_path / "in"), out)
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line.startswith("Warning: 1 of 4 pictures use little of their range, e.g. ")
+    assert "dark.png: values from 0 to 3,000 of 65,535" in line
+    assert any(np.array_equal(image[0], dark >> 8) for image in read_shard(out))
+
+
+def test_8_bits_and_floats_with_a_white(tmp_path, out, capsys):
+    picture(tmp_path / "in" / "8.png")
+    ramp = np.linspace(0, 4095, 256 * 256).reshape(256, 256)
+    np.save(tmp_path / "in" / "float.npy", ramp)
+    write_shard(str(tmp_path / "in"), out, white=4095)
+    (image,) = read_shard(out)
+    np.testing.assert_allclose(image[1], ramp / 4095 * 255, rtol=0, atol=0.5001)
+    assert "8.png: --white 4095 is above 255, the largest value of its uint8" in capsys.readouterr().out
+    write_shard(str(tmp_path / "in"), out)
+    assert "float.npy: pictures of floating-point 64-bit values are not supported, save it as" in capsys.readouterr().out
+    with pytest.raises(UserError, match="--white 5: must be a number above --black 9"):
+        write_shard(str(tmp_path / "in"), out, white=5.0, black=9.0)

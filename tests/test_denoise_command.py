@@ -273,6 +273,51 @@ def test_wrong_use(place, monkeypatch, capfd, case):
     assert sorted(place.rglob("*")) == before
 
 
+# --- black and white
+
+
+def test_floats_on_a_scale_of_their_own(place, monkeypatch, capsys):
+    """Their white is not 1: nothing is written unless it is told."""
+    np.save("f255.npy", noisy(64, 70).astype(np.float32))
+    np.save("f65535.npy", noisy(64, 70).astype(np.float64) * 257)
+    with pytest.raises(UserError, match="2 of 2 files skipped"):
+        call(f"--denoise f255.npy f65535.npy --network {KNOWN} --out out", monkeypatch)
+    lines = capsys.readouterr().out.splitlines()
+    for line, name, white in zip(lines, ("f255.npy", "f65535.npy"), (255, 65535), strict=True):
+        assert line.startswith(f"skipped: {name}: values from ") and f"e.g. --white {white}" in line
+    assert names(place / "out") == []
+    call(f"--denoise f255.npy --network {KNOWN} --out out --white 255", monkeypatch)
+    assert capsys.readouterr().out.startswith("f255.npy: 70 x 64 RGB, float32, sigma ")
+
+
+def test_12_bits_in_16(place, monkeypatch, capsys):
+    """A line warns where nothing says so; a tag is taken, and said; then the result is that of the option."""
+    pixels = noisy(64, 70).astype(np.uint16) * 16
+    tifffile.imwrite("plain.tif", pixels, photometric="rgb")
+    tifffile.imwrite("tagged.tif", pixels, photometric="rgb", extratags=[(281, 3, 3, (4095,) * 3, True)])
+    call(f"--denoise plain.tif tagged.tif --network {PER_IMAGE} --out out", monkeypatch)
+    warning, plain, tagged = capsys.readouterr().out.splitlines()
+    values = f"values from {pixels.min()} to {pixels.max():,} of 65,535"
+    assert warning == f"Warning: plain.tif: {values}: if these are 12 bits give --white 4095"
+    assert plain.startswith("plain.tif: ") and "4,095" not in plain
+    assert tagged.startswith("tagged.tif: ") and ", white 4,095 as its MaxSampleValue says, " in tagged
+    call(f"--denoise plain.tif --network {PER_IMAGE} --out told --white 4095", monkeypatch)
+    assert "Warning" not in capsys.readouterr().out
+    results = [tifffile.imread(f"{folder}/{name}.tif") for folder, name in (("told", "plain"), ("out", "tagged"))]
+    np.testing.assert_array_equal(*results)
+    assert not np.array_equal(results[0], tifffile.imread("out/plain.tif"))
+    assert tifffile.TiffFile("out/tagged.tif").pages[0].tags[281].value == 4095
+
+
+def test_noise_beyond_all_reason(place, monkeypatch, capsys):
+    """No value is so far out that it cannot be, but a pattern of them is no noise."""
+    pixels = np.where(np.indices([64, 64]).sum(axis=0) % 2, -2.5, 3.5).astype(np.float32)
+    np.save("a.npy", pixels)
+    with pytest.raises(UserError, match="1 of 1 files skipped"):
+        call(f"--denoise a.npy --network {MONO} --out out", monkeypatch)
+    assert "its sigma would be " in (line := capsys.readouterr().out) and "give --white (and --black), or the level" in line
+
+
 # --- comparison
 
 

@@ -333,7 +333,7 @@ def test_black():
     np.testing.assert_allclose(std, expected_std * 3000, atol=0.3)
     with pytest.raises(UserError, match="--white 400: must be a number above --black 500"):
         denoiser(RGB)(image, sigma=25, white=400, black=500)
-    with pytest.raises(UserError, match="--white 255: must be a number above --black 255"):
+    with pytest.raises(UserError, match="--black 255: must be below white, which is 255 for uint8"):
         denoiser(RGB)(image.astype(np.uint8), sigma=25, black=255)
 
 

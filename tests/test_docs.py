@@ -184,6 +184,7 @@ def test_download(place, command, monkeypatch):
 @of("python tools/launch.py")
 def test_launcher_starts_what_runs(place, command, monkeypatch, capsys):
     launch, started = module_at("tools/launch.py"), []
+    monkeypatch.setattr(launch, "enter_private_network", lambda: None)  # this process keeps its own
     monkeypatch.setattr(launch.signal, "signal", lambda *_: None)
     monkeypatch.setattr(launch.Job, "run", lambda _, workers: started.extend(workers) or [0])
     with pytest.raises(SystemExit) as ended:

@@ -88,6 +88,18 @@ def stream(piece, pause):
     return step
 
 
+def raw_stream(start, piece):
+    """A step that sends `start`, and then `piece` for ever (a minute at most): not yet a body."""
+
+    def step(handler):
+        handler.wfile.write(start)
+        end = time.monotonic() + 60
+        while time.monotonic() < end and not handler.server.stopping.wait(0.02):
+            handler.wfile.write(piece)
+
+    return step
+
+
 @pytest.fixture
 def server(monkeypatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
@@ -184,6 +196,23 @@ def test_follows_a_redirection(server, tmp_path):
     assert content(tmp_path) == BODIES
 
 
+@pytest.mark.parametrize("kind", ["file", "ftp", "data"])
+def test_is_not_led_away_from_http(kind, server, tmp_path):
+    place = tmp_path / "kodim01.png"
+    place.write_bytes(BODIES["kodim01.png"])
+    where = {"file": place.as_uri(), "ftp": "ftp://127.0.0.1/kodim01.png", "data": "data:,x"}[kind]
+
+    def step(handler):
+        handler.send_response(302)
+        handler.send_header("Location", where)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    server.script["kodim01.png"] = [step] * 9
+    message = refusal(server, tmp_path / "out")
+    assert message.startswith(f"kodim01.png: {server.url}kodim01.png: ") and content(tmp_path / "out") == {}
+
+
 def test_absent_file_is_refused_at_once_and_the_rest_stays(server, tmp_path):
     server.script["kodim02.png"] = [answer(404)]
     message = refusal(server, tmp_path)
@@ -230,7 +259,12 @@ def test_silent_server_is_left_after_the_timeout(server, tmp_path):
     assert time.monotonic() - start < 5
 
 
-@pytest.mark.parametrize("limit, step", [("MAX_BYTES", answer(200, b"x" * 20_001)), ("MAX_SECONDS", stream(b"x", 0.02))])
+@pytest.mark.parametrize("limit, step", [
+    ("MAX_BYTES", answer(200, b"x" * 20_001)),
+    ("MAX_SECONDS", stream(b"x", 0.02)),
+    ("MAX_SECONDS", raw_stream(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nX-Header: ", b"x")),
+    ("MAX_SECONDS", raw_stream(b"", b"HTTP/1.1 100 Continue\r\n\r\n")),
+], ids=["long", "slow body", "slow headers", "Continue for ever"])  # fmt: skip
 def test_endless_answer_is_cut_off(limit, step, server, tmp_path, monkeypatch):
     monkeypatch.setattr(download, limit, {"MAX_BYTES": 20_000, "MAX_SECONDS": 0.2}[limit])
     server.script["kodim01.png"] = [step]

@@ -5,6 +5,8 @@ import copyreg
 import pickle
 import random
 import struct
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import pytest
 from dnnlib.errors import UserError
 from dnnlib.tflib.network import Network, load_network, save_network
 
+ROOT = Path(__file__).resolve().parent.parent
 FOREIGN = "which no network file needs; it may be malicious, and nothing of it was run"
 
 
@@ -139,6 +142,11 @@ def shared_list(depth: int) -> make.Code:
     return make.Code(b"](" + code + b"e")
 
 
+def shared_tuples(depth: int) -> make.Code:
+    """Tuples that hold the last one twice: to hash the outermost takes 2^depth steps."""
+    return make.Code(b")" + b"".join(b"q" + bytes([index]) + b"h" + bytes([index]) + b"\x86" for index in range(depth)))
+
+
 RAW = b"\0" * 8
 MUCH, TAKE_MUCH = bytes(1 << 18), make.Code(b"h\0")  # `MANY` names the same bytes 64 times, by the memo
 MANY = [(str(index), make.array((1 << 16,), TAKE_MUCH)) for index in range(64)]
@@ -190,14 +198,14 @@ IN_A_SETTING = {
         make.Code(b"]q\0h\0a"),  # a list that holds itself
         make.Code(b"]" * 500 + b"a" * 499),
     ],
+    "a key that is not text": [make.Code(b"})" + b"\x85" * 30_000 + b"Ns")],
+    "a key twice": [make.Code(b"}(" + make.encode("a") + b"q\0N" + b"h\0N" * 9 + b"u")],
     "has 9 bytes for": [make.call(SCALAR, make.dtype("f8"), b"123456789")],
     "a type that is not among": [make.call(SCALAR, make.dtype("O8", "|"), RAW)],
 }
 ELSEWHERE = {
     "larger arrays than the file": [make.network(build_module_src=make.Code(make.encode(MUCH) + b"q\0"), variables=MANY)],
     "far more parts": [
-        make.Code(b"Nr\0\0\0\1" + make.network()),  # a memo index of 2^24
-        make.network(static_kwargs=make.Code(b"})" + b"\x85" * 30_000 + b"Ns")),  # tuples as a key: hashed recursively
         make.Code(b"](" + b"N" * 60_000 + b"e"),
     ],
     "cut short": [
@@ -224,6 +232,28 @@ def test_claims_that_a_file_cannot_keep(tmp_path, text, code):
     finally:
         tracemalloc.stop()
     assert peak < 8 * len(data) + (4 << 20)  # bytes; NumPy reports what it takes, too
+
+
+def test_no_key_is_hashed(tmp_path):
+    """Nor compared with others: hashing shared tuples may take for ever, and comparing keys of the same hash very long."""
+    path = tmp_path / "network.pickle"
+    for key in (make.encode([]), shared_tuples(60)):
+        items = make.Code(b"}" + key + b"Ns")
+        path.write_bytes(make.pickled(make.network(build_module_src=items)))  # a part that is not looked at
+        code = "import sys; from dnnlib.tflib.network import load_network; load_network(sys.argv[1])"
+        subprocess.run([sys.executable, "-c", code, path], cwd=ROOT, timeout=100, check=True)  # a hang would block SIGINT
+        assert "a key that is not text" in refused(tmp_path, make.pickled(make.network(static_kwargs=items)))
+
+
+def test_memo_indices_take_no_memory(tmp_path):
+    (tmp_path / "network.pickle").write_bytes(make.pickled(make.Code(b"Nr\xff\xff\xff\xff" + make.network())))
+    tracemalloc.start()
+    try:
+        load_network(tmp_path / "network.pickle")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 << 20
 
 
 # ---- Damage

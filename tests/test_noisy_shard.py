@@ -253,10 +253,9 @@ def test_wrong_options(tmp_path, options, message):
         tool(tmp_path / "in", *options)
 
 
-@pytest.mark.parametrize("option", ["--holdout=0.1", "--black=1", "--white=9"])
-def test_options_that_are_for_noisy_pictures(tmp_path, option):
-    with pytest.raises(UserError, match=f"{option.split('=')[0]} is for --noisy"):
-        dataset_tool_h5.main(["--input-dir", "in", "--out", str(tmp_path / "a.h5"), option])
+def test_an_option_that_is_for_noisy_pictures(tmp_path):
+    with pytest.raises(UserError, match="--holdout is for --noisy"):
+        dataset_tool_h5.main(["--input-dir", "in", "--out", str(tmp_path / "a.h5"), "--holdout=0.1"])
 
 
 # --- what is read
@@ -468,3 +467,56 @@ def test_all_pages_of_a_folder_are_evaluated(tmp_path):
     (tmp_path / "b.tif").write_bytes((tmp_path / "b.tif").read_bytes()[:50])
     with pytest.raises(UserError, match="b.tif"):
         open_noisy_pictures(str(tmp_path), 1, Scale(), None).check()
+
+
+# --- black and white that nobody tells
+
+
+def test_tags_of_noisy_pictures_are_taken_and_must_be_the_same(tmp_path, capsys):
+    """One of another scale is left out, and named."""
+    pixels, tags = values16(channels=1) % 4096, [(281, 3, 1, 4095, True)]
+    (tmp_path / "in").mkdir()
+    for i in range(4):
+        tifffile.imwrite(tmp_path / "in" / f"{i}.tif", pixels[..., 0], extratags=tags)
+    shard = NoisyShard(tool(tmp_path / "in"), 1, 1)
+    assert shard.scale == shard.source.scale == Scale(0.0, 4095.0) and len(shard) == 3
+    assert "Warning" not in capsys.readouterr().out.replace("Warning: noise that was clipped", "")
+    for name in "yz":
+        write16(tmp_path / "in" / f"{name}.tif", values16(channels=1))
+    tool(tmp_path / "in")
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("skipped: "))
+    assert re.search(r"tif has black 0 and white \d+, and \S+tif has black 0 and white \d+; --black and --white", line)
+
+
+def test_noisy_pictures_of_12_bits_are_warned_of(tmp_path, capsys):
+    """A microscope's may be as dark as that. Those of a shard, and of a folder that is validated on."""
+    for i in range(3):
+        write16(tmp_path / "in" / f"{i}.png", values16(channels=1) % 4000)
+    warning = r"Warning: 3 of 3 pictures use little of their range, e\.g\. \S+png: .* if these are 12 bits give --white 4095"
+    tool(tmp_path / "in")
+    assert re.search(warning, capsys.readouterr().out)
+    tool(tmp_path / "in", "--white", 4095)
+    open_noisy_pictures(str(tmp_path / "in"), 1, Scale(0.0, 4095.0), None).check()
+    assert "use little" not in capsys.readouterr().out
+    open_noisy_pictures(str(tmp_path / "in"), 1, Scale(), None).check()
+    assert re.search(warning, capsys.readouterr().out)
+
+
+def test_scales_of_a_folder_that_is_evaluated(tmp_path):
+    """Each file has its own; floats on another scale, noisy or clean, are refused."""
+    pixels = values16(40, 40, 1) % 4096
+    (tmp_path / "in").mkdir()
+    tifffile.imwrite(tmp_path / "in" / "a.tif", pixels[..., 0], extratags=[(281, 3, 1, 4095, True)])
+    write16(tmp_path / "in" / "b.tif", pixels * 16)
+    pictures = open_noisy_pictures(str(tmp_path / "in"), 1, Scale(), str(tmp_path / "in"))
+    pictures.check()
+    for i, white in enumerate((4095, 65535 / 16)):
+        for found in pictures.read(i):
+            np.testing.assert_allclose(found, pixels / white, rtol=1e-6)
+    (tmp_path / "clean").mkdir()
+    for name in ("a.tif", "b.tif"):
+        write16(tmp_path / "clean" / name, pixels.astype(np.float32))
+    with pytest.raises(UserError, match=r"--reference-dir: .*a\.tif: values from .* white cannot be 1"):
+        open_noisy_pictures(str(tmp_path / "in"), 1, Scale(), str(tmp_path / "clean")).check()
+    with pytest.raises(UserError, match=r"a\.tif: values from .* white cannot be 1, .* e\.g\. --white 4095 for 12 bits"):
+        open_noisy_pictures(str(tmp_path / "clean"), 1, Scale(), None).check()

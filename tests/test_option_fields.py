@@ -151,7 +151,8 @@ def test_a_training_with_a_new_option_resumes_runs_from_before_it(tmp_path, monk
     monkeypatch.setattr("dnnlib.denoising.training.resume.TrainingOptions", MoreOptions)
     names = ("gauss25-n2c", "f00d", "kodak")
     before = TrainingOptions().fixed_on_resume(*names)
-    TrainingState(4, True, {"w": np.zeros(3, np.float32)}, {}, before, {}).save(tmp_path)
+    report = {"steps": [], "skipped": 0, "in_a_row": 0, "seconds": 0.0}
+    TrainingState(4, True, {"w": np.zeros(3, np.float32)}, report, before, {}).save(tmp_path)
     assert load_resumable(tmp_path, MoreOptions(colour_of_bar="red").fixed_on_resume(*names)).images == 4
     with pytest.raises(UserError, match=r"these would change it: --dropout was 0\.0 and is 0\.5$"):
         load_resumable(tmp_path, MoreOptions(dropout=0.5).fixed_on_resume(*names))

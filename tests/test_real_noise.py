@@ -220,7 +220,7 @@ WRONG_USE = [
     ("--train gauss25-n2c --train-h5 clean.h5 --dataset-dir sets --reference-dir clean", "--reference-dir is for real_"),
     ("--train real_gauss-blindspot-sigma_per_image --noise-init estimate", "--noise-init estimate is for sigma_global"),
     ("--train real_gaus-blindspot-sigma_global", "did you mean real_gauss-blindspot-sigma_global"),
-    (f"--train {MONO} --train-h5 shard.h5 {SHORT} --white 9", "--white is for --denoise and --eval"),
+    (f"--train {MONO} --train-h5 shard.h5 {SHORT} --white 9", "--white: the shard shard.h5 knows its own"),
     ("--eval real.pickle", "none is added: name noisy pictures with --validation-set"),
     ("--eval real.pickle --dataset-dir sets --validation-set kodak", "none is added"),
     ("--eval real.pickle --validation-set noisy --white 9 --black 9", "--white 9: must be a number above --black 9"),
@@ -229,7 +229,7 @@ WRONG_USE = [
     ("--eval real.pickle --validation-set clean.h5", "--validation-set clean.h5: holds clean pictures"),
     ("--eval real.pickle --validation-set noisy --hole-size 3", "--hole-size 3: the network was trained with 1"),
     ("--eval published.pickle --dataset-dir sets --reference-dir clean", "--reference-dir is for networks of real_"),
-    ("--eval published.pickle --dataset-dir sets --black 9", "--black is for networks of real_"),
+    ("--eval published.pickle --dataset-dir sets --black 9 --white 9", "--white 9: must be a number above"),
     ("--denoise noisy --network real.pickle --out o --sigma 25", "--sigma 25", "brings its own noise level"),
     ("--denoise noisy --network real.pickle --out o --reference-dir clean", "--reference-dir is for --train and --eval"),
 ]

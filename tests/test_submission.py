@@ -104,6 +104,17 @@ def test_abort(tmp_path):
     assert (tmp_path / "_finished.txt").exists()
 
 
+def test_an_abort_of_the_time_before_is_forgotten(tmp_path):
+    (tmp_path / "abort.txt").touch()
+    with enter(tmp_path) as run:
+        run.forget_abort()
+        run.forget_abort()
+        assert not run.abort_requested()
+        (tmp_path / "abort.txt").mkdir()
+        with pytest.raises(UserError, match="abort.txt: cannot be written"):
+            run.forget_abort()
+
+
 def test_second_run_in_the_same_directory(tmp_path):
     with pytest.raises(KeyboardInterrupt), enter(tmp_path) as run:
         print("first")

@@ -252,6 +252,28 @@ def test_folder_in_the_way_of_a_file(tmp_path, name):
     assert (sys.stdout, sys.stderr) == streams
 
 
+@pytest.mark.parametrize("name", ["log.txt", "stats.jsonl"])
+def test_lines_are_not_added_through_a_link(tmp_path, name):
+    """What an unfinished last line seems to be would be cut off a file elsewhere."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("no line end")
+    (tmp_path / name).symlink_to(elsewhere)
+    with pytest.raises(UserError, match=f"{name}: is a link or no file"), RunContext(tmp_path, "train", {}) as run:
+        run.append_stats({"n": 1})
+    assert elsewhere.read_text() == "no line end"
+
+
+def test_pipes_in_the_way_of_files(tmp_path):
+    os.mkfifo(tmp_path / "run.txt")  # is replaced
+    with RunContext(tmp_path, "train", {}):
+        pass
+    assert "finished" in (tmp_path / "run.txt").read_text()
+    os.unlink(tmp_path / "log.txt")
+    os.mkfifo(tmp_path / "log.txt")
+    with pytest.raises(UserError, match="log.txt: is a link or no file"), RunContext(tmp_path, "train", {}):
+        pass
+
+
 def test_run_directory_that_vanishes(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()

@@ -21,9 +21,12 @@ from dnnlib.denoising.noise.learned_parameter import raw_from_parameter
 from dnnlib.denoising.options import TrainingOptions
 from dnnlib.denoising.training import graph as training_graph
 from dnnlib.denoising.training import loop as training_loop
-from dnnlib.denoising.training.graph import build_training_graph
+from dnnlib.denoising.training.graph import build_training_graph, initial_training_values
 from dnnlib.denoising.training.noise_start import estimate_noise_start, subsample_beyond_hole
+from dnnlib.denoising.training.output import TrainingOutput
 from dnnlib.denoising.training.report import Report
+from dnnlib.denoising.training.state import TrainingState
+from dnnlib.errors import UserError
 from dnnlib.submission.run_context import RunContext
 from dnnlib.tflib.replicas import Replicas
 from dnnlib.tflib.runtime import create_session, tf
@@ -81,6 +84,30 @@ def test_the_loop(tmp_path, monkeypatch, capsys):
         np.testing.assert_array_equal(value, expected[name], name)
 
 
+@pytest.mark.parametrize("change", ["renamed", "missing", "another shape"])
+def test_a_state_of_another_versions_variables_is_refused(tmp_path, change):
+    """Those that are not in it would begin at zero, and with them SOAP's bases: the kernels would never move again."""
+    shard = Shard(write_bare_shard(tmp_path / "shard.h5", [smooth_picture(CROP, CROP, 1).transpose(2, 0, 1)]), CROP)
+    write_picture(tmp_path / "own" / "a.png", 30, 40)
+    validation_set = open_validation_set(str(tmp_path / "own"), None, VALIDATION_SETS)
+    options = TrainingOptions(num_iter=2, minibatch_size=1, train_resolution=CROP, optimizer="soap", precision="float32")
+    configuration = Configuration.from_name("gauss25-n2c-mono")
+    values = initial_training_values(configuration, options)
+    basis = values.pop("soap_3x3x96x96/input_basis")
+    values |= {
+        "renamed": {"dec_conv1b/W/input_basis": basis}, "missing": {},
+        "another shape": {"soap_3x3x96x96/input_basis": basis[0]},
+    }[change]  # fmt: skip
+    state = TrainingState(1, True, values, {}, {"precision": "float32"}, {})
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with (
+        tf.Graph().as_default(), RunContext(folder, "test", {}) as run,
+        pytest.raises(UserError, match=r"^--resume .*/run: its state has .* of another version"),
+    ):  # fmt: skip
+        training_loop.train(configuration, options, shard, validation_set, run, state=state)
+
+
 def test_a_line_averages_the_steps_since_the_last(tmp_path, capsys):
     class Events:
         def scalars(self, step, values):
@@ -112,6 +139,34 @@ def test_a_line_averages_the_steps_since_the_last(tmp_path, capsys):
     ]  # fmt: skip
     assert [step for step, _ in written] == [0, 1, 2, 3]
     assert written[1][1] == {key: stats[1][key] for key in (*keys, "learning_rate", "skipped")}
+
+
+def test_a_state_whose_variables_are_not_those_of_the_training(tmp_path):
+    """Also where its checksum is right: one line says what is wrong, before the first step."""
+    shard = Shard(write_bare_shard(tmp_path / "shard.h5", [np.zeros((3, CROP, CROP), np.uint8)]), CROP)
+    configuration = Configuration.from_name("gauss25-n2c")
+    options = TrainingOptions(num_iter=4, train_resolution=CROP, precision="float32")
+    values = initial_training_values(configuration, options)
+    name = next(iter(values))
+    report = {"steps": [], "skipped": 0, "in_a_row": 0, "seconds": 0.0}
+    for wrong, text in (
+        ({}, "no variable"),
+        ({name: values[name][..., :1]}, f"a variable {name!r} of another shape or type"),
+        ({name: values[name].astype(np.float64)}, f"a variable {name!r} of another shape or type"),
+    ):
+        variables = {**values, **wrong} if wrong else {}
+        state = TrainingState(4, True, variables, report, {"precision": "float32"}, {})
+        (tmp_path / "run").mkdir(exist_ok=True)
+        refused = pytest.raises(UserError, match=f"--resume .*run: its state has {text}")
+        with tf.Graph().as_default(), refused, RunContext(tmp_path / "run", "test", {}) as run:
+            training_loop.train(configuration, options, shard, shard, run, state=state)
+
+
+def test_a_file_where_the_folder_of_pictures_goes(tmp_path):
+    (tmp_path / "img").touch()
+    refused = pytest.raises(UserError, match="img: cannot be written")
+    with refused, RunContext(tmp_path, "test", {}) as run:
+        TrainingOutput(run, Configuration.from_name("gauss25-n2c"), {}, None, None)
 
 
 def test_a_report_goes_on_from_a_state_of_any_version():

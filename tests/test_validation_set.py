@@ -4,12 +4,14 @@ import os
 
 import numpy as np
 import pytest
+import tifffile
 from material import smooth_picture, write_picture
 from PIL import Image
 
 from config.validation_sets import VALIDATION_SETS
 from dnnlib.denoising.data.validation_set import LARGEST_SIDE, open_validation_set
 from dnnlib.denoising.pictures.images import pad_to_square, read_image, to_float
+from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.errors import UserError
 
 
@@ -197,3 +199,25 @@ def test_a_pipe_is_not_opened(tmp_path):
     write_picture(tmp_path / "a.png", 32, 32)
     os.mkfifo(tmp_path / "b.png")
     assert len(opened(tmp_path).paths) == 1
+
+
+# ---- Black and white
+
+
+def test_12_bits_in_16_are_no_black_pictures(tmp_path, capsys):
+    """What would be black is refused before anything is measured; white can be told, and may be stated."""
+    pixels = np.rint(np.linspace(0, 4000, 40 * 40)).reshape(40, 40).astype(np.uint16)
+    for i in range(2):
+        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
+    with pytest.raises(UserError, match=r"--validation-set .*: 2 of 2 pictures .* nearly black: give --white, 4095 if"):
+        opened(tmp_path).check()
+    told = open_validation_set(str(tmp_path), None, VALIDATION_SETS, Scale(0.0, 4095.0))
+    told.check()
+    np.testing.assert_allclose(told.read(0, 1)[0][:40, :40, 0], pixels / 4095, atol=0.5001 / 255)
+    for i in range(2):
+        (tmp_path / f"{i}.png").unlink()
+        tifffile.imwrite(tmp_path / f"{i}.tif", pixels, extratags=[(281, 3, 1, 4095, True)])
+    found = opened(tmp_path)
+    found.check()
+    np.testing.assert_allclose(found.read(0, 1)[0][:40, :40, 0], pixels / 4095, atol=0.5001 / 255)
+    assert "Warning" not in capsys.readouterr().out

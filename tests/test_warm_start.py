@@ -397,7 +397,8 @@ def test_a_run_of_before_there_was_the_option_is_resumed(tmp_path):
     options = TrainingOptions().fixed_on_resume(NAME, "f00d", "kodak")
     older = {name: value for name, value in options.items() if name != "init"}
     assert len(older) == len(options) - 1
-    TrainingState(8, True, {}, {}, older, {}).save(tmp_path)
+    report = {"steps": [], "skipped": 0, "in_a_row": 0, "seconds": 0.0}
+    TrainingState(8, True, {}, report, older, {}).save(tmp_path)
     assert load_resumable(tmp_path, options).images == 8
     with pytest.raises(UserError, match="--init was not given and is start.pickle"):
         load_resumable(tmp_path, options | {"init": "start.pickle"})
@@ -424,7 +425,7 @@ def test_several_workers_start_from_the_chiefs_values(place, start, whole, tmp_p
     for name in ("shard.h5", "own"):
         (tmp_path / name).symlink_to(place / name)
     addresses = ",".join(free_addresses(2))
-    workers = f"{TRAIN} {INIT} --result-dir workers --workers {addresses}"
+    workers = f"{TRAIN} {INIT} --result-dir workers --workers {addresses} --open-ports"
     programs = [Program(folder, "selfsupervised_denoising.py", f"{workers} --task {task}")
                 for task, folder in enumerate((place, tmp_path))]  # fmt: skip
     ended = [program.ended() for program in programs]

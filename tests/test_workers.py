@@ -50,7 +50,7 @@ def start(place: Path, results: str, *more: str, program: Path = ROOT / "selfsup
 def workers(place: Path, results: str, count: int, *more: str, missing: int | None = None) -> list[subprocess.Popen]:
     addresses = ",".join(free_addresses(count))
     tasks = [task for task in range(count) if task != missing]
-    return [start(place, results, "--workers", addresses, "--task", str(task), *more) for task in tasks]
+    return [start(place, results, "--workers", addresses, "--task", str(task), "--open-ports", *more) for task in tasks]
 
 
 def finished(place: Path, results: str, processes: list[subprocess.Popen]) -> Path:

@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from dnnlib.command_line import CommandLine
 from dnnlib.errors import UserError, WorkerLost, run_script
+from dnnlib.submission.private_network import enter_private_network
 from dnnlib.tflib.layout import free_addresses
 
 PROGRAM = Path(__file__).resolve().parent.parent / "selfsupervised_denoising.py"
@@ -88,10 +89,23 @@ def main() -> None:
         raise UserError(f"--local {args.local}: must be at least 1")
     if args.restarts < 0:
         raise UserError(f"--restarts {args.restarts}: must be at least 0")
+    if args.local is not None and "--open-ports" not in args.options:
+        close_ports()
     job = Job()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, job.pass_on)
     sys.exit(supervise(job, args))
+
+
+def close_ports() -> None:
+    """Makes all that is started here unreachable from outside. Raises UserError where that cannot be done."""
+    try:
+        enter_private_network()
+    except OSError as error:
+        raise UserError(
+            f"--local: no network of its own can be had here ({error.strerror or error}), and all who reach this machine "
+            "could run code through the ports of the workers; if nobody can, give --open-ports after the --"
+        ) from error
 
 
 def supervise(job: Job, args: argparse.Namespace) -> int:

@@ -25,6 +25,7 @@ from dnnlib.denoising.training.warm_start import load_start
 from dnnlib.errors import UserError
 from dnnlib.files import file_sha256
 from dnnlib.option_fields import flag_named
+from dnnlib.submission.private_network import check_ports
 from dnnlib.submission.run_context import RunContext
 from dnnlib.submission.run_dir import check_result_dir, create_run_dir
 from dnnlib.tflib.layout import Layout
@@ -111,6 +112,7 @@ class _Experiment(ABC):
         # Before anything is made.
         for shard_or_pictures in self.inputs:
             shard_or_pictures.check()
+        check_ports(self.layout.workers, self.layout.open_ports)
         from dnnlib.tflib.replicas import Replicas  # late: it imports TensorFlow
 
         replicas = Replicas(self.layout)
@@ -126,6 +128,17 @@ class _Experiment(ABC):
     def validation_name(self, configuration: Configuration) -> str:
         """Returns the name of what is validated on, or its folder, also where none was given."""
         return self.data.validation_set or (HELD_OUT if configuration.noise.real else DEFAULT_VALIDATION_SET)
+
+    def told(self) -> Scale:
+        """Returns what the user told of black and white. Raises UserError for what cannot be."""
+        scale = Scale(**self.data.scale)
+        scale.check()
+        return scale
+
+    def open_clean(self, configuration: Configuration, validation_sets: Mapping[str, Mapping]) -> ValidationSet:
+        """Opens the clean pictures that noise is added to. Parameters as for `train`. Raises UserError."""
+        name = self.validation_name(configuration)
+        return open_validation_set(name, self.data.dataset_dir, validation_sets, self.told())
 
     def paths(self, configuration: Configuration) -> dict[str, str | None]:
         """Returns where inputs are and results go, by the names of options."""
@@ -149,14 +162,14 @@ class _Training(_Experiment):
             held_out = NoisyShard(data.train_h5, 1, configuration.channels, HELD_OUT)
             self.pictures = held_out_pictures(held_out, data.reference_dir)
         else:
-            self.pictures = open_validation_set(validation_name, data.dataset_dir, validation_sets)
+            self.pictures = self.open_clean(configuration, validation_sets)
             self.shard = Shard(data.train_h5, options.train_resolution)
         self.inputs = [self.pictures, self.shard]
         # The options.
         fingerprint, set_name = self.shard.fingerprint(), Path(validation_name).name
         self.fixed_options = options.fixed_on_resume(configuration.name, fingerprint, set_name)
         self.description = describe_training(configuration, options, validation_name)
-        inputs = {"train": configuration.name, "train_h5": data.train_h5, **self.paths(configuration)}
+        inputs = {"train": configuration.name, "train_h5": data.train_h5, **self.paths(configuration), **data.scale}
         self.resolved = {**inputs, **asdict(options), **asdict(layout)}
         # The run.
         if run_options.resume is not None and layout.chief:
@@ -182,7 +195,7 @@ class _Training(_Experiment):
                 return
             # Only now is the directory locked: another process may have saved a newer state until then.
             state = load_resumable(self.run_dir, self.fixed_options) if self.run_dir else None
-            (run.run_dir / "abort.txt").unlink(missing_ok=True)  # of the time before; to resume is to want it to go on
+            run.forget_abort()
             beginning = f", from image {state.images}" if state else ""
             print(f"Training {self.configuration.name} on {len(self.shard)} images, in {run.run_dir}{beginning}")
             path = training_loop(
@@ -210,7 +223,7 @@ class _Evaluation(_Experiment):
         self.resolved |= self.paths(configuration)
         self.resolved |= {"num_gpus": layout.num_gpus, "cpu_devices": layout.cpu_devices, "precision": options.precision}
         self.resolved |= {"hole_size": configuration.hole_size} if configuration.hole_size != 1 else {}
-        self.resolved |= options.scale
+        self.resolved |= data.scale
 
     def open_pictures(self, validation_sets: Mapping[str, Mapping]) -> ValidationSet | NoisyPictures:
         """Opens the validation set, or of real noise the noisy pictures.
@@ -218,14 +231,13 @@ class _Evaluation(_Experiment):
         validation_sets: as for `evaluate`. Raises UserError for what does not go with the network.
         """
         # Clean pictures, to which noise is added.
-        configuration, data, scale = self.configuration, self.data, self.options.scale
+        configuration, data = self.configuration, self.data
         if not configuration.noise.real:
-            references = {} if data.reference_dir is None else {"reference_dir": data.reference_dir}
-            for name in (*scale, *references):
+            if data.reference_dir is not None:
                 raise UserError(
-                    f"{flag_named(name)} is for networks of real_ configurations, not for {configuration.name}: leave it out"
+                    f"--reference-dir is for networks of real_ configurations, not for {configuration.name}: leave it out"
                 )
-            return open_validation_set(self.validation_name(configuration), data.dataset_dir, validation_sets)
+            return self.open_clean(configuration, validation_sets)
         # Noisy pictures.
         if data.validation_set is None or data.validation_set in validation_sets:
             raise UserError(
@@ -233,11 +245,9 @@ class _Evaluation(_Experiment):
                 "--validation-set FOLDER or SHARD, and clean ones of the same names with --reference-dir"
             )
         if Path(data.validation_set).is_file():
-            for name in scale:
+            for name in data.scale:
                 raise UserError(f"{flag_named(name)}: the shard {data.validation_set} knows its own; leave it out")
-        told = Scale(**scale)
-        told.check()
-        return open_noisy_pictures(data.validation_set, configuration.channels, told, data.reference_dir)
+        return open_noisy_pictures(data.validation_set, configuration.channels, self.told(), data.reference_dir)
 
     def check_devices(self, replicas: "Replicas") -> None:
         """Accepts any: pictures are dealt out one by one."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from dnnlib.denoising.configuration import HOLE_SIZES, Configuration, check_hole_size
 from dnnlib.errors import UserError
-from dnnlib.option_fields import REQUIRED, check_values, fixed_on_resume, option, shared
+from dnnlib.option_fields import REQUIRED, check_values, fixed_on_resume, flag_named, option, shared
 from dnnlib.tflib.layout import DEVICES, Layout
 from dnnlib.tflib.precision import AUTO, FLOAT32, PRECISIONS
 
@@ -26,6 +26,9 @@ LARGEST_MINIBATCH = 1024  # each image has ops of its own in the graph
 
 _command = partial(option, None, group="what to do (one of)")
 _data_option = partial(option, None, group="data", commands=(TRAIN, EVAL))
+_scale_option = partial(
+    option, None, group="denoising", commands=(DENOISE, TRAIN, EVAL), metavar="V", free_on_resume=True
+)
 _run_option = partial(option, group="run", free_on_resume=True)
 _denoising_option = partial(option, group="denoising", commands=(DENOISE,))
 _training_option = partial(option, group="training (counts are of images, not steps)", commands=(TRAIN,))
@@ -52,7 +55,7 @@ class CommandOptions:
 
 @dataclass(frozen=True)
 class DataOptions:
-    """Holds where shards and pictures are, of a training or an evaluation."""
+    """Holds where shards and pictures are, of a training or an evaluation, and what is black and white in them."""
 
     train_h5: str | None = _data_option("training shard, made by dataset_tool_h5.py; --eval needs none", metavar="FILE")
     dataset_dir: str | None = _data_option("folder that holds the validation sets", metavar="DIR", free_on_resume=True)
@@ -65,6 +68,17 @@ class DataOptions:
         "for real noise: clean pictures, named as the noisy ones to validate on, to measure PSNR and SSIM against",
         metavar="DIR", free_on_resume=True,
     )  # fmt: skip
+    white: float | None = _scale_option(
+        "the value that stands for white in pictures, e.g. 4095 for 12 bits in 16",
+        default_text="as the file says, or the type's largest; 1.0 for floats",
+    )
+    black: float | None = _scale_option("the value that stands for black in pictures, of raw data", default_text="0")
+
+    @property
+    def scale(self) -> dict[str, float]:
+        """Returns the values that stand for white and black, as far as they are given."""
+        values = {"white": self.white, "black": self.black}
+        return {name: value for name, value in values.items() if value is not None}
 
     def check_training(self, configuration: Configuration) -> None:
         """Raises UserError where these are not the data that the configuration is trained and validated on."""
@@ -78,6 +92,8 @@ class DataOptions:
             raise UserError(f"--reference-dir is for real_ configurations, not for {configuration.name}: leave it out")
         if not self.train_h5:
             raise UserError("--train-h5 is missing: name the training shard; dataset_tool_h5.py makes one")
+        for name in self.scale if real else ():
+            raise UserError(f"{flag_named(name)}: the shard {self.train_h5} knows its own; leave it out")
 
 
 @dataclass(frozen=True)
@@ -230,13 +246,8 @@ class DenoisingOptions:
     alpha: float | None = _denoising_option(
         None, "level of impulse noise: share of the pixels replaced, 0 to 1", metavar="A"
     )
-    white: float | None = _denoising_option(
-        None, "the value that stands for white, e.g. 4095 for 12 bits in 16", metavar="V",
-        default_text="the type's largest; 1.0 for floats", commands=(DENOISE, EVAL),
-    )  # fmt: skip
-    black: float = _denoising_option(
-        0.0, "the value that stands for black, of raw data", metavar="V", commands=(DENOISE, EVAL)
-    )
+    white: float | None = shared(DataOptions, "white", default=None)
+    black: float = shared(DataOptions, "black", default=0.0)
     tile: int | None = _denoising_option(
         None, "denoise in tiles of this side; 0: in one piece; the result is the same but for rounding", metavar="PX",
         default_text="as memory allows", at_least=0, at_most=2**31 - 1, must_be="a number of pixels, or 0 for no tiles",
@@ -316,15 +327,7 @@ class EvaluationOptions:
     eval: str = shared(CommandOptions, "eval", default=REQUIRED)
     hole_size: int | None = shared(TrainingOptions, "hole_size", default=None)  # None: as trained
     precision: str = shared(TrainingOptions, "precision", default=AUTO)  # which is FLOAT32 here
-    white: float | None = shared(DenoisingOptions, "white", default=None)
-    black: float | None = shared(DenoisingOptions, "black", default=None)
     max_pixels: int | None = shared(DenoisingOptions, "max_pixels", default=None)
-
-    @property
-    def scale(self) -> dict[str, float]:
-        """Returns the values that stand for white and black, as far as they are given."""
-        values = {"white": self.white, "black": self.black}
-        return {name: value for name, value in values.items() if value is not None}
 
     def check(self) -> None:
         """Raises UserError naming the first option that cannot be."""

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from dnnlib.errors import UserError, one_line
-from dnnlib.files import write_text
+from dnnlib.files import is_own_file, write_text
 from dnnlib.submission.directory_lock import DirectoryLock
 from dnnlib.submission.environment import environment, jsonable, settings_json, settings_text
 from dnnlib.submission.run_log import LineFile, RunLog, Tee, cannot_write
@@ -94,6 +94,13 @@ class RunContext:
         self._abort_seen = self._abort_seen or os.path.exists(self.run_dir / "abort.txt")
         return self._abort_seen
 
+    def forget_abort(self) -> None:
+        """Removes `abort.txt`, of the time before: to go on with a run is to want it to go on. Raises UserError."""
+        try:
+            self._remove("abort.txt")
+        except OSError as error:
+            raise cannot_write(self.run_dir / "abort.txt", error) from error
+
     def append_stats(self, record: dict) -> None:
         """Appends one JSON object as a line to `stats.jsonl`. Numpy scalars are welcome; NaN and infinities become null."""
         line = json.dumps(jsonable(record), allow_nan=False)
@@ -137,8 +144,9 @@ class RunContext:
 
     def _read_earlier_entries(self) -> str:
         """Returns what `run.txt` says of earlier runs in this directory."""
+        path = self.run_dir / "run.txt"
         try:
-            return (self.run_dir / "run.txt").read_text("utf-8", "replace") + "\n"
+            return path.read_text("utf-8", "replace") + "\n" if is_own_file(path) else ""
         except FileNotFoundError:
             return ""
 

@@ -2,11 +2,13 @@
 
 import contextlib
 import os
+import stat
 import threading
 from pathlib import Path
 from typing import TextIO
 
 from dnnlib.errors import UserError, one_line
+from dnnlib.files import is_own_file
 
 _BLOCK = 1 << 16
 
@@ -22,13 +24,15 @@ class LineFile:
 
     Each call is one unbuffered write, so nothing waits in memory. What a killed program left of an unfinished last line
     is removed on opening. Safe to share among threads. Raises UserError naming the file where it cannot be opened or
-    written; a line of which only a part found room is taken back.
+    written, or is a link, which would change a file elsewhere; a line of which only a part found room is taken back.
     """
 
     def __init__(self, path: str | os.PathLike):
         self.path = Path(path)
         self._lock = threading.RLock()
         try:
+            if _leads_elsewhere(self.path):
+                raise UserError(f"{self.path}: is a link or no file, and lines are added to it; move it away")
             self._file = open(self.path, "a+b", buffering=0)  # noqa: SIM115 (closed by `close`)
             self._drop_unfinished_line()
         except OSError as error:
@@ -75,6 +79,13 @@ class LineFile:
             position = start
         if keep < size:
             self._file.truncate(keep)
+
+
+def _leads_elsewhere(path: Path) -> bool:
+    """Tells whether a file is a link to another, or a pipe, which nobody may read. A device is welcome, also by a link."""
+    if not os.path.lexists(path) or is_own_file(path) or os.path.isdir(path):
+        return False
+    return not os.path.exists(path) or not stat.S_ISCHR(os.stat(path).st_mode)
 
 
 class RunLog:

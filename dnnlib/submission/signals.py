@@ -11,7 +11,7 @@ from dnnlib.errors import Terminated
 class StopSignals:
     """Hears signals while it is entered: the first only sets `requested`, and a second one ends the process at once.
 
-    Call `raise_if_requested` at a safe point: KeyboardInterrupt for SIGINT (exit 130), Terminated for the others (exit 143).
+    Call `raise_if_requested` at a safe point: KeyboardInterrupt for SIGINT (exit 130), Terminated for the others (143, 129).
     """
 
     def __init__(self):
@@ -30,7 +30,7 @@ class StopSignals:
     def raise_if_requested(self) -> None:
         """Raises what the first signal stands for, if there was one."""
         if self.requested is not None:
-            raise KeyboardInterrupt if self.requested == signal.SIGINT else Terminated
+            raise KeyboardInterrupt if self.requested == signal.SIGINT else Terminated(self.requested)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self.requested is not None:

@@ -39,6 +39,10 @@ class Layout:
         0, "which of the workers this is; the first, 0, is the one that writes", metavar="K", default_text="",
         commands=("train",),
     )  # fmt: skip
+    open_ports: bool = _device_option(
+        False, "workers all on this machine: start although others could reach their ports, and run code through them",
+        commands=("train",),
+    )  # fmt: skip
     worker_timeout: float = _device_option(
         300.0, "seconds after which a silent worker is lost, and all end with status 75", metavar="S", at_least=1,
         must_be="at least 1 second", commands=("train",),

@@ -110,6 +110,19 @@ def initialize(session, values: Mapping[str, np.ndarray]) -> None:
     session.run([copy.initializer for v in variables for copy in _copies(v)], feed)
 
 
+def unlike_variables(session, values: Mapping[str, np.ndarray]) -> str | None:
+    """Returns why values are not those of all variables of the session's graph, e.g. "no variable 'nin/W'"; else None."""
+    with session.graph.as_default():
+        variables = tf.global_variables()
+    for v in variables:
+        name, shape, dtype = v.op.name, tuple(v.shape.as_list()), np.dtype(v.dtype.as_numpy_dtype)
+        if name not in values:
+            return f"no variable {name!r}"
+        if (values[name].shape, values[name].dtype) != (shape, dtype):
+            return f"a variable {name!r} of another shape or type"
+    return None
+
+
 def fetch_variables(session, trainable: bool = True) -> dict[str, np.ndarray]:
     """Fetches the variables of the session's graph in order of creation, by name. trainable: only those that are trained."""
     with session.graph.as_default():

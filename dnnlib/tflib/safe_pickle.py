@@ -1,11 +1,12 @@
 """Reads the pickles that network files are, without running anything that they ask for.
 
-`pickle.load` calls whatever a file names. Here nothing is called: `_scan` refuses operations that no network file needs,
-`_Reader` unpickles into records that only note what the file would have called, and `mapping_of`, `array_of` and `number_of`
-turn records into values once names, types, shapes and byte counts are known to agree; only then does NumPy see them.
+`pickle.load` calls whatever a file names, and hashes whatever it uses as a key. Here neither is done: `read_records` goes
+through the operations itself, refuses those that no network file needs, and only notes what would have been called.
+`mapping_of`, `array_of` and `number_of` turn these records into values once names, types, shapes and byte counts are known
+to agree; only then does NumPy see them. The work is bounded by the size of the file: each operation is done once, and what
+is referred to many times is not gone through more often than its parts are counted.
 """
 
-import io
 import math
 import pickle
 import pickletools
@@ -15,7 +16,6 @@ from typing import Any
 import numpy as np
 
 _MAX_OPERATIONS = 50_000  # about 30 for each variable
-_MAX_TUPLES = 5_000  # about 5 for each variable; hashing tuples nested much deeper overflows the C stack
 _MALICIOUS = "which no network file needs; it may be malicious, and nothing of it was run"
 COPY_AGAIN = "copy or download the file again"
 GIVE_NETWORK = "give the .pickle file of a trained network"
@@ -28,47 +28,7 @@ class FormatError(ValueError):
         super().__init__(f"{message}; {remedy}" if remedy else message)
 
 
-# ---- Which operations the bytes ask for
-
-_OPERATIONS = {
-    *("PROTO", "FRAME", "STOP", "MARK", "MEMOIZE", "BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET"),
-    *("NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"),
-    *("SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "BYTEARRAY8"),
-    *("EMPTY_LIST", "APPEND", "APPENDS", "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"),
-    *("EMPTY_DICT", "SETITEM", "SETITEMS", "GLOBAL", "STACK_GLOBAL", "NEWOBJ", "REDUCE", "BUILD"),
-}
-
-
-def _scan(data: bytes) -> None:
-    """Refuses, before anything is unpickled, what `find_class` does not see.
-
-    That is: extension codes and persistent ids (looked up elsewhere), memo indices (`pickle` makes its memo as large as the
-    highest one, so a single flipped bit could claim 16 GiB), and too many operations. Raises FormatError, and ValueError
-    where the bytes are no pickle at all.
-    """
-    binary = data.startswith(pickle.PROTO)  # protocol 2 and later; network files were never written in another
-    tuples = 0
-    try:
-        for count, (operation, argument, _) in enumerate(pickletools.genops(data)):
-            name = operation.name
-            if name in ("GLOBAL", "INST"):
-                _admitted(*argument.split(" ", 1))
-            if binary and name not in _OPERATIONS:
-                raise FormatError(f"uses the pickle operation {name}, {_MALICIOUS}", remedy="")
-            tuples += name.startswith("TUPLE")
-            memo_index = argument if name in ("BINPUT", "LONG_BINPUT") else 0
-            if max(count, memo_index) > _MAX_OPERATIONS or tuples > _MAX_TUPLES:
-                raise FormatError("is a pickle of far more parts than a network has, or damaged")
-    except FormatError:
-        raise
-    except Exception:
-        if binary:
-            raise
-    if not binary:
-        raise FormatError("is not a network file (these begin as pickles of protocol 2 or later)", GIVE_NETWORK)
-
-
-# ---- Unpickling into records
+# ---- What a file may name
 
 _ADMITTED = {
     ("dnnlib.tflib.network", "Network"): "network",
@@ -91,42 +51,23 @@ def _admitted(module: str, name: str) -> str:
     return kind
 
 
+class _Named:
+    """Stands in for an admitted class or function itself."""
+
+    __slots__ = ("kind",)
+
+    def __init__(self, kind: str):
+        self.kind = kind
+
+
 class _Record:
-    """Stands in for the result of calling an admitted class or function: notes arguments, state and items, runs nothing.
+    """Stands in for a dict, or for the result of a call: notes arguments, state and items, and runs nothing."""
 
-    Having a `__setstate__` is also what makes the BUILD operation fail on the class itself.
-    """
+    __slots__ = ("kind", "args", "state", "entries")
 
-    __slots__ = ("args", "state", "entries")
-    kind = ""
-
-    def __new__(cls, *args):
-        self = super().__new__(cls)
-        self.args, self.state, self.entries = args, None, []
-        return self
-
-    def __setstate__(self, state) -> None:
-        self.state = state
-
-    def __setitem__(self, key, value) -> None:
-        self.entries.append((key, value))
-
-
-class _Reader(pickle.Unpickler):
-    """Unpickles into records. Each reference gets a class of its own, so nothing in a file can change a later load."""
-
-    def find_class(self, module: str, name: str) -> type[_Record]:
-        kind = _admitted(module, name)
-        return type(kind, (_Record,), {"__slots__": (), "kind": kind})
-
-
-def read_records(data: bytes) -> Any:
-    """Reads the object that a pickle holds, with records for all that is not built in. Nothing in `data` is run.
-
-    Raises FormatError on what no network file needs, and, as `pickle` does, nearly any other exception on damaged bytes.
-    """
-    _scan(data)
-    return _Reader(io.BytesIO(data)).load()
+    def __init__(self, kind: str, args: tuple = ()):
+        self.kind, self.args, self.state = kind, args, None
+        self.entries: list[tuple[Any, Any]] = []
 
 
 def kind_of(value) -> str:
@@ -134,11 +75,144 @@ def kind_of(value) -> str:
     return value.kind if isinstance(value, _Record) else ""
 
 
+# ---- Which operations the bytes ask for
+
+_ARGUMENTS = {  # these put their argument on the stack
+    *("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"),
+    *("SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "BYTEARRAY8"),
+}
+_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
+_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+
+
+def read_records(data: bytes) -> Any:
+    """Reads the object that a pickle holds, with records for dicts and for all that is not built in. Runs nothing.
+
+    Raises FormatError on what no network file needs, and nearly any other exception on damaged bytes.
+    """
+    if not data.startswith(pickle.PROTO):  # protocol 2 and later; network files were never written in another
+        _refuse_older(data)
+    machine = _Machine()
+    for count, (operation, argument, position) in enumerate(pickletools.genops(data)):
+        if count > _MAX_OPERATIONS:
+            raise FormatError("is a pickle of far more parts than a network has, or damaged")
+        if operation.name == "FRAME" and argument > len(data) - position:
+            raise ValueError("a frame goes beyond the end")
+        machine.do(operation.name, argument)
+    return machine.stack.pop()
+
+
+def _refuse_older(data: bytes) -> None:
+    """Refuses what does not begin as a pickle of protocol 2 or later. What a pickle before that would run is named."""
+    try:
+        for _, (operation, argument, _) in zip(range(_MAX_OPERATIONS), pickletools.genops(data), strict=False):
+            if operation.name in ("GLOBAL", "INST"):
+                _admitted(*argument.split(" ", 1))
+    except FormatError:
+        raise
+    except Exception:  # noqa: S110 - no pickle at all
+        pass
+    raise FormatError("is not a network file (these begin as pickles of protocol 2 or later)", GIVE_NETWORK)
+
+
+class _Machine:
+    """Does the operations of a pickle, one after the other: those that network files need, on a stack, as `pickle` would.
+
+    stack: the values since the last mark; those before a mark wait in `_below`.
+    """
+
+    def __init__(self):
+        self.stack: list[Any] = []
+        self._below: list[list[Any]] = []
+        self._memo: dict[int, Any] = {}  # by indices that the file chooses, so no list
+
+    def do(self, name: str, argument: Any) -> None:
+        """Does one operation. Raises FormatError where no file needs it, and others where the stack is not as it needs."""
+        stack = self.stack
+        if name in _ARGUMENTS:
+            stack.append(argument)
+        elif name in _CONSTANTS:
+            stack.append(_CONSTANTS[name])
+        elif name in ("GLOBAL", "STACK_GLOBAL"):
+            self._name(*(argument.split(" ", 1) if name == "GLOBAL" else (stack.pop(-2), stack.pop())))
+        elif name in ("NEWOBJ", "REDUCE", "BUILD"):
+            self._call(name)
+        elif name in ("BINPUT", "LONG_BINPUT"):
+            self._memo[argument] = stack[-1]
+        elif name == "MEMOIZE":
+            self._memo[len(self._memo)] = stack[-1]
+        elif name in ("BINGET", "LONG_BINGET"):
+            if argument not in self._memo:
+                raise ValueError(f"nothing was remembered as number {argument}")
+            stack.append(self._memo[argument])
+        elif name == "PROTO":
+            if argument > 5:
+                raise ValueError(f"unsupported pickle protocol: {argument}")
+        elif name not in ("FRAME", "STOP"):
+            self._collect(name, argument)
+
+    def _collect(self, name: str, argument: Any) -> None:
+        """Begins lists, tuples and dicts, and fills them; refuses all other operations."""
+        stack = self.stack
+        if name == "MARK":
+            self._below.append(stack)
+            self.stack = []
+        elif name == "EMPTY_LIST":
+            stack.append([])
+        elif name == "EMPTY_DICT":
+            stack.append(_Record("dict"))
+        elif name in _TUPLES:
+            values = [stack.pop() for _ in range(_TUPLES[name])]
+            stack.append(tuple(reversed(values)))
+        elif name == "TUPLE":
+            values = self._since_mark()
+            self.stack.append(tuple(values))
+        elif name in ("APPEND", "APPENDS"):
+            values = [stack.pop()] if name == "APPEND" else self._since_mark()
+            self._top(list).extend(values)
+        elif name in ("SETITEM", "SETITEMS"):
+            values = [stack.pop(), stack.pop()][::-1] if name == "SETITEM" else self._since_mark()
+            self._top(_Record).entries.extend(zip(values[::2], values[1::2], strict=True))
+        else:
+            if name == "INST":
+                _admitted(*argument.split(" ", 1))  # says more of what is foreign
+            raise FormatError(f"uses the pickle operation {name}, {_MALICIOUS}", remedy="")
+
+    def _name(self, module: Any, attribute: Any) -> None:
+        """Puts what the file names on the stack."""
+        if type(module) is not str or type(attribute) is not str:
+            raise ValueError("a name that is not text")
+        self.stack.append(_Named(_admitted(module, attribute)))
+
+    def _call(self, operation: str) -> None:
+        """Notes a call, or the state that an object is given."""
+        value = self.stack.pop()
+        if operation == "BUILD":
+            self._top(_Record).state = value
+            return
+        named = self.stack.pop()
+        if not isinstance(named, _Named) or not isinstance(value, tuple):
+            raise ValueError("a call of what cannot be called")
+        self.stack.append(_Record(named.kind, value))
+
+    def _since_mark(self) -> list[Any]:
+        """Takes all values since the last mark off the stack."""
+        values, self.stack = self.stack, self._below.pop()
+        return values
+
+    def _top(self, kind: type) -> Any:
+        """Returns the topmost value, without taking it off. Raises ValueError unless it is of that type."""
+        if not isinstance(self.stack[-1], kind):
+            raise ValueError(f"a {type(self.stack[-1]).__name__} where another type is needed")
+        return self.stack[-1]
+
+
 # ---- From records to checked values; `what` says in a message which part of the file is meant
 
 
 def mapping_of(value, what: str) -> dict[str, Any]:
-    """Returns a new dict of the items of a dict, or of the record of one. Raises FormatError unless all keys are text."""
+    """Returns a new dict of the items of a dict, or of the record of one. Raises FormatError unless all keys are text, and
+    each is there once."""
     if kind_of(value) == "dict" and not value.args:
         items = value.entries
     elif isinstance(value, dict):
@@ -147,7 +221,10 @@ def mapping_of(value, what: str) -> dict[str, Any]:
         raise FormatError(f"has, for {what}, {kind_of(value) or type(value).__name__} instead of a dict")
     if not all(type(key) is str for key, _ in items):
         raise FormatError(f"has, in {what}, a key that is not text")
-    return {sys.intern(key): item for key, item in items}
+    mapping = {sys.intern(key): item for key, item in items}
+    if len(mapping) < len(items):  # else the items, which may be referred to many times, would be more than what is counted
+        raise FormatError(f"has, in {what}, a key twice")
+    return mapping
 
 
 def array_of(record, what: str) -> np.ndarray:

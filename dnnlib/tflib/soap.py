@@ -18,6 +18,7 @@ from dnnlib.tflib.runtime import tf
 
 STEPS = "soap_steps"
 EARLY_STEPS = 5  # the covariances change most at first: the bases follow after each of these
+_SIDES = ("input", "output")  # of channels
 _PARTS = ("mean", "square", "input_covariance", "output_covariance", "input_basis", "output_basis")
 
 
@@ -49,30 +50,19 @@ class Soap(Adam):
     def _update_all(self, variables: Sequence, gradients: Sequence, state: Mapping, learning_rates: Sequence) -> list:
         by_name = {name_of(v): each for v, *each in zip(variables, variables, gradients, learning_rates, strict=True)}
         stacks, others = _stacks({name: v.shape.as_list() for name, (v, *_) in by_name.items()})
-        # As TensorFlow's Adam does it: the bias is taken out of the rate, and epsilon stays as it is.
-        beta1_power, beta2_power = (state[name].read_value() for name in ("beta1_power", "beta2_power"))
-        correction = tf.sqrt(1 - beta2_power) / (1 - beta1_power)
 
         # The moves, in the bases of the time before.
-        kernels, moves, new, bases = [], [], {}, {}
+        correction = _bias_correction(state)
+        kernels, moves, old, new = [], [], {}, {}
         for stack, names in stacks.items():
-            stacked_kernels, stacked_gradients, (rate, *_) = zip(*(by_name[name] for name in names), strict=True)
-            gradient = _channels_apart(tf.stack(stacked_gradients))
-            old = {part: state[f"{stack}/{part}"].read_value() for part in _PARTS}
-            direction, moments = self._direction(gradient, old)
-            kernels += stacked_kernels
-            moves += tf.unstack(_as_kernels(rate * correction * direction, stacked_kernels[0].shape))
-            covariances = self._covariances(gradient, old)
-            new |= {f"{stack}/{part}": x for part, x in zip(_PARTS, (*moments, *covariances), strict=False)}
-            bases |= {f"{stack}/{side}": (old[f"{side}_basis"], new[f"{stack}/{side}_covariance"]) for side in _SIDES}
-
-        # Now and then, the bases that make the covariances diagonal.
-        steps = state[STEPS].read_value()
-        due = (steps < EARLY_STEPS) | tf.equal(steps % self.refresh_interval, 0)
-        refreshed = tf.cond(
-            due, lambda: [_refreshed(*pair) for pair in bases.values()], lambda: [basis for basis, _ in bases.values()]
-        )
-        new |= {f"{side}_basis": basis for side, basis in zip(bases, refreshed, strict=True)}
+            stacked, stacked_gradients, (rate, *_) = zip(*(by_name[name] for name in names), strict=True)
+            parts = {part: state[f"{stack}/{part}"].read_value() for part in _PARTS}
+            stacked_moves, new_parts = self._moves(stacked_gradients, parts, rate * correction)
+            kernels += stacked
+            moves += stacked_moves
+            old |= {f"{stack}/{part}": x for part, x in parts.items()}
+            new |= {f"{stack}/{part}": x for part, x in new_parts.items()}
+        new |= self._bases(stacks, old, new, state[STEPS].read_value())
 
         # All of it becomes the variables' values.
         with tf.control_dependencies([*moves, *new.values()]):  # nothing may be read after it was written
@@ -83,13 +73,32 @@ class Soap(Adam):
         variables, gradients, learning_rates = zip(*(by_name[name] for name in others), strict=True)
         return moved + kept + super()._update_all(variables, gradients, state, learning_rates)
 
+    def _moves(self, gradients: Sequence, old: Mapping, rate) -> tuple[list, dict]:
+        """Returns how far each kernel of a stack goes, and the stack's new moments and covariances by part."""
+        gradient = _channels_apart(tf.stack(gradients))
+        direction, mean, square = self._direction(gradient, old)
+        new = dict(zip(_PARTS, (mean, square, *self._covariances(gradient, old)), strict=False))  # all but the bases
+        return tf.unstack(_as_kernels(rate * direction, gradients[0].shape)), new
+
+    def _bases(self, stacks: Mapping, old: Mapping, new: Mapping, steps) -> dict:
+        """Returns the bases by name, of all stacks: now and then new ones, that make the covariances diagonal."""
+        sides = [f"{stack}/{side}" for stack in stacks for side in _SIDES]
+        before = [old[f"{side}_basis"] for side in sides]
+        due = (steps < EARLY_STEPS) | tf.equal(steps % self.refresh_interval, 0)
+        bases = tf.cond(
+            due,
+            lambda: [_refreshed(x, new[f"{side}_covariance"]) for x, side in zip(before, sides, strict=True)],
+            lambda: before,
+        )
+        return {f"{side}_basis": basis for side, basis in zip(sides, bases, strict=True)}
+
     def _direction(self, gradient, old: Mapping) -> tuple:
-        """Returns where Adam in the old bases goes, and the mean and the square that it keeps: [N,I,k*k,O] each."""
+        """Returns where Adam in the old bases goes, and its new mean and mean square: [N,I,k*k,O] each."""
         bases = old["input_basis"], old["output_basis"]
         mean = self.beta1 * old["mean"] + (1 - self.beta1) * gradient
         square = self.beta2 * old["square"] + (1 - self.beta2) * tf.square(_rotated(gradient, *bases))
         direction = _rotated(mean, *bases) / (tf.sqrt(square) + self.epsilon)
-        return _rotated(direction, *bases, back=True), (mean, square)
+        return _rotated(direction, *bases, back=True), mean, square
 
     def _covariances(self, gradient, old: Mapping) -> list:
         """Returns the new means of the products of input channels [N,I,I], and of those of output channels [N,O,O]."""
@@ -97,12 +106,7 @@ class Soap(Adam):
         n, inputs, _, outputs = gradient.shape
         by_input, by_output = (tf.reshape(gradient, shape) for shape in ([n, inputs, -1], [n, -1, outputs]))
         products = tf.matmul(by_input, by_input, transpose_b=True), tf.matmul(by_output, by_output, transpose_a=True)
-        return [
-            decay * old[f"{side}_covariance"] + (1 - decay) * x for side, x in zip(_SIDES, products, strict=True)
-        ]
-
-
-_SIDES = ("input", "output")
+        return [decay * old[f"{side}_covariance"] + (1 - decay) * x for side, x in zip(_SIDES, products, strict=True)]
 
 
 def _stacks(shapes: Mapping[str, Sequence[int]]) -> tuple[dict[str, list[str]], list[str]]:
@@ -114,6 +118,12 @@ def _stacks(shapes: Mapping[str, Sequence[int]]) -> tuple[dict[str, list[str]], 
         else:
             others.append(name)
     return stacks, others
+
+
+def _bias_correction(state: Mapping):
+    """Returns the factor by which Adam's rate makes up for moments that began at zero; epsilon stays, as in TensorFlow's."""
+    beta1_power, beta2_power = (state[name].read_value() for name in ("beta1_power", "beta2_power"))
+    return tf.sqrt(1 - beta2_power) / (1 - beta1_power)
 
 
 def _channels_apart(kernels):

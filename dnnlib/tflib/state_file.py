@@ -7,11 +7,15 @@ Layout: a line that names the format, a line with the SHA-256 of all that follow
 import hashlib
 import io
 import json
+import math
 import os
+import stat
+import zipfile
 from collections.abc import Mapping
 
 import numpy as np
 
+from dnnlib.errors import one_line
 from dnnlib.files import atomic_write
 
 _FORMAT = b"selfsupervised-denoising state 1\n"
@@ -35,7 +39,12 @@ def save_state(path: str | os.PathLike, arrays: Mapping[str, np.ndarray], values
 
 
 def load_state(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict]:
-    """Returns arrays and values as they were saved. Raises DamagedState, and OSError where the file cannot be read."""
+    """Returns arrays and values as they were saved. Raises DamagedState, and OSError where the file cannot be read.
+
+    Nothing is made larger than the file is, whoever has written it.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe may have no end
+        raise DamagedState("it is not a regular file")
     with open(path, "rb") as file:
         content = file.read()
     if not content.startswith(_FORMAT):
@@ -44,7 +53,37 @@ def load_state(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict]:
     body = memoryview(content)[start:]
     if content[len(_FORMAT) : start] != hashlib.sha256(body).hexdigest().encode("ascii") + b"\n":
         raise DamagedState("its checksum does not match, so it was damaged or cut short")
-    length = int.from_bytes(body[:8], "little")
-    values = json.loads(bytes(body[8 : 8 + length]).decode("utf-8"))
-    with np.load(io.BytesIO(body[8 + length :]), allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files}, values
+    try:
+        length = int.from_bytes(body[:8], "little")
+        values = json.loads(bytes(body[8 : 8 + length]).decode("utf-8"))
+        return _arrays(body[8 + length :]), values
+    except DamagedState:
+        raise
+    except Exception as error:  # whoever makes the checksum right can have written anything
+        raise DamagedState(f"it holds what this program does not write ({one_line(error)[:100]})") from error
+
+
+def _arrays(data: memoryview) -> dict[str, np.ndarray]:
+    """Reads the arrays of an uncompressed .npz. Raises DamagedState where they would be larger than it."""
+    arrays: dict[str, np.ndarray] = {}
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = archive.infolist()
+        compressed = any(member.compress_type != zipfile.ZIP_STORED for member in members)
+        if compressed or sum(member.file_size for member in members) > len(data):
+            raise DamagedState("its arrays claim to be larger than it is")
+        for member in members:
+            name = member.filename.removesuffix(".npy")
+            if name in arrays:
+                raise DamagedState(f"it holds {name[:60]!r} twice")
+            arrays[name] = _array(archive.read(member), name)
+    return arrays
+
+
+def _array(data: bytes, name: str) -> np.ndarray:
+    """Reads an array of numbers in the .npy format. Raises DamagedState unless there are as many as it says."""
+    file = io.BytesIO(data)
+    np.lib.format.read_magic(file)
+    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    if dtype.kind not in "biuf" or math.prod(shape) * dtype.itemsize != len(data) - file.tell():
+        raise DamagedState(f"its {name[:60]!r} has another type or size than it says")
+    return np.load(io.BytesIO(data), allow_pickle=False)

@@ -7,6 +7,7 @@ import numpy as np
 
 from dnnlib.denoising.adapting.held_out import SMALLEST_SIDE, Parts, split
 from dnnlib.denoising.inference.tiling import Region
+from dnnlib.denoising.pictures.decided_scale import decided
 from dnnlib.denoising.pictures.files import read_picture
 from dnnlib.denoising.pictures.scale import COLOURS, Scale, largest_of
 from dnnlib.errors import UserError
@@ -71,15 +72,14 @@ def _pages_of(path: str, told: Scale) -> list[tuple[np.ndarray, Scale]]:
     """Reads the pages of a file, each [H,W,C] with its scale. Raises UserError where it cannot be denoised."""
     try:
         picture = read_picture(path)
-        pages = []
-        for page in picture.pages:
-            pixels = page[:, :, : picture.colours]
-            scale = told.of(pixels.dtype)
-            scale.check()
-            if not pixels.size or (pixels.dtype.kind == "f" and not np.isfinite(pixels).all()):
-                raise UserError(f"{path}: the picture has no pixels, or values that are NaN or infinite")
-            pages.append((pixels, scale))
-        return pages
+        try:
+            scales = [page.scale for page in decided(picture, told)]
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from error
+        pages = [page[:, :, : picture.colours] for page in picture.pages]
+        if any(not page.size or (page.dtype.kind == "f" and not np.isfinite(page).all()) for page in pages):
+            raise UserError(f"{path}: the picture has no pixels, or values that are NaN or infinite")
+        return list(zip(pages, scales, strict=True))
     except MemoryError as error:
         raise UserError(f"{path}: does not fit in memory") from error
 

@@ -10,10 +10,14 @@ import numpy as np
 
 from dnnlib.denoising.data.noisy_shard import HELD_OUT, NoisyShard, Source, kind_of
 from dnnlib.denoising.pictures import formats
+from dnnlib.denoising.pictures.decided_scale import Decided, decided
 from dnnlib.denoising.pictures.files import read_header, read_picture
-from dnnlib.denoising.pictures.scale import COLOURS, Scale
+from dnnlib.denoising.pictures.folder_scale import FolderScale
+from dnnlib.denoising.pictures.picture import Picture
+from dnnlib.denoising.pictures.scale import COLOURS, UNTOLD, Scale
 from dnnlib.denoising.pictures.search import pictures_in
 from dnnlib.errors import UserError
+from dnnlib.progress import say
 
 LARGEST_SIDE = 1024  # pixels; of larger pictures the middle is what is measured
 
@@ -24,10 +28,11 @@ class NoisyPictures:
 
     names, pages: of the files, and the page in each.
     stored(i): picture i as it was stored, [H,W,C].
-    scale: the values that stand for black and white.
+    scale: the values that stand for black and white; of a folder, as the user told them.
     references: the folder of clean pictures of the same names, or None.
     source: what a shard's pictures were before; None for pictures of a folder.
     page_sizes: (height, width) of the whole pages, where the pictures are strips at the end of pages; None otherwise.
+    found(i): how black and white of picture i were decided; None where all have the one scale.
     """
 
     names: Sequence[str]
@@ -37,6 +42,7 @@ class NoisyPictures:
     references: Path | None = None
     source: Source | None = None
     page_sizes: Sequence[Sequence[int]] | None = None
+    found: Callable[[int], Decided] | None = None
 
     repeats = 1  # passes in an evaluation
 
@@ -53,12 +59,17 @@ class NoisyPictures:
         """Reads picture i and its reference, if there is one: float32 [H,W,C], black being 0 and white 1; the middle of
         large ones. Raises UserError where the reference is missing, or of another size or number of channels."""
         stored = self.stored(i)
-        noisy = self.scale.of(stored.dtype).to_float(stored)
-        reference = None if self.references is None else self._reference(i, stored)
+        noisy = self.scale_of(i, stored.dtype).to_float(stored)
+        reference = None if self.references is None else self._reference(i, stored)[0]
         return _middle(noisy), None if reference is None else _middle(reference)
 
+    def scale_of(self, i: int, dtype: np.dtype) -> Scale:
+        """Returns the values that stand for black and white in picture i, of pixels of a type."""
+        return self.scale.of(dtype) if self.found is None else self.found(i).scale
+
     def check(self) -> None:
-        """Reads everything once. Raises UserError for what is wrong, before hours of work are spent."""
+        """Reads everything once. Raises UserError for what is wrong, before hours of work are spent, and prints a line where
+        white may not be what it is taken to be."""
         if self.references is not None:
             missing = [name for name in self.names if not (self.references / name).is_file()]
             if missing:
@@ -66,12 +77,20 @@ class NoisyPictures:
                     f"--reference-dir {self.references}: has no {missing[0]}, the reference of a noisy picture of that name "
                     f"({len(missing)} of {len(self)} are missing)"
                 )
-        for i in range(len(self)):
-            self.read(i)
+        noisy, clean = FolderScale("--validation-set"), FolderScale("--reference-dir")
+        for i, label in enumerate(self.labels):
+            stored = self.stored(i)
+            if self.found is not None:
+                noisy.add(label, self.found(i))
+            if self.references is not None:
+                clean.add(str(self.references / self.names[i]), self._reference(i, stored)[1])
+        clean.check_clean(complete=True)
+        for line in (*noisy.warnings(), *clean.warnings()):
+            say(line)
 
-    def _reference(self, i: int, stored: np.ndarray) -> np.ndarray:
-        """Reads a reference: on the scale of the noisy picture if of the same type, as one of the same camera, or else on
-        its type's own."""
+    def _reference(self, i: int, stored: np.ndarray) -> tuple[np.ndarray, Decided]:
+        """Reads a reference, and returns how black and white were decided: as of the noisy picture if both are of one type,
+        as those of one camera are; else as of any picture."""
         path = self.references / self.names[i]
         picture = read_picture(path)
         if self.pages[i] >= len(picture.pages):
@@ -83,9 +102,13 @@ class NoisyPictures:
             raise UserError(
                 f"--reference-dir: {path} is {_size(pixels)}, but the noisy picture is {_size(stored)}: both must be alike"
             )
-        source = self.source or Source(kind_of(stored.dtype), self.scale)
-        scale = source.scale if kind_of(pixels.dtype) == source.dtype else Scale()
-        return scale.of(pixels.dtype).to_float(pixels)
+        source = self.source or Source(kind_of(stored.dtype), self.scale_of(i, stored.dtype))
+        told = source.scale if kind_of(pixels.dtype) == source.dtype else UNTOLD
+        try:
+            found = decided(picture, told)[self.pages[i]]
+        except UserError as error:
+            raise UserError(f"--reference-dir: {path}: {error}") from error
+        return found.scale.to_float(pixels), found
 
 
 def held_out_pictures(shard: NoisyShard, reference_dir: str | None) -> NoisyPictures:
@@ -120,28 +143,34 @@ def open_noisy_pictures(given: str, channels: int, scale: Scale, reference_dir: 
         raise UserError(f"--validation-set {given}: no picture in it ({', '.join(formats.suffixes(writable_only=True))})")
 
     numbers = [(i, page) for i, path in enumerate(paths) for page in range(_page_count(path))]
-    read = functools.lru_cache(maxsize=1)(read_picture)  # the pages of a file come one after the other
+    @functools.lru_cache(maxsize=1)  # the pages of a file come one after the other
+    def read(path: str) -> tuple[Picture, list[Decided]]:
+        """Reads a file, and decides what is black and white in its pages. Raises UserError."""
+        picture = read_picture(path)
+        try:
+            return picture, decided(picture, scale)
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from error
 
     def stored(n: int) -> np.ndarray:
         """Reads a picture by its number among all pages. Raises UserError for one that the network is not for."""
         i, page = numbers[n]
-        picture = read(paths[i])
+        picture, _ = read(paths[i])
         if picture.colours != channels:
             kind, wanted = COLOURS[picture.colours], COLOURS[channels]
             raise UserError(f"{paths[i]}: is {kind}, and the network is for {wanted} pictures")
         pixels = picture.pages[page][:, :, :channels]
-        black, white = scale.black, scale.of(pixels.dtype).white
-        if black >= white:
-            raise UserError(
-                f"{paths[i]}: --black {black:g}: must be below white, which is {white:g} for {pixels.dtype} unless it is "
-                "told; give --white too, or a lower --black"
-            )
         if not np.isfinite(pixels).all():
             raise UserError(f"{paths[i]}: has values that are NaN or infinite: replace them first")
         return pixels
 
+    def found(n: int) -> Decided:
+        """Returns how black and white of a picture were decided. n: as for `stored`."""
+        i, page = numbers[n]
+        return read(paths[i])[1][page]
+
     names, pages = [os.path.basename(paths[i]) for i, _ in numbers], [page for _, page in numbers]
-    return NoisyPictures(names, pages, stored, scale, _folder(reference_dir))
+    return NoisyPictures(names, pages, stored, scale, _folder(reference_dir), found=found)
 
 
 def _page_count(path: str) -> int:

@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dnnlib.denoising.data.shard import Shard
+from dnnlib.denoising.data.shard import REMEDY, Shard
 from dnnlib.denoising.pictures.scale import COLOURS, Scale
 
 HELD_OUT = "held_out"  # the group of the pictures to validate on
+_LONGEST_NAME = 4096  # bytes, with the folders that it is in
 PAGE_SIZES = "page_sizes"  # in it, int32 [n,2], where they are the ends of pages: height and width of the whole pages
 
 
@@ -57,9 +58,27 @@ class NoisyShard(Shard):
         self.names: list[str] = []
         self.page_sizes: np.ndarray | None = None
         if part == HELD_OUT:
-            self.names = [name.decode(errors="surrogateescape") for name in self._file[part]["names"][()]]
-            self.pages = self._file[part]["pages"][()]
-            self.page_sizes = self._file[part][PAGE_SIZES][()] if PAGE_SIZES in self._file[part] else None
+            try:
+                with self._guarded("names and pages of what is held out"):
+                    self._read_names()
+            except BaseException:
+                self.close()
+                raise
+
+    def _read_names(self) -> None:
+        """Reads which files and pages the held-out pictures are. Raises UserError where that is not as it should be."""
+        count, names = len(self), self._member(f"{HELD_OUT}/names")
+        if getattr(names, "shape", None) != (count,):
+            raise self._error(f"its held-out pictures have no names; {REMEDY}")
+        for name in (names[i] for i in range(count)):  # one by one: many could be the same long one
+            if not isinstance(name, bytes) or len(name) > _LONGEST_NAME:
+                raise self._error(f"a held-out picture has no name that a file can have; {REMEDY}")
+            self.names.append(name.decode(errors="surrogateescape"))
+        self.pages = self._read_numbers("pages", (count,))
+        if self._member(f"{HELD_OUT}/{PAGE_SIZES}") is not None:
+            self.page_sizes = self._read_numbers(PAGE_SIZES, (count, 2))
+        if self.pages.min() < 0:
+            raise self._error(f"a held-out picture is of page {self.pages.min()}; {REMEDY}")
 
     def to_float(self, stored: np.ndarray) -> np.ndarray:
         """Scales stored pixels to float32 of the same shape, black becoming 0 and white 1."""
@@ -80,24 +99,35 @@ class NoisyShard(Shard):
 
     def _check_kind(self) -> None:
         """Reads what the shard says of itself, and raises UserError unless it holds noisy pictures."""
-        attributes = self._file.attrs
-        if not attributes.get("noisy"):
+        if not self._attribute("noisy"):
             raise self._error(
                 "holds clean pictures (it was made without --noisy), and a real_ configuration adds no noise to them; "
                 "make a shard of noisy ones with dataset_tool_h5.py --noisy"
             )
+        attributes = self._file.attrs
         if "black" not in attributes or "white" not in attributes:
             raise self._error("does not say which values are black and white; make it anew with dataset_tool_h5.py --noisy")
-        black, white = float(attributes["black"]), float(attributes["white"])
-        if not np.isfinite([black, white]).all() or black >= white:
-            raise self._error(f"its black {black:g} is not below its white {white:g}; make it anew")
-        self.scale = Scale(black, white)
+        self.scale = self._read_scale("")
         if missing := {"source_dtype", "source_black", "source_white", "checksum"} - set(attributes):
             raise self._error(f"does not say its {min(missing)}: it is of an older version; make it anew with --noisy")
-        self.source = Source(attributes["source_dtype"], Scale(attributes["source_black"], attributes["source_white"]))
-        self._checksum = attributes["checksum"]
-        if self._part not in self._file or (self._part == HELD_OUT and not len(self._file[self._part].get("images", ()))):
+        dtype, self._checksum = self._attribute("source_dtype"), self._attribute("checksum")
+        if dtype not in ("uint8", "uint16", "float"):
+            raise self._error(f"its source_dtype is none that pictures have; {REMEDY}")
+        if not isinstance(self._checksum, str) or not self._checksum.isascii():
+            raise self._error(f"its checksum is none; {REMEDY}")
+        self.source = Source(dtype, self._read_scale("source_"))
+        images = self._member(f"{self._part}/images")
+        if self._part == HELD_OUT and not getattr(images, "size", None):
             raise self._error("has no held-out pictures to validate on; make it anew with e.g. --holdout 0.05")
+
+    def _read_scale(self, prefix: str) -> Scale:
+        """Reads black and white. prefix: of the attributes' names. Raises UserError where they are no such numbers."""
+        black, white = (self._attribute(f"{prefix}{name}") for name in ("black", "white"))
+        if not all(isinstance(value, (int, float)) for value in (black, white)) or not np.isfinite([black, white]).all():
+            raise self._error(f"its {prefix}black and {prefix}white are no numbers; make it anew with --noisy")
+        if black >= white:
+            raise self._error(f"its {prefix}black {black:g} is not below its {prefix}white {white:g}; make it anew")
+        return Scale(float(black), float(white))
 
     def _check_shapes(self, crop: int) -> None:
         """Raises UserError, as for any shard, and where the channels are not those that are wanted."""

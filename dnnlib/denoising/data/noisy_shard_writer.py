@@ -14,7 +14,9 @@ from dnnlib.denoising.data.held_out_strip import described, split
 from dnnlib.denoising.data.noisy_shard import HELD_OUT, PAGE_SIZES, Source, kind_of
 from dnnlib.denoising.data.shard_rows import ShardFile, ShardRows
 from dnnlib.denoising.data.shard_writer import MIN_SIDE, check_counts, check_sides, new_shard, shuffled
+from dnnlib.denoising.pictures.decided_scale import Decided, decided
 from dnnlib.denoising.pictures.files import read_picture
+from dnnlib.denoising.pictures.folder_scale import FolderScale
 from dnnlib.denoising.pictures.scale import COLOURS, Scale
 from dnnlib.denoising.pictures.search import find_pictures
 from dnnlib.errors import UserError
@@ -69,6 +71,7 @@ class Page(NamedTuple):
     page: the picture's number in the file, from 0.
     pixels: [C,H,W], as they are stored in the shard.
     dtype: of the file.
+    found: black and white in the file.
     """
 
     path: str
@@ -76,6 +79,7 @@ class Page(NamedTuple):
     page: int
     pixels: np.ndarray
     dtype: np.dtype
+    found: Decided
 
     @property
     def kind(self) -> tuple[str, str]:
@@ -95,7 +99,7 @@ def write_noisy_shard(input_dir: str, out: str | os.PathLike, options: NoisyOpti
     floats became integers), and `checksum` of all names and contents. Pictures to train on are cut into pieces of at most
     LARGEST_PIECE pixels a side. It appears under its name when it is whole.
 
-    Raises UserError for floats without a white, where no picture is left, where the only one is too small for both parts,
+    Raises UserError for floats of unknown white, where no picture is left, where the only one is too small for both parts,
     where most, and more than ten, are of another kind (8 and 16 bits, grey and RGB) than the first, and where `out` cannot
     be written. Files that cannot be read or are of another kind than the first are named and left out.
     """
@@ -118,11 +122,12 @@ def _fill(shard: ShardFile, paths: list[str], root: str, o: NoisyOptions) -> lis
     o: the options.
     """
     counts = _Counts(looked_at=len(paths))
-    parts: _Parts | None = None
+    parts, scales = None, FolderScale("--input-dir")
     # The files of lowest and highest rank wait to the end: one is held out and one is not, whatever their ranks.
     ends: list[tuple[float, list[Page]]] = []
     for pages in _usable(paths, root, o, counts):
-        parts = parts or _Parts(shard, pages[0], o)
+        parts = parts or _Parts(shard, pages[0])
+        scales.add(pages[0].path, pages[0].found)
         ends = sorted([*ends, (_rank(pages[0].name), pages)], key=lambda end: end[0])
         if len(ends) > 2:
             rank, pages = ends.pop(1)
@@ -135,7 +140,7 @@ def _fill(shard: ShardFile, paths: list[str], root: str, o: NoisyOptions) -> lis
         for (_, pages), held_out in zip(ends, (True, False), strict=True):
             parts.add(pages, held_out)
     parts.close()
-    return ["Statistics:", *counts.lines(parts.kind), *parts.lines()]
+    return ["Statistics:", *counts.lines(parts.kind), *parts.lines(), *scales.warnings()]
 
 
 @dataclass
@@ -202,6 +207,9 @@ def _difference(first: Page, pages: list[Page]) -> str | None:
         for one, other in zip(first.kind, page.kind, strict=True):
             if one != other:
                 return f"{page.path} is {other}, and {first.path} is {one}"
+        one, other = (f"black {p.found.scale.black:g} and white {p.found.scale.white:g}" for p in (first, page))
+        if one != other:
+            return f"{page.path} has {other}, and {first.path} has {one}; --black and --white make them the same"
     return None
 
 
@@ -213,11 +221,10 @@ def _rank(name: str) -> float:
 class _Parts:
     """Writes both parts of a shard, those to train on and those held out, and counts what they hold."""
 
-    def __init__(self, shard: ShardFile, first: Page, o: NoisyOptions):
+    def __init__(self, shard: ShardFile, first: Page):
         """Makes the empty parts. first: the page that the others must be like."""
         self._first, self._file = first, shard.file
-        source = o.scale.of(first.dtype)
-        source.check()
+        source = first.found.scale
         self._source = Source(kind_of(first.dtype), source)
         self.scale = STORED_FLOATS if first.dtype.kind == "f" else source  # in the shard
         self._checksum = hashlib.sha256()
@@ -309,20 +316,19 @@ def _read(path: str, root: str, o: NoisyOptions) -> list[Page] | UserError:
         picture = read_picture(path)
     except UserError as error:
         return error
-    name = os.path.relpath(path, root or None)
-    pages = []
-    for number, page in enumerate(picture.pages):
-        height, width = page.shape[:2]
-        if min(height, width) < o.min_size or max(height, width) > o.max_size:
-            limit = f"--min-size {o.min_size}" if min(height, width) < o.min_size else f"--max-size {o.max_size}"
-            return UserError(f"{path}: {width} x {height} pixels, outside {limit}")
-        if page.dtype.kind == "f" and o.white is None:
-            return UserError(f"{path}: holds floats: give --white (and --black), the values that stand for 1 (and 0)")
-        try:
-            pixels = _stored(page[:, :, : picture.colours], o.scale)
-        except UserError as error:
-            return UserError(f"{path}: {error}")
-        pages.append(Page(path, Path(name).as_posix(), number, np.ascontiguousarray(pixels.transpose(2, 0, 1)), page.dtype))
+    name, pages = Path(os.path.relpath(path, root or None)).as_posix(), []
+    try:
+        if o.white is None and any(page.dtype.kind == "f" for page in picture.pages) and not any(picture.stated):
+            raise UserError("holds floats: give --white (and --black), the values that stand for 1 (and 0)")
+        for number, (page, found) in enumerate(zip(picture.pages, decided(picture, o.scale), strict=True)):
+            height, width = page.shape[:2]
+            if min(height, width) < o.min_size or max(height, width) > o.max_size:
+                limit = f"--min-size {o.min_size}" if min(height, width) < o.min_size else f"--max-size {o.max_size}"
+                raise UserError(f"{width} x {height} pixels, outside {limit}")
+            pixels = _stored(page[:, :, : picture.colours], found.scale)
+            pages.append(Page(path, name, number, np.ascontiguousarray(pixels.transpose(2, 0, 1)), page.dtype, found))
+    except UserError as error:
+        return UserError(f"{path}: {error}")
     return pages
 
 

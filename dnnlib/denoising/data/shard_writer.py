@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,9 +14,12 @@ import numpy as np
 from tqdm import tqdm
 
 from dnnlib.denoising.data.shard_rows import ShardFile, ShardRows
+from dnnlib.denoising.pictures.decided_scale import Decided
 from dnnlib.denoising.pictures.files import read_header
-from dnnlib.denoising.pictures.images import read_image
+from dnnlib.denoising.pictures.folder_scale import FolderScale
+from dnnlib.denoising.pictures.images import read_clean
 from dnnlib.denoising.pictures.picture import Header
+from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.denoising.pictures.search import find_pictures
 from dnnlib.errors import UserError, one_line
 from dnnlib.files import atomic_path, remove_abandoned
@@ -68,7 +72,7 @@ class Statistics:
 
 def write_shard(
     input_dir: str, out: str | os.PathLike, max_files: int | None = None, workers: int | None = None,
-    min_size: int | None = None, max_size: int | None = None,
+    min_size: int | None = None, max_size: int | None = None, black: float = 0.0, white: float | None = None,
 ) -> Statistics:  # fmt: skip
     """Writes all pictures below a folder whose width and height are right to a shard.
 
@@ -77,20 +81,25 @@ def write_shard(
     max_files: how many are kept, the first ones in the shuffled order; None: all.
     workers: threads that read and decode, None: one a core; the shard is the same, byte for byte, whatever their number.
     min_size, max_size: of width and height, in pixels, both inclusive; None: 256 and 512.
+    black, white: the values that become 0 and 255; white None: as tags or the type say.
 
     The order is that of the sorted paths, shuffled with a fixed seed. The shard: `images`, vlen uint8 (n,), each RGB,
     channels first, flattened; `shapes`, int32 (n, 3): 3, height, width; attribute `complete`. Of files with several pages
     the first is taken. Progress and statistics are printed. Files that cannot be read are named, counted and left out.
 
-    Raises UserError for wrong arguments, where no picture is left, and where `out` cannot be written.
+    Raises UserError for wrong arguments, where no picture is left, where most pictures would be nearly black since white is
+    another than the type's, and where `out` cannot be written.
     """
     check_counts(max_files, workers)
     sides = check_sides(MIN_SIDE if min_size is None else min_size, MAX_SIDE if max_size is None else max_size)
+    told = Scale(black, white)
+    told.check()
     with new_shard(out) as temporary:  # first of all, so that an unwritable folder is known at once
         paths = shuffled(find_pictures(input_dir))
         statistics = Statistics(sides=sides)
-        _write(temporary, paths, max_files, statistics, workers or cores())
-    for line in statistics.lines():
+        scales = FolderScale("--input-dir")
+        _write(temporary, paths, max_files, statistics, workers or cores(), told, scales)
+    for line in [*statistics.lines(), *scales.warnings()]:
         say(line)
     return statistics
 
@@ -162,15 +171,19 @@ def _header(path: str) -> tuple[str, Header | UserError]:
         return path, error
 
 
-def _decode(candidate: Candidate) -> tuple[Candidate, np.ndarray | UserError]:
-    """Reads a picture as RGB, uint8 [3, H, W]; returns what is wrong with the file where that cannot be."""
+def _decode(candidate: Candidate, told: Scale) -> tuple[Candidate, tuple[np.ndarray, Decided] | UserError]:
+    """Reads a picture as RGB, uint8 [3, H, W], with its scale; returns what is wrong with the file where that cannot be."""
     try:
-        return candidate, np.ascontiguousarray(read_image(candidate.path).transpose(2, 0, 1))
+        pixels, found = read_clean(candidate.path, 3, told)
+        return candidate, (np.ascontiguousarray(pixels.transpose(2, 0, 1)), found)
     except UserError as error:
         return candidate, error
 
 
-def _write(file_name: Path, paths: Sequence[str], max_files: int | None, statistics: Statistics, workers: int) -> None:
+def _write(
+    file_name: Path, paths: Sequence[str], max_files: int | None, statistics: Statistics, workers: int,
+    told: Scale, scales: FolderScale,
+) -> None:  # fmt: skip
     """Fills the HDF5 file; a few pictures a worker are in memory.
 
     file_name: of the shard that is made.
@@ -178,6 +191,8 @@ def _write(file_name: Path, paths: Sequence[str], max_files: int | None, statist
     max_files: how many are kept, None: all.
     statistics: what is counted on the way.
     workers: threads that read and decode.
+    told: black and white, as the user told them.
+    scales: collects those of the pictures.
     """
     candidates = right_size(paths, statistics, workers)
     with contextlib.closing(candidates):
@@ -185,29 +200,34 @@ def _write(file_name: Path, paths: Sequence[str], max_files: int | None, statist
         if not selected:
             raise _nothing_kept(statistics)
         # Where a selected picture turns out to be damaged, the next one of the right size takes its place.
-        pictures = itertools.chain(ordered_map(_decode, selected, workers), map(_decode, candidates))
+        decode = partial(_decode, told=told)
+        pictures = itertools.chain(ordered_map(decode, selected, workers), map(decode, candidates))
         with ShardFile(file_name) as shard, progress_bar(len(selected), "image") as bar:
             rows = ShardRows(shard, shard.file, np.dtype(np.uint8), len(selected))
-            _write_rows(rows, pictures, len(selected), statistics, bar)
+            _write_rows(rows, pictures, len(selected), statistics, scales, bar)
 
 
 def _write_rows(
-    rows: ShardRows, pictures: Iterator[tuple[Candidate, np.ndarray | UserError]],
-    most: int, statistics: Statistics, bar: tqdm,
+    rows: ShardRows, pictures: Iterator[tuple[Candidate, tuple[np.ndarray, Decided] | UserError]],
+    most: int, statistics: Statistics, scales: FolderScale, bar: tqdm,
 ) -> None:  # fmt: skip
     """Adds pictures to a shard, in order.
 
     rows: of the shard.
-    pictures: decoded, uint8 [3,H,W], or what is wrong with them.
+    pictures: decoded, uint8 [3,H,W], with their scales, or what is wrong with them.
     most: how many are added, at most.
     statistics: what is counted.
+    scales: those of the pictures are added.
     bar: is moved on with each.
     """
-    for candidate, pixels in pictures:
-        if isinstance(pixels, UserError):
+    for candidate, read in pictures:
+        if isinstance(read, UserError):
             statistics.unreadable += 1
-            say(f"skipped: {pixels}")
+            say(f"skipped: {read}")
             continue
+        pixels, found = read
+        scales.add(candidate.path, found)
+        scales.check_clean(complete=False)
         rows.append(pixels)
         statistics.written += 1
         statistics.pixels += pixels.shape[1] * pixels.shape[2]
@@ -218,6 +238,7 @@ def _write_rows(
             break
     if not len(rows):
         raise _nothing_kept(statistics)
+    scales.check_clean(complete=True)
     rows.close()
 
 

@@ -10,9 +10,12 @@ import numpy as np
 from dnnlib.denoising.network.architecture import STRIDE
 from dnnlib.denoising.pictures import formats
 from dnnlib.denoising.pictures.files import read_header
-from dnnlib.denoising.pictures.images import pad_to_square, read_image, to_float
+from dnnlib.denoising.pictures.folder_scale import FolderScale
+from dnnlib.denoising.pictures.images import pad_to_square, read_clean, read_image, to_float
+from dnnlib.denoising.pictures.scale import UNTOLD, Scale
 from dnnlib.denoising.pictures.search import pictures_in
 from dnnlib.errors import UserError
+from dnnlib.progress import say
 
 LARGEST_SIDE = 2048  # whole pictures go through the network; at this size that takes about 20 GB
 
@@ -25,12 +28,14 @@ class ValidationSet:
     paths: of the pictures, sorted by name.
     side: of the common padded square, in pixels.
     repeats: passes in an evaluation.
+    told: the values of black and white, as the user told them.
     """
 
     name: str
     paths: Sequence[Path]
     side: int
     repeats: int
+    told: Scale = UNTOLD
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -42,17 +47,26 @@ class ValidationSet:
 
     def read(self, i: int, channels: int) -> tuple[np.ndarray, int, int]:
         """Reads picture i, padded by reflection: float32 [side, side, channels] in [0, 1], and its true height and width."""
-        image = read_image(self.paths[i], channels)
+        image = read_image(self.paths[i], channels, self.told)
         return pad_to_square(to_float(image), self.side), image.shape[0], image.shape[1]
 
     def check(self) -> None:
-        """Decodes every picture once. Raises UserError naming one that is broken, before hours of work are spent."""
+        """Decodes every picture once. Raises UserError naming one that is broken, before hours of work are spent, and where
+        white cannot be what it is taken to be; prints a line where it may not be."""
+        scales = FolderScale(f"--validation-set {self.name}")
         for path in self.paths:
-            read_image(path)
+            scales.add(str(path), read_clean(path, 3, self.told)[1])
+        scales.check_clean(complete=True)
+        for line in scales.warnings():
+            say(line)
 
 
-def open_validation_set(name: str, dataset_dir: str | None, known: Mapping[str, Mapping]) -> ValidationSet:
+def open_validation_set(
+    name: str, dataset_dir: str | None, known: Mapping[str, Mapping], told: Scale = UNTOLD
+) -> ValidationSet:
     """Opens a set by name (a key of `known`, config/validation_sets.py, under dataset_dir), or a folder of pictures.
+
+    told: the values of black and white, as the user told them.
 
     Reads the pictures' headers only. Raises UserError that names option, folder and remedy.
     """
@@ -85,4 +99,4 @@ def open_validation_set(name: str, dataset_dir: str | None, known: Mapping[str, 
             f"--validation-set {name}: {worst} has a side of {max(sizes)} pixels, more than {LARGEST_SIDE}; "
             "crop it or leave it out"
         )
-    return ValidationSet(name, paths, -(-max(sizes) // STRIDE) * STRIDE, repeats)
+    return ValidationSet(name, paths, -(-max(sizes) // STRIDE) * STRIDE, repeats, told)

@@ -13,6 +13,7 @@ from dnnlib.denoising.inference.output_paths import Output, make_folder, plan_ou
 from dnnlib.denoising.inference.picture_networks import PictureNetworks
 from dnnlib.denoising.inference.std_file import STD_WHITE, STDS, to_std16, write_std
 from dnnlib.denoising.options import DenoisingOptions
+from dnnlib.denoising.pictures.decided_scale import decided
 from dnnlib.denoising.pictures.files import read_picture
 from dnnlib.denoising.pictures.images import write_image
 from dnnlib.denoising.pictures.picture import Picture
@@ -99,12 +100,16 @@ def _denoise_file(networks: PictureNetworks, output: Output, options: DenoisingO
     denoiser = networks.denoiser_for(picture)  # for the first of a kind it takes seconds, which are not this file's
     start = time.monotonic() - reading
     try:
-        pages = _denoise_pages(denoiser, picture, options)
+        scales = decided(picture, Scale(options.black, options.white))
+        for warning in dict.fromkeys(page.warning for page in scales if page.warning):
+            say(f"Warning: {output.source}: {warning}")
+        pages = _denoise_pages(denoiser, picture, [page.scale for page in scales], options)
     except UserError as error:
         raise UserError(f"{output.source}: {error}") from error
     picture.write(output.result, [page.pixels for page in pages])
     written = [f"{output.result}", *_write_extras(picture, pages, output, options)]
-    notes = list(picture.notes)
+    notes = [*picture.notes, *dict.fromkeys(page.note for page in scales if page.note)]
+    notes += dict.fromkeys(doubt for page in pages for doubt in page.level.doubts)
     if picture.colours < denoiser.configuration.channels:
         notes.append("grey: repeated for the RGB network (a -mono one does better) and averaged")
     seconds = time.monotonic() - start
@@ -112,14 +117,15 @@ def _denoise_file(networks: PictureNetworks, output: Output, options: DenoisingO
     return f"{output.source}: {', '.join(parts)} -> {', '.join(written)}"
 
 
-def _denoise_pages(denoiser: "Denoiser", picture: Picture, options: DenoisingOptions) -> list[DenoisedPage]:
-    """Denoises all pages of a file, after all of them have been checked."""
-    told = Scale(options.black, options.white)
+def _denoise_pages(
+    denoiser: "Denoiser", picture: Picture, scales: list[Scale], options: DenoisingOptions
+) -> list[DenoisedPage]:
+    """Denoises all pages of a file, each with its scale, after all of them have been checked."""
     prepared = [
         denoiser.prepare(
-            page[:, :, : picture.colours], options.given, told, options.tile, options.strength, options.ensemble
+            page[:, :, : picture.colours], options.given, scale, options.tile, options.strength, options.ensemble
         )
-        for page in picture.pages
+        for page, scale in zip(picture.pages, scales, strict=True)
     ]
     with progress_bar(sum(page.steps for page in prepared), "tile") as bar:
         return [

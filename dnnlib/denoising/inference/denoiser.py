@@ -1,6 +1,7 @@
 """Denoises pictures as they are, of any size and type, with one network. For the command line and for use from Python."""
 
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -17,6 +18,7 @@ from dnnlib.denoising.inference.tiling import PaddedPicture, Region, tiles
 from dnnlib.denoising.network.architecture import NOISE_VARIABLE, STRIDE
 from dnnlib.denoising.network.network_file import load_configured
 from dnnlib.denoising.network.shipped import network_path
+from dnnlib.denoising.pictures.decided_scale import decide
 from dnnlib.denoising.pictures.scale import Scale, as_stored
 from dnnlib.errors import UserError
 from dnnlib.tflib.network import Network
@@ -105,14 +107,18 @@ class Denoiser:
         result (of strength 1, whatever the strength) may be from the clean picture; None for networks without (`has_std`).
 
         Raises UserError for images of another shape or type, of zero area, with NaN or infinity, in colour where the network
-        is for one channel, for a noise level that does not go with the network or cannot be estimated, and for a strength
-        that is not from 0 to 1.
+        is for one channel, for floats far above 1 without `white`, for a noise level that does not go with the network or
+        cannot be estimated, and for a strength that is not from 0 to 1. Warns, by the module `warnings`, of values that use
+        little of their type's range, as 12 bits in uint16 do without `white`.
         """
         image = np.asarray(image)
         colours = colour_channels(image.shape)
         pixels = image if image.ndim == 3 else image[:, :, np.newaxis]
         given = {"sigma": sigma, "lambda": lam, "alpha": alpha}
-        prepared = self.prepare(pixels[:, :, :colours], given, Scale(black, white), tile, strength, ensemble)
+        found = decide([pixels[:, :, :colours]], Scale(black, white))
+        if found.warning:
+            warnings.warn(found.warning, stacklevel=2)
+        prepared = self.prepare(pixels[:, :, :colours], given, found.scale, tile, strength, ensemble)
         result = pixels.copy()
         std = np.empty(pixels.shape[:2], np.float32) if self.has_std else None
 
@@ -136,7 +142,7 @@ class Denoiser:
 
         pixels: [H,W,1 or 3], of any type of pictures.
         given: the noise level, as for `check_given`.
-        scale: the values of black and white, as the user told them.
+        scale: the values of black and white; white None: that of the type.
         tile: side of the tiles in pixels, 0: none; None: as the memory at hand allows.
         strength: how much of the noise is removed, from 0 to 1.
         ensemble: whether the mean over flips and turns is taken.

@@ -6,11 +6,14 @@ from typing import NamedTuple
 import numpy as np
 
 from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.noise.estimate_doubt import doubt_about
 from dnnlib.denoising.noise.estimation import estimate_level
 from dnnlib.denoising.noise.families import in_user_units
 from dnnlib.denoising.noise.learned_parameter import parameter_from_raw
 from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.errors import UserError
+
+_TOLERANCE = 1.2  # estimates are off by some per cent
 
 
 class NoiseLevel(NamedTuple):
@@ -19,11 +22,13 @@ class NoiseLevel(NamedTuple):
     parameter: as `posterior` takes it, one number or two.
     values: in the user's units by name, none for networks that are told nothing.
     origin: 'given', 'learned' or 'estimated'.
+    doubts: why the level or the result cannot be trusted, a few words each, with the remedy.
     """
 
     parameter: Sequence[float]
     values: Mapping[str, float] = {}
     origin: str = ""
+    doubts: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return level_text([self])
@@ -72,14 +77,22 @@ def known_level(
     pixels: [H,W,C], of any real type.
     scale: of the pixels.
 
-    Raises UserError where the level is left out and cannot be estimated.
+    Raises UserError where the level is left out and cannot be estimated, or is beyond what is possible.
     """
     level = configuration.noise.row.level
-    value, origin = given.get(level.name), "given"
+    value, origin, doubts = given.get(level.name), "given", ()
     if value is None:
         known = estimate_level(configuration.noise.family, pixels, scale.white, scale.black)
         value, origin = level.user_from_known(known), "estimated"
-    return NoiseLevel([max(level.known_from_user(value), level.floor)], {level.name: value}, origin)
+        if known > level.most_estimated:
+            raise UserError(
+                f"its {level.name} would be {value:.4g}, more than from black, {scale.black:g}, to white, {scale.white:g}: "
+                f"give --white (and --black), or the level with --{level.name}"
+            )
+        if why := doubt_about(configuration.noise.family, pixels, known * (scale.white - scale.black)):
+            doubts = (f"the estimate may be far off: {why}; give --{level.name}",)
+    doubts += _out_of_range(configuration, {level.name: value})
+    return NoiseLevel([max(level.known_from_user(value), level.floor)], {level.name: value}, origin, doubts)
 
 
 def learned_level(configuration: Configuration, raw: np.ndarray) -> NoiseLevel:
@@ -89,4 +102,23 @@ def learned_level(configuration: Configuration, raw: np.ndarray) -> NoiseLevel:
     """
     noise = configuration.noise
     parameter = parameter_from_raw(np.ravel(raw), noise.learns_root).tolist()
-    return NoiseLevel(parameter, in_user_units(noise.family, parameter), "learned")
+    values = in_user_units(noise.family, parameter)
+    return NoiseLevel(parameter, values, "learned", _out_of_range(configuration, values))
+
+
+def _out_of_range(configuration: Configuration, values: Mapping[str, float]) -> tuple[str, ...]:
+    """Returns what to say of a level that the network was not trained on, if it was not; it must be off by a fifth.
+
+    configuration: of the network.
+    values: the level in the user's units by name.
+    """
+    noise = configuration.noise
+    if noise.real:  # it was trained on what was in the pictures
+        return ()
+    level = noise.row.level
+    low, high = sorted(level.user_from_known(x) for x in (noise.low, noise.high))
+    if low / _TOLERANCE <= values[level.name] <= high * _TOLERANCE:
+        return ()
+    trained = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+    remedy = "take another, or --adapt" if noise.row.real else "take another"
+    return (f"the network was trained on {level.name} {trained}: {remedy}",)

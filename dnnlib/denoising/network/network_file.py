@@ -61,12 +61,13 @@ def load_configured(
     try:
         configuration = Configuration.from_name(name)
     except ValueError:
-        raise UserError(f"{option} {path}: {name!r} is no configuration; see --help for their names") from None
+        raise UserError(f"{option} {path}: {name[:100]!r} is no configuration; see --help for their names") from None
     # What is inside.
     for key, value in _settings(configuration).items():
         found = network.static_kwargs.get(key, value)  # older files lack some
         if found != value:
-            raise UserError(f"{option} {path}: is named {name}, but was written with {key}={found}; give it its right name")
+            text = f"{key}={str(found)[:60]}"
+            raise UserError(f"{option} {path}: is named {name}, but was written with {text}; give it its right name")
     check_variables(network, shapes_of(configuration), path)
     return network, replace(configuration, hole_size=_hole_size(network, configuration, f"{option} {path}", hole_size))
 

@@ -10,7 +10,7 @@ from dnnlib.errors import UserError
 PATCH_SIDE = 64  # pixels; large enough that the estimate in one patch is good to 2 %
 _MOST_PATCHES = 2000  # spread over the picture; more tell nothing new
 _CLIPPED_SHARES = (0.02, 0.2, 1.0)  # black or white values have lost their noise: of these limits to a patch's share of them
-_ENOUGH_PATCHES = 0.05  # the first is taken that leaves so large a share of the patches
+ENOUGH_PATCHES = 0.05  # the first is taken that leaves so large a share of the patches
 _LOW_QUANTILE = 0.2  # texture only adds to variances: the low end of what the patches say tells
 _SMALL_PATCH_SIDE = 32  # where a patch should be of one brightness, or untextured
 _DARK = 0.1  # of white; below, there are too few photons to tell
@@ -188,18 +188,21 @@ def _of_patches(
     limits: the values in `pixels` that clipped ones have, None for 0 and white.
     """
     limits = (0, white) if limits is None else limits
+    values = of_patches(pixels, side, lambda p: function((p.astype(np.float64) - black) / (white - black)))
+    clipped = of_patches(pixels, side, lambda p: np.mean(np.isin(p, np.asarray(limits).astype(p.dtype))))
+    return values, clipped
+
+
+def of_patches(pixels: np.ndarray, side: int, function: Callable[[np.ndarray], float | tuple[float, ...]]) -> np.ndarray:
+    """Returns what a function says of patches [side,side,C] of pixels [H,W,C], 2,000 at most, spread evenly."""
     rows, columns = (np.arange(0, size - side + 1, side) for size in pixels.shape[:2])
     count = len(rows) * len(columns)
-    values, clipped = [], []
-    for i in np.unique(np.linspace(0, count - 1, min(count, _MOST_PATCHES)).astype(int)):
-        y, x = rows[i // len(columns)], columns[i % len(columns)]
-        patch = pixels[y : y + side, x : x + side]
-        clipped.append(np.mean(np.isin(patch, np.asarray(limits).astype(patch.dtype))))
-        values.append(function((patch.astype(np.float64) - black) / (white - black)))
-    return np.array(values), np.array(clipped)
+    chosen = np.unique(np.linspace(0, count - 1, min(count, _MOST_PATCHES)).astype(int))
+    corners = ((rows[i // len(columns)], columns[i % len(columns)]) for i in chosen)
+    return np.array([function(pixels[y : y + side, x : x + side]) for y, x in corners])
 
 
 def _trusted(values: np.ndarray, clipped: np.ndarray) -> np.ndarray:
     """Returns the values of the patches that are clipped the least."""
-    limit = next(limit for limit in _CLIPPED_SHARES if np.mean(clipped <= limit) >= _ENOUGH_PATCHES)
+    limit = next(limit for limit in _CLIPPED_SHARES if np.mean(clipped <= limit) >= ENOUGH_PATCHES)
     return values[clipped <= limit]

@@ -28,6 +28,7 @@ class Parameter:
     lowest: float = 0.0  # that a user may give
     above_lowest: bool = False  # the lowest itself is not allowed
     highest: float = math.inf
+    most_estimated: float = math.inf  # of the known one: more is no noise but a wrong white
     floor: float = 0.0  # of the known one, where the posterior is told it: smaller values are raised to it
     argument: str = ""  # what it is called in Python, where that cannot be the name
 
@@ -86,7 +87,7 @@ class Family:
 
 
 _ROWS = (
-    Family("gauss", (Parameter("sigma", scale=255.0),), name_unit=255.0, real=True),
+    Family("gauss", (Parameter("sigma", scale=255.0, most_estimated=1.0),), name_unit=255.0, real=True),
     Family(
         "poisson", (Parameter("lambda", learned_as_inverse=True, above_lowest=True, argument="lam"),),
         name_unit=1.0, real=True, learns_variance=True,

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from dnnlib.denoising.pictures.decided_scale import Decided, decide
 from dnnlib.denoising.pictures.files import read_picture, unreadable
 from dnnlib.denoising.pictures.pillow import JPEG_QUALITY, encoded
-from dnnlib.denoising.pictures.scale import Scale
+from dnnlib.denoising.pictures.scale import UNTOLD, Scale, Stated, largest_of
 from dnnlib.errors import UserError, one_line
 from dnnlib.files import atomic_write
 
@@ -20,35 +21,64 @@ _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def read_image(path: str | os.PathLike, channels: int = 3) -> np.ndarray:
+def read_image(path: str | os.PathLike, channels: int = 3, told: Scale = UNTOLD) -> np.ndarray:
     """Reads a picture as uint8 [H, W, channels], values 0..255; channels is 3 (RGB) or 1 (SPEC 6.1).
 
     Alpha is dropped, not blended; grey is repeated to three channels; channels=1 is the rounded mean over the channels.
-    Palette and CMYK pictures become RGB, 1-bit ones 0 and 255. 16-bit values are scaled, 65535 to 255, and rounded; of PNG
-    files the upper 8 bits are kept. Of several pages it is the first. The EXIF orientation is not applied: published
-    figures are of the pixels as stored.
+    Palette and CMYK pictures become RGB, 1-bit ones 0 and 255. What is not of 8 bits is scaled, white to 255, and rounded;
+    of PNG files whose white is 65535 the upper 8 bits are kept. Of several pages it is the first. The EXIF orientation is
+    not applied: published figures are of the pixels as stored.
 
-    Raises UserError, naming the file and what is wrong: missing, no picture, truncated, too large, floats.
+    told: the values of black and white, as the user told them.
+
+    Raises UserError, naming the file and what is wrong: missing, no picture, truncated, too large, floats of unknown white.
     """
+    return read_clean(path, channels, told)[0]
+
+
+def read_clean(path: str | os.PathLike, channels: int, told: Scale) -> tuple[np.ndarray, Decided]:
+    """Reads a picture as `read_image` does; returns it, and how black and white were decided."""
     if channels not in (1, 3):
         raise ValueError(f"channels must be 1 or 3, not {channels}")
     picture = read_picture(path, writable_only=False)
     pixels = picture.pages[0][:, :, : picture.colours]
-    if pixels.dtype.kind == "f":
-        kind = f"floating-point {8 * pixels.dtype.itemsize}-bit values"
-        raise unreadable(path, UserError(f"pictures of {kind} are not supported, save it as an 8-bit or 16-bit PNG"))
-    if pixels.dtype != np.uint8:
-        pixels = _to_8_bits(pixels, picture.format.takes_upper_bits)
+    try:
+        found = _decided_clean(pixels, told, picture.stated[0] if picture.stated else None)
+    except UserError as error:
+        raise unreadable(path, error) from error
+    pixels = _to_8_bits(pixels, found.scale, picture.format.takes_upper_bits)
     if pixels.shape[2] == channels:
-        return np.array(pixels)  # writable, and no view that keeps alpha or other pages in memory
+        return np.array(pixels), found  # writable, and no view that keeps alpha or other pages in memory
     if channels == 3:
-        return np.repeat(pixels, 3, axis=2)
-    return ((pixels.sum(axis=2, dtype=np.uint16, keepdims=True) + 1) // 3).astype(np.uint8)  # a third is never a half
+        return np.repeat(pixels, 3, axis=2), found
+    means = (pixels.sum(axis=2, dtype=np.uint16, keepdims=True) + 1) // 3  # a third is never a half
+    return means.astype(np.uint8), found
 
 
-def _to_8_bits(pixels: np.ndarray, takes_upper_bits: bool) -> np.ndarray:
-    """Reduces uint16 of any byte order to uint8 of the same shape."""
-    return (pixels >> 8).astype(np.uint8) if takes_upper_bits else to_uint8(Scale().of(pixels.dtype).to_float(pixels))
+def _decided_clean(pixels: np.ndarray, told: Scale, stated: Stated | None) -> Decided:
+    """Decides the scale of a clean picture. Parameters as for `decide`. Raises UserError where it is not known, or wrong."""
+    dtype = pixels.dtype
+    if dtype == np.uint8 and told == UNTOLD:  # as nearly all are: they need not be looked at
+        return Decided(told.of(dtype), dtype, None, "type")
+    if dtype.kind == "f":
+        if told.white is None and stated is None:
+            kind = f"floating-point {8 * dtype.itemsize}-bit values"
+            raise UserError(f"pictures of {kind} are not supported, save it as an 8-bit or 16-bit PNG, or give --white")
+        if not np.isfinite(pixels).all():
+            raise UserError("it has values that are NaN or infinite: replace them first")
+    elif told.white is not None and told.white > largest_of(dtype):
+        raise UserError(f"--white {told.white:g} is above {largest_of(dtype)}, the largest value of its {dtype}")
+    return decide([pixels], told, stated)
+
+
+def _to_8_bits(pixels: np.ndarray, scale: Scale, takes_upper_bits: bool) -> np.ndarray:
+    """Reduces pixels of any type to uint8 of the same shape: black becomes 0 and white 255."""
+    if scale == UNTOLD.of(pixels.dtype):
+        if pixels.dtype == np.uint8:
+            return pixels
+        if takes_upper_bits and pixels.dtype.kind == "u":
+            return (pixels >> 8).astype(np.uint8)
+    return to_uint8(scale.to_float(pixels))
 
 
 def write_image(path: str | os.PathLike, image: np.ndarray) -> None:

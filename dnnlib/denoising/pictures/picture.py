@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dnnlib.denoising.pictures import formats
+from dnnlib.denoising.pictures.scale import Stated
 from dnnlib.errors import UserError, one_line
 from dnnlib.files import atomic_write, remove_abandoned
 
@@ -35,6 +36,7 @@ class Picture:
     kept: what the format's writer needs to write a file like the one that was read.
     notes: what the user should know of the conversion.
     unwritable: why no file like the one that was read can be written; None where it can.
+    stated: for each page what the file's tags state of black and white, None: nothing; empty: nothing of any page.
     """
 
     kind: str
@@ -43,6 +45,7 @@ class Picture:
     kept: Any = field(default=None, repr=False)
     notes: list[str] = field(default_factory=list)
     unwritable: str | None = None
+    stated: list[Stated | None] = field(default_factory=list)
 
     @property
     def format(self) -> formats.Format:

@@ -56,6 +56,37 @@ class Scale:
         return parts * parts.dtype.type(self.white - self.black)
 
 
+UNTOLD = Scale()  # what the user tells who tells nothing
+
+
+@dataclass(frozen=True)
+class Stated:
+    """Holds what the tags of a file state of its values.
+
+    white, black: the values that stand for them.
+    tag: by which tag, in words.
+    may_be_statistic: whether writers also use the tag for the largest value that happens to be in the picture.
+    """
+
+    white: float
+    tag: str
+    black: float = 0.0
+    may_be_statistic: bool = False
+
+    @property
+    def is_of_bits(self) -> bool:
+        """Tells whether white is the largest value of a number of bits."""
+        return math.log2(self.white + 1).is_integer()
+
+    def is_statistic(self, highest: float) -> bool:
+        """Tells whether white is only the highest value in the pictures, and no bound that a number of bits sets."""
+        return self.may_be_statistic and not self.is_of_bits and math.isclose(self.white, highest, rel_tol=1e-6)
+
+    def black_of(self, lowest: float) -> float:
+        """Returns black, which is 0 where what is stated is only the lowest value in the pictures."""
+        return 0.0 if self.may_be_statistic and math.isclose(self.black, lowest, rel_tol=1e-6) else self.black
+
+
 def as_stored(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Makes pixels of a type of values of their scale: integers are rounded and clipped to it, floats are neither."""
     largest = largest_of(dtype)

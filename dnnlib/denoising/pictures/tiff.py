@@ -14,7 +14,9 @@ import tifffile
 
 from dnnlib.denoising.pictures.picture import Header, Picture, colours_of, mode_of
 from dnnlib.denoising.pictures.pillow import decoded, open_image
+from dnnlib.denoising.pictures.scale import Stated
 from dnnlib.denoising.pictures.tiff_pages import (
+    PLAIN,
     Stored,
     check_list,
     check_segments,
@@ -22,13 +24,13 @@ from dnnlib.denoising.pictures.tiff_pages import (
     pictures_in,
     stack_of_tifffile,
 )
+from dnnlib.denoising.pictures.tiff_scale import stated_scale
 from dnnlib.errors import UserError, raised_by_library
 
 # What it has to say of odd tags nobody could act on.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 warnings.filterwarnings("ignore", module=r"tifffile\.")
 
-_PLAIN = (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB)
 _NAMED = {2: "1-bit or palette", 3: "palette", 5: "CMYK", 6: "YCbCr", 8: "Lab"}
 # Tags that are kept: of type and value, but for these, tifffile sets all by itself.
 _ORIENTATION, _XMP = 274, 700
@@ -66,18 +68,21 @@ def read_tiff(path: str | os.PathLike) -> Picture:
         chosen = pictures_in(tiff, notes)
         pages: list[np.ndarray] = []
         settings: list[dict[str, Any]] = []
+        scales: list[Stated | None] = []
         for stored in chosen:
             decoded_pages = _decode_stack(stored) if stored.count > 1 else [_decode(path, stored, notes)]
-            first = _settings(stored.page, decoded_pages[0], notes)
+            scale = stated_scale(stored.page, tiff.ome_metadata)
+            first = _settings(stored.page, decoded_pages[0], scale, notes)
             others = first | {"description": None}
             pages += decoded_pages
+            scales += [scale] * stored.count
             settings += [first, *[others] * (stored.count - 1)]
         unwritable = _INVERTED if any(_is_inverted(stored.page) for stored in chosen) else None
         layout = _Layout(tiff.byteorder, tiff.is_bigtiff, _writable(settings, pages, tiff.byteorder, notes))
     colours = {colours_of(pixels.shape[2]) for pixels in pages}
     if len(colours) > 1:
         raise UserError("grey and colour pages are mixed: split them into files of their own")
-    return Picture("TIFF", pages, colours.pop(), layout, list(dict.fromkeys(notes)), unwritable)
+    return Picture("TIFF", pages, colours.pop(), layout, list(dict.fromkeys(notes)), unwritable, scales)
 
 
 def write_tiff(picture: Picture, pages: list[np.ndarray], file: BinaryIO) -> None:
@@ -96,7 +101,7 @@ def read_header(path: str | os.PathLike) -> Header:
     with tifffile.TiffFile(path) as tiff:
         chosen = pictures_in(tiff, [])
         first = chosen[0].page
-        plain = first.photometric in _PLAIN and first.dtype is not None
+        plain = first.photometric in PLAIN and first.dtype is not None
         mode = mode_of(first.samplesperpixel, first.dtype) if plain else first.photometric.name
         return Header(first.imagewidth, first.imagelength, mode, sum(stored.count for stored in chosen))
 
@@ -119,7 +124,7 @@ def _decode(path: str | os.PathLike, stored: Stored, notes: list[str]) -> np.nda
     if page.photometric in _RAW:
         raise UserError(f"camera raw ({described(page)}): develop it with a raw converter first")
     # What Pillow converts.
-    if page.photometric not in _PLAIN or page.bitspersample < 8:
+    if page.photometric not in PLAIN or page.bitspersample < 8:
         notes.append(f"{_NAMED.get(int(page.photometric), 'its colours')} converted to 8-bit grey or RGB")
         return _decode_with_pillow(path, stored, notes)
     # The pixels.
@@ -127,7 +132,7 @@ def _decode(path: str | os.PathLike, stored: Stored, notes: list[str]) -> np.nda
     check_segments(page)
     try:
         pixels = page.asarray()
-    except (KeyError, ValueError, ImportError) as error:
+    except (KeyError, ValueError, ImportError, NotImplementedError) as error:  # the last of bits that are packed
         if "imagecodecs" not in str(error) and not isinstance(error, ImportError):
             raise
         return _decode_with_pillow(path, stored, notes)
@@ -148,7 +153,7 @@ def _check_kind(page: tifffile.TiffPage) -> None:
 def _decode_stack(stored: Stored) -> list[np.ndarray]:
     """Decodes the pictures that lie behind one page, as `_decode` does one."""
     page = stored.page
-    if page.photometric not in _PLAIN or page.bitspersample < 8 or page.compression != 1 or not page.is_final:
+    if page.photometric not in PLAIN or page.bitspersample < 8 or page.compression != 1 or not page.is_final:
         raise UserError(
             f"a stack of {stored.count} pictures behind one page ({described(page)}), of a kind that is not supported: "
             "save it with a page for each picture"
@@ -176,7 +181,7 @@ def _decode_with_pillow(path: str | os.PathLike, stored: Stored, notes: list[str
     """
     page = stored.page
     is_grey = page.dtype == np.uint16 and page.samplesperpixel == 1
-    if page.bitspersample > 8 and not is_grey:
+    if page.bitspersample > 8 and not (is_grey and (page.bitspersample == 16 or page.parent.byteorder == "<")):
         kind = f"{page.bitspersample}-bit values compressed by {page.compression.name}"
         raise UserError(f"{kind} cannot be read without the package imagecodecs: pip install imagecodecs")
     with open_image(path) as image:
@@ -189,10 +194,14 @@ def _decode_with_pillow(path: str | os.PathLike, stored: Stored, notes: list[str
     return pixels
 
 
-def _settings(page: tifffile.TiffPage, pixels: np.ndarray, notes: list[str]) -> dict[str, Any]:
+def _settings(
+    page: tifffile.TiffPage, pixels: np.ndarray, stated: Stated | None, notes: list[str]
+) -> dict[str, Any]:
     """Returns the arguments of TiffWriter.write for a page that is to be like `page`.
 
-    pixels: of the page, decoded; notes: a line is added for what cannot be kept.
+    pixels: of the page, decoded.
+    stated: of its white and black. A number of bits is kept, as MaxSampleValue, for what is written has all of its type's.
+    notes: a line is added for what cannot be kept.
     """
     # Tags that are kept as they are.
     tags = page.tags
@@ -201,13 +210,15 @@ def _settings(page: tifffile.TiffPage, pixels: np.ndarray, notes: list[str]) -> 
         if code in tags:
             tag = tags[code]
             extra.append((code, tag.dtype, tag.count if code != _ORIENTATION else 1, tag.value, True))
+    if stated is not None and stated.is_of_bits and pixels.dtype.kind == "u":
+        extra += [(code, 3, 1, int(value), True) for code, value in ((280, stated.black), (281, stated.white))]
     if any(code in tags for code in _EXIF_AND_GPS):
         notes.append("its EXIF block is left out, but for the orientation")
     # What tifffile makes tags of.
     settings: dict[str, Any] = {
         "photometric": "minisblack" if colours_of(pixels.shape[2]) == 1 else "rgb",
         "compression": None if page.compression == tifffile.COMPRESSION.NONE else "zlib",
-        "iccprofile": page.iccprofile if page.photometric in _PLAIN else None,
+        "iccprofile": page.iccprofile if page.photometric in PLAIN else None,
         "description": _description(page),
         "extratags": extra, "software": False, "metadata": None, "contiguous": False,
     }  # fmt: skip

@@ -15,6 +15,7 @@ import tifffile
 from dnnlib.denoising.pictures.limit import Budget
 from dnnlib.errors import UserError
 
+PLAIN = (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB)  # whose values are taken as they are stored
 _UNPACKERS = {8: zlib.decompressobj, 32946: zlib.decompressobj, 34925: lzma.LZMADecompressor}
 _SMALL = 1 << 16  # bytes that unpack to 64 MB by zlib, and to some hundreds by LZMA
 _SLACK = 1 << 20  # bytes that a strip may have beyond its pixels

@@ -29,7 +29,7 @@ from dnnlib.submission.run_context import RunContext
 from dnnlib.submission.signals import StopSignals
 from dnnlib.tflib.precision import AUTO, BF16, cpu_has_bf16, fastest_precision
 from dnnlib.tflib.replicas import Replicas
-from dnnlib.tflib.runtime import device_name, fetch_variables, initialize, out_of_memory
+from dnnlib.tflib.runtime import device_name, fetch_variables, initialize, out_of_memory, unlike_variables
 
 
 def train(
@@ -146,6 +146,11 @@ class _Training:
             initialize(session, self._initial_values())
             self._output.save_state(images, reported, self._report.as_json())
         else:
+            if problem := unlike_variables(session, state.variables):
+                raise UserError(
+                    f"--resume {self._output.run.run_dir}: its state has {problem}, as one of another version of this "
+                    "program may have; start the run anew without --resume (--init takes the weights of its network files)"
+                )
             initialize(session, state.variables)
             self._report.restore(state.report)
             images, reported = state.images, state.reported

@@ -9,6 +9,7 @@ from dnnlib.denoising.network.network_file import network_file_name, to_network
 from dnnlib.denoising.options import TrainingOptions
 from dnnlib.denoising.training.state import TrainingState, remove_states, settled_sizes
 from dnnlib.submission.run_context import RunContext
+from dnnlib.submission.run_log import cannot_write
 from dnnlib.tflib.network import save_network
 from dnnlib.tflib.runtime import fetch_variables
 from dnnlib.tflib.summaries import EventWriter
@@ -36,7 +37,7 @@ class TrainingOutput:
         self.events = None
         self.saved_images, self._saved_at = 0, time.monotonic()
         if run is not None:
-            (run.run_dir / "img").mkdir(exist_ok=True)
+            _make_folder(run.run_dir / "img")
             if state:
                 state.restore_files(run.run_dir)
             self.events = EventWriter(run.run_dir)
@@ -87,3 +88,11 @@ class TrainingOutput:
         if requested:
             print("Stopped early, because of abort.txt.")
         return requested
+
+
+def _make_folder(path: Path) -> None:
+    """Makes a folder, if it is missing. Raises UserError where it cannot be made."""
+    try:
+        path.mkdir(exist_ok=True)
+    except OSError as error:
+        raise cannot_write(path, error) from error

@@ -5,18 +5,23 @@ import os
 from pathlib import Path
 from typing import Any
 
+from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.options import NEWEST_RUN, NEWEST_UNFINISHED_RUN, TrainingOptions
-from dnnlib.denoising.training.state import TrainingState, has_states, load_newest_state
-from dnnlib.errors import UserError
+from dnnlib.denoising.training.state import TrainingState, check_growing_files, has_states, load_newest_state
+from dnnlib.denoising.training.statistics import statistic_names
+from dnnlib.errors import UserError, one_line
+from dnnlib.files import is_own_file
 from dnnlib.option_fields import flag_named, values_in_older_runs
-from dnnlib.tflib.precision import AUTO
+from dnnlib.tflib.precision import AUTO, PRECISIONS
+
+_MOST_OPTIONS = 1 << 20  # bytes of a training_options.json
 
 
 def find_run(resume: str, result_dir: str, configuration: str) -> Path | None:
     """Returns the directory of the run to go on with, or None where a new one is to be made.
 
     resume: the directory; or NEWEST_RUN, for the newest run of the configuration; or NEWEST_UNFINISHED_RUN, for the newest
-        that is not finished, if there is one.
+        that is not finished and has a state that is whole, if there is one. Broken runs are named and passed over.
     result_dir: the folder in which these two look.
     configuration: the name of what is trained.
 
@@ -24,8 +29,8 @@ def find_run(resume: str, result_dir: str, configuration: str) -> Path | None:
     """
     settings = Path(result_dir).glob("[0-9]*-*/training_options.json")
     if resume == NEWEST_UNFINISHED_RUN:
-        runs = (path.parent for path in settings if _trains(path, configuration))
-        return max(filter(has_states, runs), default=None)
+        runs = sorted((path.parent for path in settings if _trains(path, configuration)), reverse=True)
+        return next(filter(_can_go_on, runs), None)
     if resume != NEWEST_RUN:
         run_dir = Path(resume)
         if not os.path.isdir(run_dir):
@@ -50,6 +55,7 @@ def load_resumable(run_dir: Path, options: dict) -> TrainingState:
     Raises UserError listing the options that differ.
     """
     state = load_newest_state(run_dir)
+    check_growing_files(run_dir)
     saved = values_in_older_runs(TrainingOptions) | state.options
     if options["precision"] == AUTO:
         options = options | {"precision": saved["precision"]}
@@ -57,17 +63,47 @@ def load_resumable(run_dir: Path, options: dict) -> TrainingState:
     if changed:
         texts = [f"{flag_named(name)} was {_shown(saved.get(name))} and is {_shown(options[name])}" for name in changed]
         raise UserError(f"--resume {run_dir}: give the options of the run; these would change it: {', '.join(texts)}")
+    if not _is_of(state, options):
+        raise UserError(f"--resume {run_dir}: its state is of no such training; start the run anew without --resume")
     return state._replace(options=saved)
 
 
 def _shown(value: Any) -> str:
     """Returns an option's value as a message shows it."""
-    return "not given" if value is None else str(value)
+    if not isinstance(value, (str, int, float, type(None))):
+        return "something else"
+    return "not given" if value is None else str(value)[:100]
+
+
+def _is_of(state: TrainingState, options: dict) -> bool:
+    """Tells whether a training with these options can have had such a state."""
+    step = options["minibatch_size"]
+    last = options["num_iter"] // step * step
+    names = statistic_names(Configuration.from_name(options["train"]))
+    rows = all(len(row) == len(names) for row in state.report["steps"])
+    return state.images % step == 0 and state.images <= last + step and rows and options["precision"] in PRECISIONS
 
 
 def _trains(path: Path, configuration: str) -> bool:
-    """Tells whether the run that has this training_options.json trains the configuration."""
+    """Tells whether the run that has this training_options.json trains the configuration; a broken one is named."""
     try:
+        if not is_own_file(path) or path.stat().st_size > _MOST_OPTIONS:
+            raise ValueError("it is no file of options")
         return json.loads(path.read_text("utf-8"))["options"]["train"] == configuration
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        print(f"Warning: {path.parent} is passed over: {path.name} cannot be read ({one_line(error)[:100]})")
+        return False
+
+
+def _can_go_on(run_dir: Path) -> bool:
+    """Tells whether a run is unfinished and has a state that is whole; one whose states are all broken is named."""
+    try:
+        if not has_states(run_dir):
+            return False
+        load_newest_state(run_dir, quiet=True)
+        check_growing_files(run_dir)
+        return True
+    except UserError as error:
+        reason = one_line(error).removeprefix(f"--resume {run_dir}: ").partition(";")[0]
+        print(f"Warning: {run_dir} is passed over: {reason}")
         return False

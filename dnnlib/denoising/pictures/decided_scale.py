@@ -1,0 +1,209 @@
+"""Decides which values of a picture stand for black and white, and looks whether that can be: the one place for it.
+
+What the user tells wins, then what the file's tags state, then the pixels' type. See docs/formats.md.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dnnlib.denoising.pictures.picture import Picture
+from dnnlib.denoising.pictures.scale import Scale, Stated, largest_of
+from dnnlib.errors import UserError
+
+FEW = 1 / 16  # of the range: so much of 16 bits are 12 bits
+DIM = 1 / 4  # of the range of 16 bits: 14 bits, the most that cameras have
+_FAR = 4.0  # times white: beyond it, or as far below black, no noise brings a hundredth of the values
+_OUTSIDE = 2.0  # times white, or 1 below black: what single values of noisy floats hardly reach
+_SAMPLE = 1_000_000  # pixels of a page that its quantiles are taken from
+_BITS = (4, 8, 10, 12, 14, 16)  # that pictures are made of
+
+
+@dataclass(frozen=True)
+class Used:
+    """Tells which values pages hold: the lowest and the highest, and quantiles, which a few odd pixels do not move.
+
+    lowest, highest: of all.
+    low, high: 1 % of the values are below and above.
+    top: 0.1 % are above.
+    """
+
+    lowest: float
+    highest: float
+    low: float
+    high: float
+    top: float
+
+    @property
+    def text(self) -> str:
+        """Returns the values in words."""
+        rest = f" (but for 0.1 %, up to {_number(self.top)})" if self.top < 0.9 * self.highest else ""
+        return f"values from {_number(self.lowest)} to {_number(self.highest)}{rest}"
+
+
+@dataclass(frozen=True)
+class Decided:
+    """Holds the scale of pages that are alike.
+
+    scale: with white filled in.
+    dtype: of the pixels.
+    used: what values there are; None: no finite one.
+    origin: 'told', the name of the tag, 'type', or 'contradicted': the type, for the values go beyond what a tag states.
+    warning: what may be wrong, in one line, without the file's name; None: nothing.
+    """
+
+    scale: Scale
+    dtype: np.dtype
+    used: Used | None
+    origin: str
+    warning: str | None = None
+
+    @property
+    def note(self) -> str | None:
+        """Returns what the user should know of how it was decided; None: nothing but what is known anyway."""
+        if self.origin in ("told", "type", "contradicted"):
+            return None
+        black = f"black {_number(self.scale.black)}, " if self.scale.black else ""
+        return f"{black}white {_number(self.scale.white)} as its {self.origin} says"
+
+    @property
+    def uses_few(self) -> bool:
+        """Tells whether white is the type's, and what is in use is so little of it that it may well be another."""
+        return self.origin == "type" and self.used is not None and self._share <= FEW
+
+    @property
+    def _share(self) -> float:
+        """Returns the share of the way from black to white that is in use; 1 where nothing tells: all is black."""
+        top = self.used.top - self.scale.black
+        return top / (self.scale.white - self.scale.black) if top > 0 else 1.0
+
+
+def decided(picture: Picture, told: Scale) -> list[Decided]:
+    """Returns the scale of each page of a picture; pages of one type and statement are looked at together.
+
+    told: by the user; white None: nothing, and a black of 0: nothing but white.
+
+    Raises UserError, without the file's name, where it cannot be right, and for what pictures are not made of.
+    """
+    stated = picture.stated or [None] * len(picture.pages)
+    kinds = [(page.dtype, one) for page, one in zip(picture.pages, stated, strict=True)]
+    groups = {}
+    for kind in dict.fromkeys(kinds):
+        pages = [page[:, :, : picture.colours] for page, other in zip(picture.pages, kinds, strict=True) if other == kind]
+        groups[kind] = decide(pages, told, kind[1])
+    return [groups[kind] for kind in kinds]
+
+
+def decide(pages: Sequence[np.ndarray], told: Scale, stated: Stated | None = None) -> Decided:
+    """Returns the scale of pages of one type.
+
+    pages: [H,W,C], without alpha.
+    told: as for `decided`.
+    stated: by tags.
+
+    Raises UserError as `decided`.
+    """
+    dtype = pages[0].dtype
+    of_type = told.of(dtype)
+    used = _used(pages)
+    if told.white is not None:
+        told.check()
+        return Decided(told, dtype, used, "told", used and _doubt_of_told(told, dtype, used))
+    if stated is not None and used is not None and not stated.is_statistic(used.highest):
+        if used.top <= stated.white or dtype.kind == "f":
+            scale = Scale(told.black or stated.black_of(used.lowest), stated.white)
+            _check_black(scale, dtype)
+            return Decided(scale, dtype, used, stated.tag, _doubt_of_type(scale, dtype, used))
+        contradiction = f"{used.text}, though its {stated.tag} says {_number(stated.white)}: white is taken to be "
+        warning = f"{contradiction}{_number(of_type.white)}; if that is wrong, give --white"
+        return Decided(of_type, dtype, used, "contradicted", warning)
+    _check_black(of_type, dtype)
+    return Decided(of_type, dtype, used, "type", used and _doubt_of_type(of_type, dtype, used))
+
+
+def _check_black(scale: Scale, dtype: np.dtype) -> None:
+    """Raises UserError where a black is told that is not below a white that is not."""
+    if not math.isfinite(scale.black) or scale.black >= scale.white:
+        raise UserError(
+            f"--black {scale.black:g}: must be below white, which is {scale.white:g} for {dtype} unless it is told; "
+            "give --white too, or a lower --black"
+        )
+
+
+def _doubt_of_told(told: Scale, dtype: np.dtype, used: Used) -> str | None:
+    """Returns what may be wrong with what the user told."""
+    largest = largest_of(dtype)
+    if largest is not None and told.white > largest:
+        return f"--white {told.white:g} is above {largest}, the largest value of its {dtype}"
+    low, high = ((value - told.black) / (told.white - told.black) for value in (used.low, used.high))
+    if high > _FAR or low < -_FAR:
+        return f"{used.text}: far beyond --black {told.black:g} and --white {told.white:g}"
+    return None
+
+
+def _doubt_of_type(scale: Scale, dtype: np.dtype, used: Used) -> str | None:
+    """Returns what may be wrong with a scale that nobody told. Raises UserError where it cannot be right."""
+    low, high, lowest, highest, top = (
+        (value - scale.black) / (scale.white - scale.black)
+        for value in (used.low, used.high, used.lowest, used.highest, used.top)
+    )
+    if dtype.kind == "f":
+        if high > _FAR or low < -_FAR:
+            asked = ", as it is of floats unless it is told" if scale.white == 1 else ""
+            raise UserError(
+                f"{used.text}: white cannot be {_number(scale.white)}{asked}; give --white (and --black), the values that "
+                f"stand for white (and black){_example(used.high)}"
+            )
+        if math.isfinite(highest - lowest) and (highest > _OUTSIDE or lowest < 1 - _OUTSIDE):
+            return (
+                f"{used.text}: if white is not {_number(scale.white)} or black not {_number(scale.black)}, give --white "
+                "and --black"
+            )
+    largest = largest_of(dtype)
+    if scale.white != (largest or 1.0) or top <= 0:
+        return None  # a tag says it; or all is black
+    if top > (DIM if dtype.kind == "u" and dtype.itemsize == 2 else FEW):
+        return None
+    of = f"{used.text} of {_number(scale.white)}"
+    bits = next(bits for bits in _BITS if used.top < 2**bits)
+    if largest is None or 2**bits > largest:
+        return f"{of}: if white is not {_number(scale.white)}, give --white"
+    return f"{of}: if these are {bits} bits give --white {2**bits - 1}"
+
+
+def likely_white(top: float) -> str:
+    """Returns whites for values of up to about `top`, in words that go on with another."""
+    likely = [f"{2**bits - 1} if these are {bits} bits," for bits in _BITS[:-1] if top < 2**bits <= 2**6 * (top + 1)]
+    return " ".join([*likely, "or"])
+
+
+def _example(value: float) -> str:
+    """Returns an example of a white for values up to about `value`; nothing where no number of bits fits."""
+    bits = next((bits for bits in _BITS[1:] if value <= 1.1 * 2**bits), None)
+    return f", e.g. --white {2**bits - 1} for {bits} bits" if bits and value > 2**5 else ""
+
+
+def _used(pages: Sequence[np.ndarray]) -> Used | None:
+    """Measures pages; None where they have no finite value."""
+    finite = []
+    lowest, highest = math.inf, -math.inf
+    for page in pages:
+        if page.size:
+            step = max(1, math.isqrt(page.shape[0] * page.shape[1] // max(_SAMPLE // len(pages), 1)))
+            sample = page[::step, ::step].astype(np.float64).ravel()
+            finite.append(sample[np.isfinite(sample)])
+            with np.errstate(invalid="ignore"):  # NaN is refused elsewhere
+                lowest = min(lowest, float(np.fmin.reduce(page, axis=None)))
+                highest = max(highest, float(np.fmax.reduce(page, axis=None)))
+    values = np.concatenate(finite) if finite else np.empty(0)
+    if not values.size:
+        return None
+    low, high, top = (float(value) for value in np.quantile(values, [0.01, 0.99, 0.999], method="nearest"))
+    return Used(lowest, highest, low, high, top)
+
+
+def _number(value: float) -> str:
+    """Writes a value: whole ones as 4,011, others with three digits."""
+    return f"{value:,.0f}" if abs(value) >= 1000 or value == round(value) else f"{value:.3g}"
