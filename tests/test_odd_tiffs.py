@@ -51,6 +51,29 @@ def test_a_list_of_pages_that_leads_back_is_refused(tmp_path, pages, back_to, bi
     refused(path, f"page {pages + 1} of its list")
 
 
+LISTED = [{"rowsperstrip": 10}, {"rowsperstrip": 10, "compression": "zlib"}, {"tile": (16, 16), "compression": "zlib"}]
+
+
+@pytest.mark.parametrize("options", LISTED, ids=str)
+def test_strips_and_tiles_that_are_not_listed(tmp_path, options):
+    """They would be zeros, as a picture that became larger by a damaged tag."""
+    tifffile.imwrite(tmp_path / "a.tif", values(40, 32), metadata=None, **options)
+    assert len(read_picture(tmp_path / "a.tif").pages) == 1
+    with tifffile.TiffFile(tmp_path / "a.tif") as tiff:
+        at = tiff.pages[0].tags[257].offset
+    changed(tmp_path / "a.tif", at, struct.pack("<HHII", 257, 4, 1, 400))
+    refused(tmp_path / "a.tif", "damaged .it lists . of .. strips or tiles")
+
+
+def test_one_strip_that_is_said_to_be_many(tmp_path):
+    """As some programs write what lies in one piece."""
+    pixels = values(40, 32)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, metadata=None)
+    with tifffile.TiffFile(tmp_path / "a.tif") as tiff:
+        changed(tmp_path / "a.tif", tiff.pages[0].tags[278].offset, struct.pack("<HHII", 278, 4, 1, 1))
+    np.testing.assert_array_equal(read_picture(tmp_path / "a.tif").pages[0][:, :, 0], pixels)
+
+
 # --- what cannot be written
 
 
@@ -109,6 +132,18 @@ def test_a_resolution_is_kept_however_it_is_stored(tmp_path, arguments):
     picture.write(tmp_path / "b.tif", picture.pages)
     with tifffile.TiffFile(tmp_path / "b.tif") as tiff:
         assert [tiff.pages[0].tags[code].value for code in RESOLUTIONS] == [(300, 1)] * 2 and picture.notes == []
+
+
+def test_other_tags_that_cannot_be_written_are_left_out_one_by_one(place, capsys):
+    """An orientation of two fractions; the maker beside it is kept."""
+    tags = [(274, 12, 2, (1.5, 2.5), True), (271, 2, None, "a maker", True)]
+    tifffile.imwrite("in/a.tif", smooth_picture(64, 64), photometric="rgb", resolution=(300, 150), extratags=tags)
+    denoise(["in"], OPTIONS, {})
+    assert "its Orientation, which cannot be written, is left out" in capsys.readouterr().out.splitlines()[0]
+    with tifffile.TiffFile("out/a.tif") as tiff:
+        written = tiff.pages[0].tags
+        assert written[271].value == "a maker" and [written[code].value for code in RESOLUTIONS] == [(300, 1), (150, 1)]
+        assert 274 not in written and tiff.pages[0].description == '{"shape": [64, 64, 3]}'
 
 
 ERRORS = [struct.error("odd"), ZeroDivisionError(), TypeError("a\ntag"), KeyError(7)]
@@ -255,6 +290,13 @@ def test_raw_data_behind_a_preview_is_not_passed_over(tmp_path, marked, photomet
         writer.write(values(side, side, dtype=np.uint16), photometric=photometric, extratags=tags, metadata=None)
     kind = photometric.upper()
     refused(tmp_path / "a.tif", f"a picture of {side} x {side} {kind} uint16 behind one of 16 x 16 RGB uint8.*raw converter")
+
+
+def test_a_thumbnail_larger_than_the_picture_is_none(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        for side, marked in ((8, 1), (16, 0), (32, 1)):
+            writer.write(values(side, side), photometric="minisblack", subfiletype=marked, metadata=None)
+    refused(tmp_path / "a.tif", "a picture of 32 x 32 MINISBLACK uint8 behind one of 16 x 16")
 
 
 def test_raw_data_in_the_first_page(tmp_path):

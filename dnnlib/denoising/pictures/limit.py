@@ -42,15 +42,16 @@ class Budget:
         self._pixels += width * height * pages
         self._bytes += width * height * pages * pixel_size
         if width * height > self._most:
-            self._refuse(f"{width} x {height} pixels")
+            self._refuse(f"{width} x {height} pixels", f"{self._most}")
         # Several pages, or pixels of many bytes, may come to more, if they lie in the file as they are.
         if _told is None and self._bytes <= self._file_size:
             return
         if self._pixels > self._most:
-            self._refuse(f"{self._pixels} pixels in {self._pages} pages")
+            self._refuse(f"{self._pixels} pixels in {self._pages} pages", f"{self._most}")
         if _told is None and self._bytes > self._most * _WIDEST:
-            self._refuse(f"{self._pixels} pixels of {-(-self._bytes // self._pixels)} bytes")
+            size = -(-self._bytes // self._pixels)
+            self._refuse(f"{self._pixels} pixels of {size} bytes", f"{self._most} of {_WIDEST} bytes")
 
-    def _refuse(self, found: str) -> None:
-        """Raises the error. found: what is too much."""
-        raise UserError(f"the picture is too large ({found}, {self._most} are allowed): {MORE_PIXELS}")
+    def _refuse(self, found: str, allowed: str) -> None:
+        """Raises the error. found: what is too much; allowed: how much may be there."""
+        raise UserError(f"the picture is too large ({found}, {allowed} are allowed): {MORE_PIXELS}")

@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import os
+import warnings
 from dataclasses import dataclass
 from math import prod
 from typing import Any, BinaryIO
@@ -26,7 +27,9 @@ from dnnlib.denoising.pictures.tiff_pages import (
 from dnnlib.denoising.pictures.tiff_scale import stated_scale
 from dnnlib.errors import UserError, raised_by_library
 
-logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it has to say of odd tags nobody could act on
+# What it has to say of odd tags nobody could act on.
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+warnings.filterwarnings("ignore", module=r"tifffile\.")
 
 _NAMED = {2: "1-bit or palette", 3: "palette", 5: "CMYK", 6: "YCbCr", 8: "Lab"}
 # Tags that are kept: of type and value, but for these, tifffile sets all by itself.

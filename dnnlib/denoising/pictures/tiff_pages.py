@@ -19,6 +19,7 @@ PLAIN = (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB)  # whose val
 _UNPACKERS = {8: zlib.decompressobj, 32946: zlib.decompressobj, 34925: lzma.LZMADecompressor}
 _SMALL = 1 << 16  # bytes that unpack to 64 MB by zlib, and to some hundreds by LZMA
 _SLACK = 1 << 20  # bytes that a strip may have beyond its pixels
+_OLD_JPEG = 6  # has other tags for where it is
 _MOST_AXES = 32  # of the shape of a stack, in a text that could claim any number
 
 
@@ -69,11 +70,11 @@ def pictures_in(tiff: tifffile.TiffFile, notes: list[str]) -> list[Stored]:
     """
     size = tiff.filehandle.size
     stacks, budget = _stacks(tiff), Budget(size)
-    found, left_out = [], None
+    found, left_out = [], None  # of what is left out, the largest
     for i, page in enumerate(each.aspage() for each in tiff.pages):
         copies = _smaller_copies(page)
         if page.is_reduced or page.is_mask:
-            left_out = left_out or page
+            left_out = page if left_out is None or _area(page) > _area(left_out) else left_out
             continue
         if copies:
             notes.append("its smaller copies are left out")
@@ -83,6 +84,8 @@ def pictures_in(tiff: tifffile.TiffFile, notes: list[str]) -> list[Stored]:
     if not found:
         raise UserError(f"there is no picture in the file{f' but a thumbnail, {described(left_out)}' if left_out else ''}")
     if left_out:
+        if _area(left_out) > max(_area(stored.page) for stored in found):
+            raise _hidden(left_out, found[0].page)
         notes.append("its thumbnails are left out")
     if tiff.is_stk:
         notes.append("MetaMorph's own tags are left out")
@@ -147,6 +150,10 @@ def _check(page: tifffile.TiffPage, count: int, file_size: int, budget: Budget) 
     budget.add(page.imagewidth, page.imagelength, pixel_size, count)
     if page.is_tiled:  # each tile is decoded whole
         Budget(file_size).add(page.tilewidth, page.tilelength * page.tiledepth, pixel_size)
+    listed, wanted = len(page.dataoffsets), prod(page.chunked)
+    # Of others tifffile would make zeros. What lies in one piece may be listed as that, whatever a strip is said to be.
+    if listed < wanted and page.compression != _OLD_JPEG and not page.is_contiguous:
+        raise UserError(f"the file is damaged (it lists {listed} of {wanted} strips or tiles)")
     ends = [offset + size for offset, size in zip(page.dataoffsets, page.databytecounts, strict=True)]
     if count > 1:
         ends.append(page.dataoffsets[0] + count * page.nbytes)
@@ -162,15 +169,25 @@ def _smaller_copies(page: tifffile.TiffPage) -> int:
     count = 0
     for other in _sub_pages(page):
         larger = other.imagewidth > page.imagewidth or other.imagelength > page.imagelength
-        smaller = other.imagewidth * other.imagelength < page.imagewidth * page.imagelength
+        smaller = _area(other) < _area(page)
         alike = (other.dtype, other.samplesperpixel) == (page.dtype, page.samplesperpixel)
         if larger or not (other.is_reduced or other.is_mask or (smaller and alike)):
-            raise UserError(
-                f"it holds a picture of {described(other)} behind one of {described(page)}, which may be its preview: "
-                "convert it to a TIFF of that picture, camera raw with a raw converter"
-            )
+            raise _hidden(other, page)
         count += 1
     return count
+
+
+def _hidden(other: tifffile.TiffPage, page: tifffile.TiffPage) -> UserError:
+    """Returns the error for a picture that would be passed over. page: the one that would stand for it."""
+    return UserError(
+        f"it holds a picture of {described(other)} behind one of {described(page)}, which may be its preview: "
+        "convert it to a TIFF of that picture, camera raw with a raw converter"
+    )
+
+
+def _area(page: tifffile.TiffPage) -> int:
+    """Returns how many pixels a page has."""
+    return page.imagewidth * page.imagelength
 
 
 def _sub_pages(page: tifffile.TiffPage) -> Iterator[tifffile.TiffPage]:
