@@ -102,6 +102,15 @@ def test_white():
     np.testing.assert_allclose(std, expected_std * 4095, atol=1e-4 * 4095)
 
 
+def test_a_white_that_may_be_wrong():
+    """Only a warning of integers, which may be of a dark picture; floats far beyond are refused."""
+    image = (random_images(30, 30, 3) * 4095).astype(np.uint16)
+    with pytest.warns(UserWarning, match="of 65,535: if these are 12 bits give --white 4095"):
+        denoiser(RGB)(image, sigma=25)
+    with pytest.raises(UserError, match="white cannot be 1, as it is of floats"):
+        denoiser(RGB)(image.astype(np.float32), sigma=25)
+
+
 def test_grey_with_an_rgb_network_is_the_mean_of_three_equal_channels():
     image = random_images(40, 50)
     result, std = denoiser(RGB)(image, sigma=25)
@@ -200,6 +209,12 @@ def test_the_steps_of_an_ensemble_are_counted(name, times):
     prepared = denoiser(name).prepare(pixels, {}, Scale(), 64, ensemble=True)
     prepared.run(np.empty_like(pixels), done=lambda: calls.append(1))
     assert prepared.steps == len(calls) == times * 2
+
+
+def test_no_noise_leaves_the_picture_as_it_is():
+    image = np.random.default_rng(1).random([32, 36, 3])  # float64, of more bits than the network sees
+    assert denoiser(RGB)(image, sigma=0)[0].tobytes() == image.tobytes()
+    assert denoiser(RGB)(image, sigma=1)[0].tobytes() != image.tobytes()
 
 
 def test_strength_of_colours_and_alpha_in_tiles():

@@ -90,7 +90,8 @@ class Denoiser:
             A grey one is repeated for an RGB network, and the results are averaged.
         sigma, lam, alpha: the noise level, for networks of sigma_known, in the unit of the noise that the network is for:
             sigma of 255, whatever the type; the count of photons that white stands for; the share of the pixels replaced,
-            0..1. If it is not given, it is estimated, for which H and W must be 64 or more.
+            0..1. If it is not given, it is estimated, for which H and W must be 64 or more. A sigma or alpha of 0 is no
+            noise: the result is the image, bit for bit.
         white: the value that stands for white; the largest of an integer type, or 1.0. Say 4095 for 12 bits in uint16.
         black: the value that stands for black, the black level of raw data.
         tile: side of the tiles in pixels, 0: none; None: as the memory at hand allows. It changes the result by rounding
@@ -157,6 +158,8 @@ class Denoiser:
             raise UserError("the picture has no pixels")
         if pixels.shape[2] == 3 and self.configuration.channels == 1:
             raise UserError("a colour picture, but a network for one channel: convert it to grey, or take an RGB network")
+        if 0 in given.values():
+            strength = 0.0  # there is no noise
         scale = scale.of(pixels.dtype)
         scale.check()
         # The values.

@@ -39,7 +39,7 @@ class Used:
     @property
     def text(self) -> str:
         """Returns the values in words."""
-        rest = f" (but for 0.1 %, up to {_number(self.top)})" if self.top < 0.9 * self.highest else ""
+        rest = f" (but for 0.1 %, up to {_number(self.top)})" if self.top < self.highest / 2 else ""
         return f"values from {_number(self.lowest)} to {_number(self.highest)}{rest}"
 
 

@@ -22,6 +22,8 @@ class FolderScale:
 
     def add(self, path: str, found: Decided) -> None:
         """Takes note of what was decided of a picture."""
+        if found.used is None:
+            return  # one of 8 bits that was not looked at
         if found.origin == "type":
             self._judged += 1
             self._dim += found.warning is not None
