@@ -108,6 +108,13 @@ def test_a_right_checksum_of_a_strange_content(tmp_path, kind):
     assert peak < 1 << 23  # bytes
 
 
+def test_a_file_too_large_to_be_read(tmp_path):
+    write_body(tmp_path / "state", b"{}", npz({}))
+    os.truncate(tmp_path / "state", (1 << 32) + 1)  # takes no space on disk
+    with pytest.raises(DamagedState, match="larger than 4 GiB"):
+        load_state(tmp_path / "state")
+
+
 def test_a_pipe(tmp_path):
     os.mkfifo(tmp_path / "state")
     with pytest.raises(DamagedState, match="not a regular file"):

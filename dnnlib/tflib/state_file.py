@@ -19,6 +19,7 @@ from dnnlib.errors import one_line
 from dnnlib.files import atomic_write
 
 _FORMAT = b"selfsupervised-denoising state 1\n"
+_MAX_BYTES = 1 << 32  # the largest known has some tens of MB
 
 
 class DamagedState(Exception):
@@ -43,8 +44,11 @@ def load_state(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict]:
 
     Nothing is made larger than the file is, whoever has written it.
     """
-    if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe may have no end
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):  # a pipe may have no end
         raise DamagedState("it is not a regular file")
+    if status.st_size > _MAX_BYTES:
+        raise DamagedState(f"it is larger than {_MAX_BYTES >> 30} GiB, which no state is")
     with open(path, "rb") as file:
         content = file.read()
     if not content.startswith(_FORMAT):
