@@ -309,6 +309,30 @@ def test_12_bits_in_16(place, monkeypatch, capsys):
     assert tifffile.TiffFile("out/tagged.tif").pages[0].tags[281].value == 4095
 
 
+def test_a_white_that_is_measured(place, monkeypatch, capsys):
+    """It is one for all pictures, the bright and the dark; a few hot pixels do not count, nor does a broken file."""
+    bright = noisy(64, 70).astype(np.uint16) * 16
+    bright[0, :3, 0] = 65535
+    np.save("bright.npy", bright)
+    np.save("dark.npy", noisy(64, 70, 1).astype(np.uint16))
+    (place / "broken.npy").write_bytes(b"\x93NUMPY")
+    with pytest.raises(UserError, match="1 of 3 files skipped"):
+        call(f"--denoise bright.npy dark.npy broken.npy --network {PER_IMAGE} --out out --white auto", monkeypatch)
+    first = capsys.readouterr().out.splitlines()[0]
+    values = np.concatenate([np.load(f"{name}.npy").ravel() for name in ("bright", "dark")])
+    white = np.quantile(values, 0.999, method="nearest")
+    assert first == f"white is {white:g}, which 99.9 % of the values of all pictures do not exceed (--white auto)"
+    call(f"--denoise dark.npy --network {PER_IMAGE} --out told --white {white:g}", monkeypatch)
+    np.testing.assert_array_equal(np.load("out/dark.npy"), np.load("told/dark.npy"))
+    for arguments, message in (
+        ("in/a.png dark.npy --white auto", "--white auto: in/a.png is uint8 and dark.npy is uint16"),
+        ("dark.npy --white auto --black 300", "--white auto: no values are above black, 300"),
+        ("broken.npy --white auto", "cannot read broken.npy"), ("dark.npy --white aut", "--white: invalid number_or_auto"),
+    ):  # fmt: skip
+        with pytest.raises(UserError, match=message):
+            call(f"--denoise {arguments} --network {PER_IMAGE} --out other", monkeypatch)
+
+
 def test_noise_beyond_all_reason(place, monkeypatch, capsys):
     """No value is so far out that it cannot be, but a pattern of them is no noise."""
     pixels = np.where(np.indices([64, 64]).sum(axis=0) % 2, -2.5, 3.5).astype(np.float32)

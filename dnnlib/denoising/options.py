@@ -25,6 +25,7 @@ LARGEST_INTEGER = 2**63 - 1  # counts and seeds become int64
 LARGEST_MINIBATCH = 1024  # each image has ops of its own in the graph
 
 _command = partial(option, None, group="what to do (one of)")
+AUTO_WHITE = "auto"  # of --white: measured
 _data_option = partial(option, None, group="data", commands=(TRAIN, EVAL))
 _scale_option = partial(
     option, None, group="denoising", commands=(DENOISE, TRAIN, EVAL), metavar="V", free_on_resume=True
@@ -35,6 +36,11 @@ _training_option = partial(option, group="training (counts are of images, not st
 _recipe_option = partial(_training_option, default_text="the recipe's")
 _DECAY = {"at_least": 0.0, "at_most": 0.999999, "must_be": "from 0 to below 1"}
 _count = partial(_training_option, metavar="N", at_least=1, at_most=LARGEST_INTEGER)
+
+
+def number_or_auto(text: str) -> float | str:
+    """Parses the value of --white. Raises ValueError for what is neither a number nor `auto`."""
+    return text if text == AUTO_WHITE else float(text)
 
 
 @dataclass(frozen=True)
@@ -68,15 +74,18 @@ class DataOptions:
         "for real noise: clean pictures, named as the noisy ones to validate on, to measure PSNR and SSIM against",
         metavar="DIR", free_on_resume=True,
     )  # fmt: skip
-    white: float | None = _scale_option(
-        "the value that stands for white in pictures, e.g. 4095 for 12 bits in 16",
-        default_text="as the file says, or the type's largest; 1.0 for floats",
-    )
+    white: float | str | None = _scale_option(
+        "the value that stands for white in pictures, e.g. 4095 for 12 bits in 16; auto: for --denoise, what 99.9 % of the "
+        "values of all pictures are up to",
+        default_text="as the file says, or the type's largest; 1.0 for floats", parse=number_or_auto,
+    )  # fmt: skip
     black: float | None = _scale_option("the value that stands for black in pictures, of raw data", default_text="0")
 
     @property
     def scale(self) -> dict[str, float]:
-        """Returns the values that stand for white and black, as far as they are given."""
+        """Returns the values that stand for white and black, as far as they are given. Raises UserError for --white auto."""
+        if self.white == AUTO_WHITE:
+            raise UserError(f"--white {AUTO_WHITE}: is for --denoise; give the value that stands for white")
         values = {"white": self.white, "black": self.black}
         return {name: value for name, value in values.items() if value is not None}
 
@@ -246,7 +255,7 @@ class DenoisingOptions:
     alpha: float | None = _denoising_option(
         None, "level of impulse noise: share of the pixels replaced, 0 to 1", metavar="A"
     )
-    white: float | None = shared(DataOptions, "white", default=None)
+    white: float | str | None = shared(DataOptions, "white", default=None)
     black: float = shared(DataOptions, "black", default=0.0)
     tile: int | None = _denoising_option(
         None, "denoise in tiles of this side; 0: in one piece; the result is the same but for rounding", metavar="PX",
@@ -304,7 +313,7 @@ class DenoisingOptions:
             raise UserError(f"{name} and --adapt do not go together: the network learns the noise; leave {name} out")
         from dnnlib.denoising.pictures.scale import Scale  # late: it imports NumPy
 
-        Scale(self.black, self.white).check()
+        Scale(self.black, None if self.white == AUTO_WHITE else self.white).check()
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dnnlib.denoising.adapting.held_out import WHOLE_PAGES, crop_side
 from dnnlib.denoising.adapting.pages import Page, read_pages
 from dnnlib.denoising.adapting.start import Start, learned_configuration
 from dnnlib.denoising.configuration import Configuration
-from dnnlib.denoising.inference.denoise_files import denoise_outputs, planned_outputs
+from dnnlib.denoising.inference.denoise_files import denoise_outputs, planned_outputs, with_white
 from dnnlib.denoising.inference.output_paths import make_folder
 from dnnlib.denoising.inference.picture_networks import PictureNetworks
 from dnnlib.denoising.network.network_file import configuration_name_in, to_network
@@ -31,6 +31,7 @@ def denoise_adapted(inputs: list[str], options: DenoisingOptions, recipe: Mappin
     # Before anything is made.
     networks = PictureNetworks(options, known)
     outputs = planned_outputs(inputs, options)
+    options = with_white(options, outputs)
     pages = read_pages([output.source for output in outputs], Scale(options.black, options.white))
     colours = pages[0].pixels.shape[2]
     name, network, source = networks.loaded_for(colours)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,10 +13,11 @@ from dnnlib.denoising.inference.noise_level import NoiseLevel, level_text
 from dnnlib.denoising.inference.output_paths import Output, make_folder, plan_outputs
 from dnnlib.denoising.inference.picture_networks import PictureNetworks
 from dnnlib.denoising.inference.std_file import STD_WHITE, STDS, to_std16, write_std
-from dnnlib.denoising.options import DenoisingOptions
+from dnnlib.denoising.options import AUTO_WHITE, DenoisingOptions
 from dnnlib.denoising.pictures.decided_scale import decided
 from dnnlib.denoising.pictures.files import read_picture
 from dnnlib.denoising.pictures.images import write_image
+from dnnlib.denoising.pictures.measured_white import measured_white
 from dnnlib.denoising.pictures.picture import Picture
 from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.denoising.pictures.search import find_inputs
@@ -50,6 +52,7 @@ def denoise(inputs: list[str], options: DenoisingOptions, known: Mapping[str, Ma
     """
     networks = PictureNetworks(options, known)
     outputs = planned_outputs(inputs, options)
+    options = with_white(options, outputs)
     make_folder(options.out)
     denoise_outputs(networks, outputs, options)
 
@@ -59,6 +62,15 @@ def planned_outputs(inputs: list[str], options: DenoisingOptions) -> list[Output
     extra_endings = [f"{std}.{suffix}" for std in options.stds for suffix in ("png", "tif")]
     extra_endings += ["compare.png"] if options.compare else []
     return plan_outputs(find_inputs(inputs), options.out, extra_endings)
+
+
+def with_white(options: DenoisingOptions, outputs: list[Output]) -> DenoisingOptions:
+    """Returns the options with the white that is measured in all pictures, and says it, where --white auto is given."""
+    if options.white != AUTO_WHITE:
+        return options
+    white = measured_white([output.source for output in outputs], options.black)
+    say(f"white is {white:g}, which 99.9 % of the values of all pictures do not exceed (--white auto)")
+    return replace(options, white=white)
 
 
 def denoise_outputs(networks: PictureNetworks, outputs: list[Output], options: DenoisingOptions) -> None:

@@ -185,15 +185,20 @@ def _example(value: float) -> str:
     return f", e.g. --white {2**bits - 1} for {bits} bits" if bits and value > 2**5 else ""
 
 
+def sampled(page: np.ndarray, most: int) -> np.ndarray:
+    """Returns the finite values, float64, of about `most` pixels, spread evenly, of a page [H,W,C]."""
+    step = max(1, math.isqrt(page.shape[0] * page.shape[1] // max(most, 1)))
+    values = page[::step, ::step].astype(np.float64).ravel()
+    return values[np.isfinite(values)]
+
+
 def _used(pages: Sequence[np.ndarray]) -> Used | None:
     """Measures pages; None where they have no finite value."""
     finite = []
     lowest, highest = math.inf, -math.inf
     for page in pages:
         if page.size:
-            step = max(1, math.isqrt(page.shape[0] * page.shape[1] // max(_SAMPLE // len(pages), 1)))
-            sample = page[::step, ::step].astype(np.float64).ravel()
-            finite.append(sample[np.isfinite(sample)])
+            finite.append(sampled(page, _SAMPLE // len(pages)))
             with np.errstate(invalid="ignore"):  # NaN is refused elsewhere
                 lowest = min(lowest, float(np.fmin.reduce(page, axis=None)))
                 highest = max(highest, float(np.fmax.reduce(page, axis=None)))
