@@ -181,7 +181,7 @@ def likely_white(top: float) -> str:
 
 def _example(value: float) -> str:
     """Returns an example of a white for values up to about `value`; nothing where no number of bits fits."""
-    bits = next((bits for bits in _BITS[1:] if value <= 1.1 * 2**bits), None)
+    bits = next((bits for bits in _BITS[1:] if value <= 1.4 * 2**bits), None)  # noise is above white
     return f", e.g. --white {2**bits - 1} for {bits} bits" if bits and value > 2**5 else ""
 
 
