@@ -3,11 +3,10 @@
 import numpy as np
 
 from dnnlib.denoising.noise.estimation import ENOUGH_PATCHES, PATCH_SIDE, of_patches
+from dnnlib.denoising.noise.families import family_of
 
 _MUCH = 0.3  # of the values of a patch
-# Families of noise whose estimate an end of the range spoils: there the values have lost their noise. Impulses are at the
-# ends by themselves, and few photons make many zeros.
-_ENDS = {"gauss": (np.min, np.max), "poisson": (np.max,), "poissongauss": (np.max,), "impulse": ()}
+_ENDS = {"least": np.min, "greatest": np.max}
 
 
 def doubt_about(family: str, pixels: np.ndarray, std: float) -> str:
@@ -21,7 +20,7 @@ def doubt_about(family: str, pixels: np.ndarray, std: float) -> str:
     pixels: [H,W,C], of any real type, neither side below 64.
     std: that was estimated, of Gaussian noise, in the pixels' own units; of other noise anything.
     """
-    ends = _ENDS[family]
+    ends = family_of(family).spoiled_at
     if not ends:
         return ""
 
@@ -29,13 +28,13 @@ def doubt_about(family: str, pixels: np.ndarray, std: float) -> str:
         """Returns the share of values [side,side,C] that are at an end of their channel's."""
         at_end = np.zeros(patch.shape, bool)
         for end in ends:
-            at_end |= patch == end(patch, axis=(0, 1), keepdims=True)
+            at_end |= patch == _ENDS[end](patch, axis=(0, 1), keepdims=True)
         return np.mean(at_end)
 
     shares = of_patches(pixels, PATCH_SIDE, share_at_the_ends)
     if np.mean(shares <= _MUCH) < ENOUGH_PATCHES:
-        which = "the least or the greatest" if len(ends) > 1 else "the greatest"
-        return f"{np.mean(shares):.0%} of the values are {which} of their surroundings, as if clipped or coarsely rounded"
+        which = " or the ".join(ends)
+        return f"{np.mean(shares):.0%} of the values are the {which} of their surroundings, as if clipped or coarsely rounded"
     step = float(np.median(of_patches(pixels, PATCH_SIDE, _least_step)))
     if family == "gauss" and std < step / 2:
         return f"the values are {step:g} apart, and the noise lies between them"

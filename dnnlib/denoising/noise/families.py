@@ -76,6 +76,7 @@ class Family:
     real: bool  # whether it may be learned from pictures that are noisy already: 'real_gauss'
     learns_variance: bool = False  # the learned parameters are proportional to the noise's variance, not to its deviation
     likelihood: str = "gaussian"  # which of `posterior.LIKELIHOODS` judges it; 'gaussian' needs an entry in laws.VARIANCES
+    spoiled_at: tuple[str, ...] = ("least", "greatest")  # ends of a range whose values have lost too much to estimate from
     mono: bool = True  # whether the posterior is defined for one channel
     keeps_mean: bool = True  # the noisy value is the clean one on average; else noisy targets need another loss (SPEC 6.2)
 
@@ -90,15 +91,16 @@ _ROWS = (
     Family("gauss", (Parameter("sigma", scale=255.0, most_estimated=1.0),), name_unit=255.0, real=True),
     Family(
         "poisson", (Parameter("lambda", learned_as_inverse=True, above_lowest=True, argument="lam"),),
-        name_unit=1.0, real=True, learns_variance=True,
+        name_unit=1.0, real=True, learns_variance=True, spoiled_at=("greatest",),  # few photons make many zeros
     ),
     # At an alpha of zero the posterior would be 0 / 0 for colours that the network holds impossible.
     Family(
         "impulse", (Parameter("alpha", highest=1.0, floor=1e-6),),
-        name_unit=100.0, real=False, likelihood="impulse", mono=False, keeps_mean=False,
+        name_unit=100.0, real=False, likelihood="impulse", mono=False, keeps_mean=False, spoiled_at=(),  # they are there
     ),
     # The noise's variance is a x + b at a pixel x of [0, 1].
-    Family("poissongauss", (Parameter("a"), Parameter("b")), name_unit=None, real=True, learns_variance=True),
+    Family("poissongauss", (Parameter("a"), Parameter("b")), name_unit=None, real=True, learns_variance=True,
+           spoiled_at=("greatest",)),
 )  # fmt: skip
 FAMILIES = {row.name: row for row in _ROWS}
 
