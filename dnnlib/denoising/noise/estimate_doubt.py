@@ -33,8 +33,8 @@ def doubt_about(family: str, pixels: np.ndarray, std: float) -> str:
 
     shares = of_patches(pixels, PATCH_SIDE, share_at_the_ends)
     if np.mean(shares <= _MUCH) < ENOUGH_PATCHES:
-        which = " or the ".join(ends)
-        return f"{np.mean(shares):.0%} of the values are the {which} of their surroundings, as if clipped or coarsely rounded"
+        which = f"{np.mean(shares):.0%} of the values are the {' or the '.join(ends)}"
+        return f"{which} of their surroundings, as if clipped or coarsely rounded"
     step = float(np.median(of_patches(pixels, PATCH_SIDE, _least_step)))
     if family == "gauss" and std < step / 2:
         return f"the values are {step:g} apart, and the noise lies between them"
