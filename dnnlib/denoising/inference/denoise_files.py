@@ -17,7 +17,7 @@ from dnnlib.denoising.options import AUTO_WHITE, DenoisingOptions
 from dnnlib.denoising.pictures.decided_scale import decided
 from dnnlib.denoising.pictures.files import read_picture
 from dnnlib.denoising.pictures.images import write_image
-from dnnlib.denoising.pictures.measured_white import measured_white
+from dnnlib.denoising.pictures.measured_white import SHARE, measured_white
 from dnnlib.denoising.pictures.picture import Picture
 from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.denoising.pictures.search import find_inputs
@@ -69,7 +69,7 @@ def with_white(options: DenoisingOptions, outputs: list[Output]) -> DenoisingOpt
     if options.white != AUTO_WHITE:
         return options
     white = measured_white([output.source for output in outputs], options.black)
-    say(f"white is {white:g}, which 99.9 % of the values of all pictures do not exceed (--white auto)")
+    say(f"white is {white:g}, which {100 * SHARE:g} % of the values of all pictures do not exceed (--white auto)")
     return replace(options, white=white)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import tifffile
 
 from dnnlib.denoising.pictures import png
+from dnnlib.denoising.pictures.tiff import needs_bigtiff
 from dnnlib.errors import UserError, one_line
 from dnnlib.files import atomic_write
 
@@ -26,7 +27,7 @@ def write_std(path: Path, stds: list[np.ndarray]) -> None:
             if path.suffix == ".png":
                 file.write(png.encode16(stds[0][:, :, np.newaxis]))
             elif path.suffix == ".tif":
-                with tifffile.TiffWriter(file, bigtiff=sum(std.nbytes for std in stds) > 4_000_000_000) as writer:
+                with tifffile.TiffWriter(file, bigtiff=needs_bigtiff(stds)) as writer:
                     for std in stds:
                         writer.write(std, photometric="minisblack", compression="zlib", metadata=None, contiguous=False)
             else:

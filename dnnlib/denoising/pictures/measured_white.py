@@ -8,7 +8,7 @@ from dnnlib.denoising.pictures.decided_scale import sampled
 from dnnlib.denoising.pictures.files import read_picture
 from dnnlib.errors import UserError
 
-_SHARE = 0.999  # of the values are up to white: a few odd ones do not count
+SHARE = 0.999  # of the values are up to white: a few odd ones do not count
 _SAMPLE, _LEAST = 4_000_000, 1000  # pixels of all pictures together, and of each page at least
 
 
@@ -39,7 +39,7 @@ def measured_white(paths: Sequence[str], black: float) -> float:
     values = np.concatenate(samples) if samples else np.empty(0)
     if not values.size:
         raise failure or UserError("--white auto: the pictures have no values to measure: give --white")
-    white = float(np.quantile(values, _SHARE, method="nearest"))
+    white = float(np.quantile(values, SHARE, method="nearest"))
     if white <= black:
         raise UserError(f"--white auto: no values are above black, {black:g}: give --white, or a lower --black")
     return white

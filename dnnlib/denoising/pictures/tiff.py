@@ -88,11 +88,16 @@ def read_tiff(path: str | os.PathLike) -> Picture:
 def write_tiff(picture: Picture, pages: list[np.ndarray], file: BinaryIO) -> None:
     """Writes a TIFF file with the layout and the tags of the one that was read."""
     layout: _Layout = picture.kept
-    bigtiff = layout.bigtiff or sum(pixels.nbytes for pixels in pages) > 4_000_000_000
+    bigtiff = layout.bigtiff or needs_bigtiff(pages)
     parts = list(zip(pages, layout.settings, strict=True))
     with raised_by_library(), tifffile.TiffWriter(file, byteorder=layout.byteorder, bigtiff=bigtiff) as writer:
         for pixels, settings in parts:
             writer.write(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels, **settings)
+
+
+def needs_bigtiff(pages: list[np.ndarray]) -> bool:
+    """Tells whether pages may come to more than the 4 GiB that offsets of 32 bits reach, metadata and all."""
+    return sum(pixels.nbytes for pixels in pages) > 4_000_000_000
 
 
 def read_header(path: str | os.PathLike) -> Header:
