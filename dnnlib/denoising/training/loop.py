@@ -27,7 +27,7 @@ from dnnlib.errors import UserError
 from dnnlib.progress import progress_bar, say
 from dnnlib.submission.run_context import RunContext
 from dnnlib.submission.signals import StopSignals
-from dnnlib.tflib.precision import AUTO, BF16, cpu_has_bf16, fastest_precision
+from dnnlib.tflib.precision import AUTO, BF16, fastest_precision
 from dnnlib.tflib.replicas import Replicas
 from dnnlib.tflib.runtime import device_name, fetch_variables, initialize, out_of_memory, unlike_variables
 
@@ -63,8 +63,8 @@ def train(
         options = dataclasses.replace(options, precision=chosen)
     if run is not None:
         print(f"Precision: {options.precision}")
-    if options.precision == BF16 and not replicas.on_gpu and not cpu_has_bf16():
-        print("This CPU has no instructions for bfloat16: --precision float32 is faster")
+    if options.precision == BF16 and fastest_precision(replicas.on_gpu) != BF16:
+        print(f"This {'GPU' if replicas.on_gpu else 'CPU'} has no instructions for bfloat16: --precision float32 is faster")
     fixed_options = (fixed_options or {}) | {"precision": options.precision}
 
     # The training, and all that is open during it.
