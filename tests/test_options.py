@@ -95,7 +95,7 @@ def test_what_a_resumed_run_is_compared_by():
     assert keys == {
         "train", "train_h5", "validation_set", "num_iter", "minibatch_size", "learning_rate", "train_resolution",
         "init", "noise_init", "precision", "hole_size", "seed",
-        "recipe", "optimizer", "beta1", "beta2", "rate_shape", "clip_norm", "noise_rate",
+        "recipe", "optimizer", "beta1", "beta2", "rate_shape", "clip_norm", "noise_rate", "end_resolution",
     }  # fmt: skip
     assert keys == {name for name in names_for("train") if not option_of(FIELDS[name]).free_on_resume}
 

@@ -166,6 +166,10 @@ class TrainingOptions:
         in_older_runs=1.0,
     )  # fmt: skip
     train_resolution: int = _training_option(256, "side of the square crops; below 128 whole pictures suffer", metavar="PX")
+    end_resolution: int = _recipe_option(
+        0, "side of the crops of the last tenth of the images, where that is larger; 0: the same to the end", metavar="PX",
+        at_least=0, in_older_runs=0,
+    )  # fmt: skip
     print_interval: int = _count(1_000, "images between printed lines of statistics", free_on_resume=True)
     eval_interval: int = _count(10_000, "images between validations", free_on_resume=True)
     snapshot_every: int = _count(
@@ -199,6 +203,11 @@ class TrainingOptions:
         10.0, "minutes between states, where that is sooner", metavar="MIN", positive=True, free_on_resume=True
     )
 
+    @property
+    def largest_crop(self) -> int:
+        """Returns the side of the largest crops, in pixels."""
+        return max(self.train_resolution, self.end_resolution)
+
     def check(self) -> None:
         """Raises UserError naming the first option that cannot be."""
         check_values(self)
@@ -209,8 +218,10 @@ class TrainingOptions:
 
         if self.noise_init == NOISE_INIT_ESTIMATE and self.train_resolution < PATCH_SIDE:
             raise UserError(f"--train-resolution {self.train_resolution}: --noise-init estimate needs {PATCH_SIDE} or more")
-        if self.train_resolution < STRIDE or self.train_resolution % STRIDE:
-            raise UserError(f"--train-resolution {self.train_resolution}: must be a multiple of {STRIDE}, e.g. 128 or 256")
+        for side, at_least in ((self.train_resolution, STRIDE), (self.end_resolution, 0)):
+            if side < at_least or side % STRIDE:
+                flag = "--train-resolution" if at_least else "--end-resolution"
+                raise UserError(f"{flag} {side}: must be a multiple of {STRIDE}, e.g. 128 or 256")
 
     def check_for(self, configuration: Configuration) -> None:
         """Raises UserError naming the first option that cannot be, or not in a training of the configuration."""

@@ -30,7 +30,8 @@ def estimate_noise_start(configuration: Configuration, crops: Crops, graph: "Tra
         corrupted = session.run(graph.noisy, graph.feed(batch.numbers, batch.images))
         noisy.append(subsample_beyond_hole(corrupted, configuration.hole_size))
     style = configuration.noise
-    parameters = estimate_parameters(style.family, np.concatenate(noisy), crops.limits)
+    side = min(x.shape[1] for x in noisy)  # the last crops of a very short training may be larger
+    parameters = estimate_parameters(style.family, np.concatenate([x[:, :side, :side] for x in noisy]), crops.limits)
     for name, value in in_user_units(style.family, parameters).items():
         digits = ".2f" if name == "sigma" else ".3g"
         print(f"Estimated {name} to start from: {value:{digits}}")
