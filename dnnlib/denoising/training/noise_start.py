@@ -7,7 +7,7 @@ import numpy as np
 
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.data.crops import Crops, batches
-from dnnlib.denoising.network.architecture import hole_shift
+from dnnlib.denoising.hole import Hole, HoleSize
 from dnnlib.denoising.noise.estimation import COARSER, PATCH_SIDE, estimate_parameters, is_correlated
 from dnnlib.denoising.noise.families import in_user_units
 from dnnlib.denoising.noise.learned_parameter import raw_from_parameter
@@ -38,7 +38,7 @@ def estimate_noise_start(configuration: Configuration, crops: Crops, graph: "Tra
     return [raw_from_parameter(value, style.learns_root) for value in parameters]
 
 
-def estimate_noise(family: str, crops: np.ndarray, hole_size: int, limits: Sequence[float]) -> list[float]:
+def estimate_noise(family: str, crops: np.ndarray, hole_size: HoleSize, limits: Sequence[float]) -> list[float]:
     """Estimates the learned parameters of noise, also of noise that neighbours share.
 
     family, limits: as for `estimate_parameters`.
@@ -50,13 +50,13 @@ def estimate_noise(family: str, crops: np.ndarray, hole_size: int, limits: Seque
     return estimate_parameters(family, subsample_beyond_hole(crops, hole_size), limits)
 
 
-def subsample_beyond_hole(crops: np.ndarray, hole_size: int) -> np.ndarray:
+def subsample_beyond_hole(crops: np.ndarray, hole_size: HoleSize) -> np.ndarray:
     """Takes pixels out of crops [N,H,W,C] that lie as far apart as the blind spot keeps neighbours.
 
     For estimates take what neighbours share for the picture's. Where the crops are too small, the pixels are less far apart.
     Returns a copy, of whole patches, with sides of ESTIMATE_SIDE at most.
     """
-    step = min(hole_shift(hole_size), crops.shape[1] // PATCH_SIDE)
-    crops = crops[:, ::step, ::step]
-    side = min(crops.shape[1], ESTIMATE_SIDE) // PATCH_SIDE * PATCH_SIDE
-    return crops[:, :side, :side].copy()
+    rows, columns = (min(step, crops.shape[1] // PATCH_SIDE) for step in Hole.of(hole_size).shifts)
+    crops = crops[:, ::rows, ::columns]
+    height, width = (min(side, ESTIMATE_SIDE) // PATCH_SIDE * PATCH_SIDE for side in crops.shape[1:3])
+    return crops[:, :height, :width].copy()
