@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from dnnlib.denoising.configuration import HOLE_SIZES, Configuration, check_hole_size
+from dnnlib.denoising.configuration import Configuration, check_hole_size
+from dnnlib.denoising.hole import WANTED, HoleSize, parse_hole_size
 from dnnlib.errors import UserError
 from dnnlib.option_fields import REQUIRED, check_values, fixed_on_resume, flag_named, option, shared
 from dnnlib.tflib.layout import DEVICES, Layout
@@ -191,8 +192,9 @@ class TrainingOptions:
         "good, in a resumed run what it began with, and else float32",
         metavar="P", choices=PRECISIONS, group=DEVICES, commands=(TRAIN, EVAL), in_older_runs=FLOAT32,
     )  # fmt: skip
-    hole_size: int = _training_option(
-        1, "side of the blind spot; 3, 5 or 7 for noise that neighbours share", metavar="PX", choices=HOLE_SIZES,
+    hole_size: HoleSize = _training_option(
+        1, "side of the blind spot: 3 to 9 for noise that neighbours share; or its width and height, e.g. 9x1 for noise "
+        "that rows share", metavar="PX|WxH", parse=parse_hole_size, must_be=WANTED,
         default_text="1; as trained for --eval, --denoise and --export, which may take a smaller one",
         commands=(TRAIN, EVAL, DENOISE, EXPORT), in_older_runs=1,
     )  # fmt: skip
@@ -299,7 +301,7 @@ class DenoisingOptions:
         metavar="N", at_least=1, at_most=LARGEST_INTEGER, must_be="1 or more",
         default_text="178956970; more in pages that are stored uncompressed", commands=(DENOISE, EVAL),
     )  # fmt: skip
-    hole_size: int | None = shared(TrainingOptions, "hole_size", default=None)  # None: as trained
+    hole_size: HoleSize | None = shared(TrainingOptions, "hole_size", default=None)  # None: as trained
 
     @property
     def stds(self) -> list[str]:
@@ -333,7 +335,7 @@ class ExportOptions:
 
     export: str = shared(CommandOptions, "export", default=REQUIRED)
     network: str = shared(DenoisingOptions, "network", default=REQUIRED)
-    hole_size: int | None = shared(TrainingOptions, "hole_size", default=None)  # None: as trained
+    hole_size: HoleSize | None = shared(TrainingOptions, "hole_size", default=None)  # None: as trained
 
     def check(self) -> None:
         """Raises UserError naming the first option that cannot be."""
@@ -345,7 +347,7 @@ class EvaluationOptions:
     """Holds which network is evaluated, and how."""
 
     eval: str = shared(CommandOptions, "eval", default=REQUIRED)
-    hole_size: int | None = shared(TrainingOptions, "hole_size", default=None)  # None: as trained
+    hole_size: HoleSize | None = shared(TrainingOptions, "hole_size", default=None)  # None: as trained
     precision: str = shared(TrainingOptions, "precision", default=AUTO)  # which is FLOAT32 here
     max_pixels: int | None = shared(DenoisingOptions, "max_pixels", default=None)
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 import numpy as np
 
 from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.hole import HoleSize
 from dnnlib.denoising.inference.ensemble import SYMMETRIES, denoise_ensemble
 from dnnlib.denoising.inference.memory import network_budget
 from dnnlib.denoising.inference.noise_level import NoiseLevel, check_given, known_level, learned_level
@@ -42,11 +43,11 @@ class Denoiser:
         self.tiled_network = TiledNetwork(configuration, network.variables)
 
     @classmethod
-    def load(cls, path: str | os.PathLike, hole_size: int | None = None) -> "Denoiser":
+    def load(cls, path: str | os.PathLike, hole_size: HoleSize | None = None) -> "Denoiser":
         """Reads a network file (.pickle) of this program or of the 2019 one.
 
         path: of the file, or the name of a network that comes with the program.
-        hole_size: side of the blind spot in pixels, odd, at most that of the training, which is the default. Raises
+        hole_size: of the blind spot, see `Hole`, within that of the training, which is the default. Raises
         UserError, naming the file and what is wrong with it, and for a hole size that the network cannot have.
         """
         if not os.path.isfile(path):
