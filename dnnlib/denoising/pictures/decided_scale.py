@@ -164,7 +164,7 @@ def _doubt_of_type(scale: Scale, dtype: np.dtype, used: Used) -> str | None:
     largest = largest_of(dtype)
     if scale.white != (largest or 1.0) or top <= 0:
         return None  # a tag says it; or all is black
-    if top > (DIM if dtype.kind == "u" and dtype.itemsize == 2 else FEW):
+    if top > (DIM if dtype.kind != "f" and dtype.itemsize == 2 else FEW):
         return None
     of = f"{used.text} of {_number(scale.white)}"
     bits = next(bits for bits in _BITS if used.top < 2**bits)

@@ -18,12 +18,14 @@ class Header(NamedTuple):
     width, height: in pixels.
     mode: kind of the pixels, Pillow's name for it (RGB, L, ...) or one in the same manner.
     pages: how many pictures there are, the size and mode being those of the first.
+    channels: how many of them are the channels of the first picture, where each channel is a page.
     """
 
     width: int
     height: int
     mode: str
     pages: int = 1
+    channels: int = 1
 
 
 @dataclass
@@ -37,6 +39,7 @@ class Picture:
     notes: what the user should know of the conversion.
     unwritable: why no file like the one that was read can be written; None where it can.
     stated: for each page what the file's tags state of black and white, None: nothing; empty: nothing of any page.
+    first: numbers of the pages that are the channels of one picture, the first; others follow in the same manner.
     """
 
     kind: str
@@ -46,6 +49,7 @@ class Picture:
     notes: list[str] = field(default_factory=list)
     unwritable: str | None = None
     stated: list[Stated | None] = field(default_factory=list)
+    first: tuple[int, ...] = (0,)
 
     @property
     def format(self) -> formats.Format:
