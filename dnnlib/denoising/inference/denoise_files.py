@@ -125,7 +125,8 @@ def _denoise_file(networks: PictureNetworks, output: Output, options: DenoisingO
     if picture.colours < denoiser.configuration.channels:
         notes.append("grey: repeated for the RGB network (a -mono one does better) and averaged")
     seconds = time.monotonic() - start
-    parts = [_size(picture), level_text([page.level for page in pages]), *notes, f"{seconds:.1f} s"]
+    levels = level_text([page.level for page in pages], "page" if len(picture.first) == 1 else "channel")
+    parts = [_size(picture), levels, *notes, f"{seconds:.1f} s"]
     return f"{output.source}: {', '.join(parts)} -> {', '.join(written)}"
 
 

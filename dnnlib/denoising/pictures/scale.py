@@ -8,7 +8,7 @@ import numpy as np
 from dnnlib.errors import UserError
 
 COLOURS = {1: "grey", 3: "RGB"}  # by number of channels
-PIXEL_TYPES = "uint8, uint16, int16 or float32"  # in words
+PIXEL_TYPES = "uint8, uint16 or float32"  # that others are to be converted to
 _PIXEL_KINDS = {("u", 1), ("u", 2), ("i", 2), ("f", 2), ("f", 4), ("f", 8)}  # with the bytes of each
 
 
