@@ -8,8 +8,10 @@ import numpy as np
 
 from dnnlib.denoising.pictures import formats
 from dnnlib.denoising.pictures.scale import Stated
-from dnnlib.errors import UserError, one_line
+from dnnlib.errors import UserError, one_line, printable
 from dnnlib.files import atomic_write, remove_abandoned
+
+_MOST_NAMED = 6  # of what is left out, in a line
 
 
 class Header(NamedTuple):
@@ -73,6 +75,12 @@ class Picture:
 def colours_of(channels: int) -> int:
     """Returns how many of the channels of a picture are no alpha: 1 of grey, 3 of RGB."""
     return 1 if channels <= 2 else 3
+
+
+def left_out(what: str, names: list[str]) -> str:
+    """Returns a note of what a result is without. what: what they are, in the plural; names: of some of a file."""
+    rest = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return f"its {what} {printable(', '.join(names[:_MOST_NAMED]))}{rest} are left out"
 
 
 def mode_of(channels: int, dtype: np.dtype) -> str:

@@ -11,7 +11,7 @@ _NAMES = {34665: "EXIF", 34853: "GPS"}  # by the tag that points to the block
 # Where the pages are written, other tags stand for these, which tifffile leaves out; of numbers that are in no use, and keep
 # the order of tags.
 _STAND_INS = {34665: 34664, 34853: 34852}
-_MAKER_NOTE, _INTEROPERABILITY = 37500, 40965  # hold places in the file, which are others in another file
+_MAKER_NOTE, _INTEROPERABILITY = 37500, 40965  # they hold places in the file, which are others in another file
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 129: 1}  # bytes, by a tag's type
 _MOST_BYTES = 1 << 20
 
@@ -39,7 +39,7 @@ def read_blocks(page: tifffile.TiffPage, notes: list[str]) -> Blocks:
                 notes.append(f"its {name} block, which is damaged, is left out")
                 continue
             kept = [entry for entry in found[pointer] if entry.code not in (_MAKER_NOTE, _INTEROPERABILITY)]
-            if len(kept) < len(found[pointer]):
+            if any(entry.code == _MAKER_NOTE for entry in found[pointer]):
                 notes.append("the camera maker's note in its EXIF block is left out")
             found[pointer] = kept
     return {pointer: entries for pointer, entries in found.items() if entries}
@@ -78,7 +78,7 @@ def _offset(page: tifffile.TiffPage, tag: tifffile.TiffTag) -> int:
     size = {3: 2, 4: 4, 13: 4, 16: 8, 18: 8}.get(int(tag.dtype))
     if size is None or tag.count != 1:
         raise ValueError("no place")
-    page.parent.filehandle.seek(tag.valueoffset)
+    page.parent.filehandle.seek(tag.offset + (12 if page.parent.is_bigtiff else 8))  # `valueoffset` is where the block is
     return int.from_bytes(page.parent.filehandle.read(size), "little" if page.parent.byteorder == "<" else "big")
 
 

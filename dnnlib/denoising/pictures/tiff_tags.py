@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import tifffile
 
+from dnnlib.denoising.pictures.picture import left_out
 from dnnlib.denoising.pictures.scale import Stated
 from dnnlib.denoising.pictures.tiff_pages import stack_of_tifffile
 
@@ -33,9 +34,6 @@ _OPTIONAL = {
     "description": "description", "predictor": "predictor",
 }  # fmt: skip
 _MOST_BYTES = 1 << 26  # of a tag that is kept as it is
-_MOST_NAMED = 6
-_ZLIB = (8, 32946)
-_DEFLATED = "zlib"
 
 
 def settings_of(
@@ -51,12 +49,12 @@ def settings_of(
     tags = page.tags
     settings: dict[str, Any] = {
         **(_of_converted(pixels) if is_converted else _of_samples(page)),
-        "compression": None if page.compression == tifffile.COMPRESSION.NONE else _DEFLATED,
+        "compression": None if page.compression == tifffile.COMPRESSION.NONE else "zlib",
         "iccprofile": None if is_converted else page.iccprofile,
         "description": _description(page),
         "extratags": _extra_tags(page, pixels, stated, notes), "software": False, "metadata": None, "contiguous": False,
     }  # fmt: skip
-    if page.compression in _ZLIB and page.predictor == tifffile.PREDICTOR.HORIZONTAL:
+    if settings["compression"] and page.predictor == tifffile.PREDICTOR.HORIZONTAL and not is_converted:
         settings["predictor"] = True
     if {282, 283} <= set(tags.keys()):
         settings["resolution"] = (_number(tags[282]), _number(tags[283]))
@@ -102,15 +100,8 @@ def _extra_tags(page: tifffile.TiffPage, pixels: np.ndarray, stated: Stated | No
     if stated is not None and stated.is_of_bits and pixels.dtype.kind == "u":
         extra += [(code, 3, 1, int(value), True) for code, value in ((280, stated.black), (281, stated.white))]
     if lost:
-        names = [_name(tag.code) for tag in lost[:_MOST_NAMED]]
-        rest = f" and {len(lost) - _MOST_NAMED} more" if len(lost) > _MOST_NAMED else ""
-        notes.append(f"its tag{'s' if len(lost) > 1 else ''} {', '.join(names)}{rest} left out")
+        notes.append(left_out("tags", [tifffile.TIFF.TAGS.get(tag.code, str(tag.code)) for tag in lost]))
     return extra
-
-
-def _name(code: int) -> str:
-    """Returns the name of a tag, or its number."""
-    return tifffile.TIFF.TAGS.get(code, str(code))
 
 
 def _bytes_of(page: tifffile.TiffPage, tag: tifffile.TiffTag) -> bytes | None:
