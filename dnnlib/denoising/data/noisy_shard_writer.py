@@ -134,7 +134,8 @@ def _usable(paths: list[str], root: str, o: NoisyOptions, counts: _Counts) -> It
                 say(f"skipped: {reason}")
                 continue
             counts.taken += 1
-            say(f"{counts.taken}/{most}: {pages[0].path}")
+            several = f", {len(pages)} pictures" if len(pages) > 1 else ""
+            say(f"{counts.taken}/{most}: {pages[0].path}{several}")
             yield pages
             if counts.taken == most:
                 return

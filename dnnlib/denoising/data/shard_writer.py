@@ -248,14 +248,15 @@ def _write_rows(
             statistics.unreadable += 1
             say(f"skipped: {read}")
             continue
-        for pixels, found in read[: most - statistics.written]:
+        for channel, (pixels, found) in enumerate(read[: most - statistics.written], start=1):
             scales.add(candidate.path, found)
             scales.check_clean(complete=False)
             rows.append(pixels)
             statistics.written += 1
             statistics.pixels += pixels.shape[1] * pixels.shape[2]
             statistics.modes[candidate.mode] += 1
-            say(f"{statistics.written}/{most}: {candidate.path}")
+            which = f", channel {channel} of {len(read)}" if len(read) > 1 else ""
+            say(f"{statistics.written}/{most}: {candidate.path}{which}")
             bar.update()
         if statistics.written == most:
             break
