@@ -33,6 +33,7 @@ _OPTIONAL = {
     "resolution": "resolution", "resolutionunit": "unit of resolution", "iccprofile": "colour profile",
     "description": "description", "predictor": "predictor",
 }  # fmt: skip
+_FRACTIONS = (tifffile.DATATYPE.RATIONAL, tifffile.DATATYPE.SRATIONAL)
 _MOST_BYTES = 1 << 26  # of a tag that is kept as it is
 
 
@@ -104,8 +105,10 @@ def _extra_tags(page: tifffile.TiffPage, pixels: np.ndarray, stated: Stated | No
     return extra
 
 
-def _bytes_of(page: tifffile.TiffPage, tag: tifffile.TiffTag) -> bytes | None:
+def _bytes_of(page: tifffile.TiffPage, tag: tifffile.TiffTag) -> bytes | tuple | None:
     """Returns the value of a tag as it lies in the file; None where it does not, or is very large."""
+    if tag.dtype in _FRACTIONS:  # of which tifffile takes numbers only
+        return tag.value
     file, size = page.parent.filehandle, tag.valuebytecount
     if not 0 < size <= _MOST_BYTES or tag.valueoffset + size > file.size:
         return None
@@ -116,8 +119,7 @@ def _bytes_of(page: tifffile.TiffPage, tag: tifffile.TiffTag) -> bytes | None:
 def _number(tag: tifffile.TiffTag) -> Any:
     """Returns the number of a tag, or its numerator and denominator; the first, where there are several."""
     values = tag.value if isinstance(tag.value, tuple) else (tag.value,)
-    is_fraction = tag.dtype in (tifffile.DATATYPE.RATIONAL, tifffile.DATATYPE.SRATIONAL)
-    return values[:2] if is_fraction else values[0] if values else 0
+    return values[:2] if tag.dtype in _FRACTIONS else values[0] if values else 0
 
 
 def _description(page: tifffile.TiffPage) -> bytes | None:
