@@ -194,7 +194,7 @@ def _below(scale: Scale, used: Used, pages: Sequence[np.ndarray]) -> str | None:
     limit = -_BELOW * scale.white
     if scale.black or used.low >= limit:
         return None
-    if not any((means := _block_means(page)).size and np.mean(means < limit) > _ODD for page in pages):
+    if not any(np.count_nonzero((means := _block_means(page)) < limit) > 2 + _ODD * means.size for page in pages):
         return None
     lowest = math.floor(used.lowest) if pages[0].dtype.kind == "i" else used.lowest
     line = f"{used.text}, and black is 0, which is not below them: give --black, the value that stands for black"
