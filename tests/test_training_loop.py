@@ -10,8 +10,9 @@ from material import smooth_picture, write_bare_shard, write_picture
 from config.validation_sets import VALIDATION_SETS
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.data.crops import NoisyCrops
+from dnnlib.denoising.data.noisy_pages import NoisyOptions
 from dnnlib.denoising.data.noisy_shard import NoisyShard
-from dnnlib.denoising.data.noisy_shard_writer import NoisyOptions, write_noisy_shard
+from dnnlib.denoising.data.noisy_shard_writer import write_noisy_shard
 from dnnlib.denoising.data.shard import Shard
 from dnnlib.denoising.data.validation_set import open_validation_set
 from dnnlib.denoising.network.architecture import initial_variables, shapes_of

@@ -270,6 +270,11 @@ class DenoisingOptions:
     )
     white: float | str | None = shared(DataOptions, "white", default=None)
     black: float = shared(DataOptions, "black", default=0.0)
+    axes: str | None = _denoising_option(
+        None, "what the axes of arrays (.npy) and TIFF files are, a letter each, as tifffile has them: Y and X; S, samples "
+        "of RGB; C, channels that are denoised each by itself; T, Z, ... of many pictures",
+        metavar="AXES", default_text="as the file says; of .npy YX, YXC or PYXC",
+    )  # fmt: skip
     tile: int | None = _denoising_option(
         None, "denoise in tiles of this side; 0: in one piece; the result is the same but for rounding", metavar="PX",
         default_text="as memory allows", at_least=0, at_most=2**31 - 1, must_be="a number of pixels, or 0 for no tiles",
@@ -324,8 +329,10 @@ class DenoisingOptions:
             raise UserError(f"--save-network {self.save_network}: is for --adapt, which makes another network; give it, too")
         for name in levels if self.adapt is not None else ():
             raise UserError(f"{name} and --adapt do not go together: the network learns the noise; leave {name} out")
-        from dnnlib.denoising.pictures.scale import Scale  # late: it imports NumPy
+        from dnnlib.denoising.pictures.axes import check_axes  # late: they import NumPy
+        from dnnlib.denoising.pictures.scale import Scale
 
+        check_axes(self.axes)
         Scale(self.black, None if self.white == AUTO_WHITE else self.white).check()
 
 

@@ -33,11 +33,12 @@ class Page:
         return self.scale.to_float(np.array(values))
 
 
-def read_pages(paths: Sequence[str], told: Scale) -> list[Page]:
+def read_pages(paths: Sequence[str], told: Scale, axes: str | None = None) -> list[Page]:
     """Reads all pages of all pictures, and decides what is held out of them.
 
     paths: of the files. One that cannot be denoised is left out here: who denoises it will say why.
     told: black and white, as the user told them.
+    axes: likewise, as for `read_picture`.
 
     Raises UserError where no file can be read, where a page is too small, and where some are grey and others RGB.
     """
@@ -46,7 +47,7 @@ def read_pages(paths: Sequence[str], told: Scale) -> list[Page]:
     failure = None
     for path in paths:
         try:
-            pages = _pages_of(path, told)
+            pages = _pages_of(path, told, axes)
         except UserError as error:
             failure = failure or error
             continue
@@ -68,10 +69,10 @@ def read_pages(paths: Sequence[str], told: Scale) -> list[Page]:
     return [Page(pixels, scale, part) for (pixels, scale), part in zip(found, parts, strict=True)]
 
 
-def _pages_of(path: str, told: Scale) -> list[tuple[np.ndarray, Scale]]:
+def _pages_of(path: str, told: Scale, axes: str | None) -> list[tuple[np.ndarray, Scale]]:
     """Reads the pages of a file, each [H,W,C] with its scale. Raises UserError where it cannot be denoised."""
     try:
-        picture = read_picture(path)
+        picture = read_picture(path, axes=axes)
         try:
             scales = [page.scale for page in decided(picture, told)]
         except UserError as error:

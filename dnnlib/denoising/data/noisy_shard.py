@@ -9,6 +9,7 @@ import numpy as np
 from dnnlib.denoising.data.shard import REMEDY, Shard
 from dnnlib.denoising.pictures.scale import COLOURS, Scale
 
+SOURCES = ("uint8", "uint16", "int16", "float")  # types of pictures before they were stored
 HELD_OUT = "held_out"  # the group of the pictures to validate on
 _LONGEST_NAME = 4096  # bytes, with the folders that it is in
 PAGE_SIZES = "page_sizes"  # in it, int32 [n,2], where they are the ends of pages: height and width of the whole pages
@@ -17,7 +18,7 @@ PAGE_SIZES = "page_sizes"  # in it, int32 [n,2], where they are the ends of page
 class Source(NamedTuple):
     """Says what the pictures were before they were stored.
 
-    dtype: 'uint8', 'uint16', or 'float' of any size.
+    dtype: one of SOURCES: a type's name, or 'float' of any size.
     scale: the values that stood for black and white.
     """
 
@@ -111,7 +112,7 @@ class NoisyShard(Shard):
         if missing := {"source_dtype", "source_black", "source_white", "checksum"} - set(attributes):
             raise self._error(f"does not say its {min(missing)}: it is of an older version; make it anew with --noisy")
         dtype, self._checksum = self._attribute("source_dtype"), self._attribute("checksum")
-        if dtype not in ("uint8", "uint16", "float"):
+        if dtype not in SOURCES:
             raise self._error(f"its source_dtype is none that pictures have; {REMEDY}")
         if not isinstance(self._checksum, str) or not self._checksum.isascii():
             raise self._error(f"its checksum is none; {REMEDY}")

@@ -4,87 +4,26 @@ import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import NamedTuple
 
 import h5py
 import numpy as np
 
+from dnnlib.denoising.data import noisy_pages
 from dnnlib.denoising.data.held_out_strip import described, split
+from dnnlib.denoising.data.noisy_pages import NoisyOptions, Page, pieces, read_pages, stored_scale
 from dnnlib.denoising.data.noisy_shard import HELD_OUT, PAGE_SIZES, Source, kind_of
 from dnnlib.denoising.data.shard_rows import ShardFile, ShardRows
-from dnnlib.denoising.data.shard_writer import MIN_SIDE, check_counts, check_sides, new_shard, shuffled
-from dnnlib.denoising.pictures.decided_scale import Decided, decided
-from dnnlib.denoising.pictures.files import read_picture
+from dnnlib.denoising.data.shard_writer import new_shard, shuffled
 from dnnlib.denoising.pictures.folder_scale import FolderScale
-from dnnlib.denoising.pictures.scale import COLOURS, Scale
 from dnnlib.denoising.pictures.search import find_pictures
 from dnnlib.errors import UserError
 from dnnlib.parallel import cores, ordered_map
 from dnnlib.progress import progress_bar, say
 
-# Floats are stored as 16 bits, from -1 to 2 times white: noise must not be clipped, and a step of 1/21845 hides none.
-FLOAT_BLACK, FLOAT_WHITE = 21845, 43690
-STORED_FLOATS = Scale(float(FLOAT_BLACK), float(FLOAT_WHITE))
-LARGEST_PIECE = 1024  # pixels; a crop costs the reading of its whole piece
 CLIPPED = 0.005  # a share of the values that is worth a warning
+# Values that may be clipped ones, by the kind of type.
+_LIMITS = {"u": "0, white or the type's largest", "i": "white or the type's ends", "f": "black or white"}
 _MOST_DIFFERENT = 10  # files of another kind that may be odd ones; if they also outnumber the others, the first is
-
-
-@dataclass(frozen=True)
-class NoisyOptions:
-    """Holds the options of the tool. Raises UserError for what cannot be.
-
-    min_size, max_size: of width and height, in pixels.
-    holdout: share of the pictures to validate on, or, of a single file, of each picture.
-    black, white: the values that stand for 0 and 1; white None: the type's largest.
-    max_files: how many are used, None: all.
-    workers: threads that decode, None: one a core.
-    """
-
-    min_size: int = MIN_SIDE
-    max_size: int = 2**31 - 1
-    holdout: float = 0.05
-    black: float = 0.0
-    white: float | None = None
-    max_files: int | None = None
-    workers: int | None = None
-
-    def __post_init__(self):
-        check_counts(self.max_files, self.workers)
-        check_sides(self.min_size, self.max_size)
-        self.scale.check()
-        if not 0 < self.holdout < 1:
-            raise UserError(f"--holdout {self.holdout:g}: must be a share of the pictures, above 0 and below 1, e.g. 0.05")
-
-    @property
-    def scale(self) -> Scale:
-        """Returns the values of black and white in the files."""
-        return Scale(self.black, self.white)
-
-
-class Page(NamedTuple):
-    """A picture of a file.
-
-    path: of the file.
-    name: the same, from the input folder on.
-    page: the picture's number in the file, from 0.
-    pixels: [C,H,W], as they are stored in the shard.
-    dtype: of the file.
-    found: black and white in the file.
-    """
-
-    path: str
-    name: str
-    page: int
-    pixels: np.ndarray
-    dtype: np.dtype
-    found: Decided
-
-    @property
-    def kind(self) -> tuple[str, str]:
-        """Returns what must be the same of all pages: 'grey' or 'RGB', and the type as `Source` names it."""
-        return COLOURS[self.pixels.shape[0]], kind_of(self.dtype)
 
 
 def write_noisy_shard(input_dir: str, out: str | os.PathLike, options: NoisyOptions) -> None:
@@ -181,7 +120,7 @@ def _usable(paths: list[str], root: str, o: NoisyOptions, counts: _Counts) -> It
     most = min(len(paths), o.max_files or len(paths))
     first: Page | None = None
     with progress_bar(len(paths), "file") as bar:
-        for pages in ordered_map(lambda path: _read(path, root, o), paths, o.workers or cores(), ahead=1):
+        for pages in ordered_map(lambda path: read_pages(path, root, o), paths, o.workers or cores(), ahead=1):
             bar.update()
             if isinstance(pages, UserError):
                 counts.skipped += 1
@@ -195,7 +134,8 @@ def _usable(paths: list[str], root: str, o: NoisyOptions, counts: _Counts) -> It
                 say(f"skipped: {reason}")
                 continue
             counts.taken += 1
-            say(f"{counts.taken}/{most}: {pages[0].path}")
+            several = f", {len(pages)} pictures" if len(pages) > 1 else ""
+            say(f"{counts.taken}/{most}: {pages[0].path}{several}")
             yield pages
             if counts.taken == most:
                 return
@@ -226,7 +166,7 @@ class _Parts:
         self._first, self._file = first, shard.file
         source = first.found.scale
         self._source = Source(kind_of(first.dtype), source)
-        self.scale = STORED_FLOATS if first.dtype.kind == "f" else source  # in the shard
+        self.scale = stored_scale(first.dtype, source)  # in the shard
         self._checksum = hashlib.sha256()
         self.training = ShardRows(shard, shard.file, first.pixels.dtype)
         self.held_out = ShardRows(shard, shard.file.create_group(HELD_OUT), first.pixels.dtype)
@@ -294,8 +234,8 @@ class _Parts:
 
     def lines(self) -> list[str]:
         """Returns the block printed at the end."""
-        colours, side = self._first.kind[0], LARGEST_PIECE
-        limits = "black or white" if self._first.dtype.kind == "f" else "0, white or the type's largest"
+        colours, side = self._first.kind[0], noisy_pages.LARGEST_PIECE
+        limits = _LIMITS[self._first.dtype.kind]
         held_out = f"pictures held out: {len(self.held_out)}"
         if self._strips:
             held_out = f"held out: a strip of {' or '.join(self._strips)} of each picture"
@@ -308,42 +248,3 @@ class _Parts:
         if self._clipped > CLIPPED * self._values:
             lines.append("Warning: noise that was clipped looks weaker than it is; see docs/real-noise.md")
         return lines
-
-
-def _read(path: str, root: str, o: NoisyOptions) -> list[Page] | UserError:
-    """Reads the pages of a file; returns what is wrong with it where that cannot be."""
-    try:
-        picture = read_picture(path)
-    except UserError as error:
-        return error
-    name, pages = Path(os.path.relpath(path, root or None)).as_posix(), []
-    try:
-        if o.white is None and any(page.dtype.kind == "f" for page in picture.pages) and not any(picture.stated):
-            raise UserError("holds floats: give --white (and --black), the values that stand for 1 (and 0)")
-        for number, (page, found) in enumerate(zip(picture.pages, decided(picture, o.scale), strict=True)):
-            height, width = page.shape[:2]
-            if min(height, width) < o.min_size or max(height, width) > o.max_size:
-                limit = f"--min-size {o.min_size}" if min(height, width) < o.min_size else f"--max-size {o.max_size}"
-                raise UserError(f"{width} x {height} pixels, outside {limit}")
-            pixels = _stored(page[:, :, : picture.colours], found.scale)
-            pages.append(Page(path, name, number, np.ascontiguousarray(pixels.transpose(2, 0, 1)), page.dtype, found))
-    except UserError as error:
-        return UserError(f"{path}: {error}")
-    return pages
-
-
-def _stored(pixels: np.ndarray, scale: Scale) -> np.ndarray:
-    """Returns pixels as the shard has them: integers as they are, floats as uint16 on the scale STORED_FLOATS."""
-    if pixels.dtype.kind != "f":
-        return pixels.astype(pixels.dtype.newbyteorder("="))
-    if not np.isfinite(pixels).all():
-        raise UserError("has values that are NaN or infinite: replace them first")
-    parts = (pixels.astype(np.float64) - scale.black) / (scale.white - scale.black)  # float64, unlike `Scale.to_float`
-    return STORED_FLOATS.to_stored(parts, np.dtype(np.uint16))
-
-
-def pieces(pixels: np.ndarray) -> Iterator[np.ndarray]:
-    """Cuts [C,H,W] evenly into as few parts as are no larger than LARGEST_PIECE, and yields them."""
-    for rows in np.array_split(np.arange(pixels.shape[1]), -(-pixels.shape[1] // LARGEST_PIECE)):
-        for columns in np.array_split(np.arange(pixels.shape[2]), -(-pixels.shape[2] // LARGEST_PIECE)):
-            yield pixels[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]

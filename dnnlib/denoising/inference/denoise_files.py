@@ -19,7 +19,7 @@ from dnnlib.denoising.pictures.files import read_picture
 from dnnlib.denoising.pictures.images import write_image
 from dnnlib.denoising.pictures.measured_white import SHARE, measured_white
 from dnnlib.denoising.pictures.picture import Picture
-from dnnlib.denoising.pictures.scale import Scale
+from dnnlib.denoising.pictures.scale import COLOURS, Scale
 from dnnlib.denoising.pictures.search import find_inputs
 from dnnlib.errors import UserError
 from dnnlib.progress import progress_bar, say
@@ -68,7 +68,7 @@ def with_white(options: DenoisingOptions, outputs: list[Output]) -> DenoisingOpt
     """Returns the options with the white that is measured in all pictures, and says it, where --white auto is given."""
     if options.white != AUTO_WHITE:
         return options
-    white = measured_white([output.source for output in outputs], options.black)
+    white = measured_white([output.source for output in outputs], options.black, options.axes)
     say(f"white is {white:g}, which {100 * SHARE:g} % of the values of all pictures do not exceed (--white auto)")
     return replace(options, white=white)
 
@@ -107,7 +107,7 @@ def _denoise_all(networks: PictureNetworks, outputs: list[Output], options: Deno
 def _denoise_file(networks: PictureNetworks, output: Output, options: DenoisingOptions) -> str:
     """Denoises a file, writes all that is wanted, and returns the line that says what was done."""
     before = time.monotonic()
-    picture = read_picture(output.source)
+    picture = read_picture(output.source, axes=options.axes)
     reading = time.monotonic() - before
     denoiser = networks.denoiser_for(picture)  # for the first of a kind it takes seconds, which are not this file's
     start = time.monotonic() - reading
@@ -125,7 +125,8 @@ def _denoise_file(networks: PictureNetworks, output: Output, options: DenoisingO
     if picture.colours < denoiser.configuration.channels:
         notes.append("grey: repeated for the RGB network (a -mono one does better) and averaged")
     seconds = time.monotonic() - start
-    parts = [_size(picture), level_text([page.level for page in pages]), *notes, f"{seconds:.1f} s"]
+    levels = level_text([page.level for page in pages], "page" if len(picture.first) == 1 else "channel")
+    parts = [_size(picture), levels, *notes, f"{seconds:.1f} s"]
     return f"{output.source}: {', '.join(parts)} -> {', '.join(written)}"
 
 
@@ -196,7 +197,8 @@ def _write_extras(
 def _size(picture: Picture) -> str:
     """Describes a picture for the line that says what was done."""
     height, width = picture.pages[0].shape[:2]
-    colour = "grey" if picture.colours == 1 else "RGB"
+    channels, pages = len(picture.first), len(picture.pages)
+    colour = f" {COLOURS[picture.colours]}" if channels == 1 else f", {channels} channels"
     alpha = " with alpha" if picture.pages[0].shape[2] > picture.colours else ""
-    pages = f", {len(picture.pages)} pages" if len(picture.pages) > 1 else ""
-    return f"{width} x {height} {colour}{alpha}, {picture.pages[0].dtype}{pages}"
+    several = f", {pages // channels} pages" if pages > channels else ""
+    return f"{width} x {height}{colour}{alpha}, {picture.pages[0].dtype}{several}"

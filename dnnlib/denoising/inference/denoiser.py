@@ -4,6 +4,7 @@ import os
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 
 import numpy as np
@@ -19,6 +20,7 @@ from dnnlib.denoising.inference.tiling import PaddedPicture, Region, tiles
 from dnnlib.denoising.network.architecture import NOISE_VARIABLE, STRIDE
 from dnnlib.denoising.network.network_file import load_configured
 from dnnlib.denoising.network.shipped import network_path
+from dnnlib.denoising.pictures.axes import arrangement_of, doubt_of
 from dnnlib.denoising.pictures.decided_scale import decide
 from dnnlib.denoising.pictures.scale import Scale, as_stored
 from dnnlib.errors import UserError
@@ -76,6 +78,7 @@ class Denoiser:
         image: np.ndarray,
         sigma: float | None = None,
         *,
+        axes: str | None = None,
         lam: float | None = None,
         alpha: float | None = None,
         white: float | None = None,
@@ -85,10 +88,13 @@ class Denoiser:
         ensemble: bool = False,
         prior_std: bool = False,
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Denoises one picture, and returns it and the predicted standard deviation.
+        """Denoises one picture, or all of an array, and returns it and the predicted standard deviation.
 
-        image: [H,W], [H,W,1], [H,W,3] (RGB) or [H,W,4] (RGB and alpha, which is kept), uint8, uint16 or float; any H and W.
-            A grey one is repeated for an RGB network, and the results are averaged.
+        image: [H,W], [H,W,1] or [H,W,3] (RGB), or an array of other `axes`, uint8, uint16, int16 or float; any H and W. A
+            grey one is repeated for an RGB network, and the results are averaged.
+        axes: of the image, a letter each, as tifffile has them: Y and X; S, samples of a pixel, grey or RGB, and one more
+            is alpha, which is kept; C, channels that are no RGB, each denoised by itself, as are those along T, Z and any
+            other letter. YXS: RGB or RGB and alpha. If it is left out, two or four channels at the end are C.
         sigma, lam, alpha: the noise level, for networks of sigma_known, in the unit of the noise that the network is for:
             sigma of 255, whatever the type; the count of photons that white stands for; the share of the pixels replaced,
             0..1. If it is not given, it is estimated, for which H and W must be 64 or more. A sigma or alpha of 0 is no
@@ -105,31 +111,39 @@ class Denoiser:
             has seen the pixel's own noisy value.
 
         The picture has the image's shape and type; integers are rounded and clipped to their type, floats are neither (and
-        are computed in float32). std is float32 [H,W] in the image's own units, one value for all channels: how far the
-        result (of strength 1, whatever the strength) may be from the clean picture; None for networks without (`has_std`).
+        are computed in float32). std is float32 [H,W] in the image's own units, one value for all samples of a pixel (of
+        other axes: of the image's shape, without S): how far the result (of strength 1, whatever the strength) may be from
+        the clean picture; None for networks without (`has_std`).
 
-        Raises UserError for images of another shape or type, of zero area, with NaN or infinity, in colour where the network
-        is for one channel, for floats far above 1 without `white`, for a noise level that does not go with the network or
-        cannot be estimated, and for a strength that is not from 0 to 1. Warns, by the module `warnings`, of values that use
-        little of their type's range, as 12 bits in uint16 do without `white`.
+        Raises UserError for images of another type, of no pixels, whose axes are not known or do not fit, with NaN or
+        infinity, in colour where the network is for one channel, for floats far above 1 without `white`, for a noise level
+        that does not go with the network or cannot be estimated, and for a strength that is not from 0 to 1. Warns, by the
+        module `warnings`, of values that use little of their type's range, as 12 bits in uint16 do without `white`, and of
+        channels that may be alpha.
         """
         image = np.asarray(image)
-        colours = colour_channels(image.shape)
-        pixels = image if image.ndim == 3 else image[:, :, np.newaxis]
+        arranged = arrangement_of(image.shape, axes)
+        pages = [page[:, :, : arranged.colours] for page in arranged.views(image)]
         given = {"sigma": sigma, "lambda": lam, "alpha": alpha}
-        found = decide([pixels[:, :, :colours]], Scale(black, white))
-        if found.warning:
-            warnings.warn(found.warning, stacklevel=2)
-        prepared = self.prepare(pixels[:, :, :colours], given, found.scale, tile, strength, ensemble)
-        result = pixels.copy()
-        std = np.empty(pixels.shape[:2], np.float32) if self.has_std else None
+        found = decide(pages, Scale(black, white))
+        doubt = doubt_of(arranged, "axes=") if axes is None else None
+        if doubt and self.configuration.channels == 3:
+            asked = f"an array of shape {list(image.shape)}, which does not say what its channels are"
+            raise UserError(f"{asked}: {doubt}; if it is not: axes={arranged.axes}")
+        for warning in filter(None, (found.warning, doubt)):
+            warnings.warn(warning, stacklevel=2)
+        prepared = [self.prepare(page, given, found.scale, tile, strength, ensemble) for page in pages]
+        result = image.copy()
+        of_std = arranged.without_samples()
+        std = np.empty(of_std.shape, np.float32)
 
-        def keep_std(region: tuple[slice, slice], values: np.ndarray) -> None:
-            std[region] = prepared.scale.spread(values)
+        def keep_std(page: np.ndarray, region: tuple[slice, slice], values: np.ndarray) -> None:
+            page[region] = found.scale.spread(values)[:, :, np.newaxis]
 
-        wanted = "prior-std" if prior_std else "std"
-        prepared.run(result[:, :, :colours], {wanted: keep_std} if self.has_std else {})
-        return result.reshape(image.shape), std
+        for ready, page, std_page in zip(prepared, arranged.views(result), of_std.views(std), strict=True):
+            put_std = {"prior-std" if prior_std else "std": partial(keep_std, std_page)} if self.has_std else {}
+            ready.run(page[:, :, : arranged.colours], put_std)
+        return result, std if self.has_std else None
 
     def prepare(
         self,
@@ -286,12 +300,3 @@ class PreparedPicture:
             network = self.denoiser.tiled_network
             return learned_level(configuration, network.mean_raw_parameter(self.padded, height, width, self.side, done))
         raise ValueError(f"a network of {configuration.name} knows its noise as {kind}")
-
-
-def colour_channels(shape: tuple[int, ...]) -> int:
-    """Counts the channels of [H,W] or [H,W,C] that are to be denoised: 1 or 3. Raises UserError for other shapes."""
-    channels = 1 if len(shape) == 2 else shape[2] if len(shape) == 3 else 0
-    if channels not in (1, 3, 4):
-        wanted = "[H,W], or [H,W,C] with C of 1 (grey), 3 (RGB) or 4 (RGB and alpha)"
-        raise UserError(f"an array of shape {list(shape)} is no picture: expected {wanted}")
-    return min(channels, 3)

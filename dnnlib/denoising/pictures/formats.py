@@ -23,6 +23,7 @@ class Format:
         write this format, so that its files serve as clean pictures only.
     header: path -> Header, without decoding the pixels. None: the picture is read for it.
     holds_pages: whether a file may hold several pictures.
+    takes_axes: whether the user may tell the axes, so that reader and header take them (a string or None) after the path.
     takes_upper_bits: of 16-bit values the upper 8 are kept where 8 bits are wanted; else they are scaled and rounded.
     """
 
@@ -33,6 +34,7 @@ class Format:
     writer: str | None = None
     header: str | None = None
     holds_pages: bool = False
+    takes_axes: bool = False
     takes_upper_bits: bool = False
 
 
@@ -56,14 +58,14 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         "TIFF", (".tif", ".tiff"), rb"II[*+]\0|MM\0[*+]", f"{_PACKAGE}.tiff:read_tiff", f"{_PACKAGE}.tiff:write_tiff",
-        f"{_PACKAGE}.tiff:read_header", holds_pages=True,
+        f"{_PACKAGE}.tiff:read_header", holds_pages=True, takes_axes=True,
     ),
     _with_pillow(
         "WebP", (".webp",), rb"RIFF....WEBP", reader="read_webp", writer=f"{_PACKAGE}.pillow:write_with_options"
     ),
     Format(
         "NumPy", (".npy",), rb"\x93NUMPY", f"{_PACKAGE}.npy:read_npy", f"{_PACKAGE}.npy:write_npy",
-        f"{_PACKAGE}.npy:read_header", holds_pages=True,
+        f"{_PACKAGE}.npy:read_header", holds_pages=True, takes_axes=True,
     ),
     _with_pillow("BMP", (".bmp",), rb"BM"),
     _with_pillow("GIF", (), rb"GIF8[79]a"),

@@ -12,11 +12,12 @@ SHARE = 0.999  # of the values are up to white: a few odd ones do not count
 _SAMPLE, _LEAST = 4_000_000, 1000  # pixels of all pictures together, and of each page at least
 
 
-def measured_white(paths: Sequence[str], black: float) -> float:
+def measured_white(paths: Sequence[str], black: float, axes: str | None = None) -> float:
     """Returns the value that all but a thousandth of the values in all pages of all pictures do not exceed.
 
     paths: of the files. One that cannot be read is left out here: who denoises it will say why.
     black: as the user told it.
+    axes: likewise, as for `read_picture`.
 
     Raises UserError where no file can be read, for files of several types, and where no such value is above black.
     """
@@ -25,7 +26,7 @@ def measured_white(paths: Sequence[str], black: float) -> float:
     failure = None
     for path in paths:
         try:
-            picture = read_picture(path)
+            picture = read_picture(path, axes=axes)
         except UserError as error:
             failure = failure or error
             continue

@@ -12,6 +12,7 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _METADATA = (
     b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"mDCV", b"cLLI", b"pHYs", b"eXIf", b"tEXt", b"zTXt", b"iTXt",
 )  # fmt: skip
+_PIXELS = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"acTL", b"fcTL", b"fdAT")  # read, or refused; no metadata
 
 
 def bit_depth(data: bytes) -> int:
@@ -22,6 +23,11 @@ def bit_depth(data: bytes) -> int:
 def metadata_chunks(data: bytes) -> bytes:
     """Returns the chunks of a PNG file that say something of the picture, as they are in the file."""
     return b"".join(chunk for name, chunk in _chunks(data) if name in _METADATA)
+
+
+def other_chunks(data: bytes) -> list[str]:
+    """Returns the names of chunks that are neither pixels nor among `metadata_chunks`, each once."""
+    return list(dict.fromkeys(name.decode("latin-1") for name, _ in _chunks(data) if name not in _METADATA + _PIXELS))
 
 
 def has_chunk(data: bytes, wanted: bytes) -> bool:
