@@ -257,5 +257,6 @@ class _Evaluation(_Experiment):
 
         where = self.validation_name(self.configuration)
         print(f"Evaluating {self.options.eval} ({self.configuration.name}) on {where}, in {run.run_dir}")
-        evaluation_loop(self.network, self.configuration, self.pictures, run, replicas, self.options.precision)
+        about = {"name": self.options.eval, "sha256": self.resolved["network_sha256"]}
+        evaluation_loop(self.network, self.configuration, self.pictures, run, replicas, self.options.precision, about)
         print(f"Pictures written to {run.run_dir / 'img'}")

@@ -1,14 +1,17 @@
-"""Runs a network over a validation set with the repeatable noise, and measures PSNRs (SPEC section 7), and SSIM."""
+"""Runs a network over a validation set with the repeatable noise, and measures PSNRs (SPEC section 7), SSIM, the likelihood
+of the noisy values and how well the predicted std is calibrated."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.data.validation_set import ValidationSet
 from dnnlib.denoising.evaluation.graph import Denoised, EvaluationGraph, Input
-from dnnlib.denoising.evaluation.metrics import psnr, ssim
+from dnnlib.denoising.evaluation.metrics import gain, psnr, ssim
+from dnnlib.denoising.judging.calibration import WITHIN, shares_within
 from dnnlib.denoising.noise.evaluation_noise import EvaluationNoise
 
 
@@ -16,12 +19,18 @@ class Scores(NamedTuple):
     """Holds the PSNR in dB of each picture, in order: of the noisy input, the network's mean, the posterior mean.
 
     ssim: of the posterior mean, None where it was not measured; NaN of pictures that are too small.
+    nll: the negative log-likelihood of the noisy values, in nats a value; within_1, ...: shares of true values within so
+        many predicted std. None where the network predicts none, or they were not measured.
     """
 
     noisy: np.ndarray
     mean: np.ndarray
     posterior_mean: np.ndarray
     ssim: np.ndarray | None = None
+    nll: np.ndarray | None = None
+    within_1: np.ndarray | None = None
+    within_2: np.ndarray | None = None
+    within_3: np.ndarray | None = None
 
     def means(self) -> dict[str, float]:
         """Returns what to print and to record of a validation in training."""
@@ -38,6 +47,8 @@ class Scores(NamedTuple):
     def pictures(self) -> dict[str, np.ndarray]:
         """Returns the scores of each picture, by name."""
         found = {"psnr_noisy": self.noisy, "psnr_mu": self.mean, "psnr_pme": self.posterior_mean, "ssim_pme": self.ssim}
+        found |= {"gain": gain(self.posterior_mean, self.noisy), "nll": self.nll}
+        found |= {name: getattr(self, name) for name in WITHIN.values()}
         return {name: values for name, values in found.items() if values is not None}
 
 
@@ -65,9 +76,21 @@ class Validation(EvaluationGraph):
 
 
 class Evaluation(Validation):
-    """Measures SSIM besides, which takes too long for the validations of a training."""
+    """Measures SSIM besides, which takes too long for the validations of a training, and what there is of a posterior."""
 
-    measures = (*Validation.measures, "ssim")
+    def __init__(self, configuration: Configuration, *arguments, **options):
+        """Builds the graph. Parameters as for `EvaluationGraph`."""
+        self.results = ("nll", "posterior_std") if configuration.pipeline == "blindspot" else ()
+        super().__init__(configuration, *arguments, **options)
+
+    @property
+    def measures(self) -> Sequence[str]:
+        """Returns the names of what is measured: fields of Scores."""
+        return (*Validation.measures, "ssim", *(("nll", *WITHIN.values()) if self.results else ()))
 
     def _measure(self, denoised: Denoised, output) -> dict[str, float]:
-        return super()._measure(denoised, output) | {"ssim": ssim(denoised.posterior_mean, denoised.clean)}
+        found = super()._measure(denoised, output) | {"ssim": ssim(denoised.posterior_mean, denoised.clean)}
+        if self.results:
+            found |= {"nll": output["nll"].mean(dtype=np.float64)}
+            found |= shares_within(denoised.error, denoised.posterior_std)
+        return found

@@ -30,6 +30,7 @@ class Denoised(NamedTuple):
     clean: [H,W,C], None if not known.
     noisy, mean, posterior_mean: [H,W,C].
     net_std: [H,W].
+    posterior_std: [H,W], of the posterior mean; None where it was not asked for.
     """
 
     clean: np.ndarray | None
@@ -37,13 +38,20 @@ class Denoised(NamedTuple):
     mean: np.ndarray
     posterior_mean: np.ndarray
     net_std: np.ndarray
+    posterior_std: np.ndarray | None = None
+
+    @property
+    def error(self) -> np.ndarray:
+        """Returns result minus truth, [H,W,C]; there must be a clean picture."""
+        return self.posterior_mean - self.clean
 
     @classmethod
     def of(cls, picture: Input, output: Mapping[str, np.ndarray]) -> "Denoised":
         """Puts together what was known of a picture and what the graph gave, by name."""
         height, width = picture.size
         results = {name: output[name] for name in ("mean", "posterior_mean", "net_std")}
-        return cls(clean=picture.clean, noisy=picture.noisy[:height, :width], **results)
+        std = output.get("posterior_std")
+        return cls(clean=picture.clean, noisy=picture.noisy[:height, :width], **results, posterior_std=std)
 
     def export(self, folder: Path, number: int, suffix: str) -> None:
         """Writes `img-<number>-<tag>.<suffix>` for each of the five that there are (SPEC 7.1)."""

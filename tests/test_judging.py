@@ -1,0 +1,157 @@
+"""How sure figures are: intervals over pictures, calibration of the std, and what evaluation.json keeps of them."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from dnnlib.denoising.evaluation.metrics import gain
+from dnnlib.denoising.judging.calibration import EXPECTED, FEWEST, Reliability, shares_within
+from dnnlib.denoising.judging.intervals import Interval, by_picture, interval_of_mean
+from dnnlib.denoising.judging.record import FILE_NAME, Data, Record, evaluation_json, read_record
+from dnnlib.denoising.judging.text import figures
+from dnnlib.errors import UserError
+from dnnlib.submission.environment import settings_json
+
+DATA = Data("kodak", "f00d" * 16, "gauss25", 3, 2, ["a.png", "b.png", "c.png"])
+PSNR = np.array([30.0, 32.0, 34.0, 30.5, 32.5, 34.5])
+
+
+# --- intervals
+
+
+def test_repetitions_are_no_further_pictures():
+    """Ten repetitions whose noise cancels out leave the interval as it is; counted as pictures they would narrow it."""
+    values = np.random.default_rng(5).normal(30.0, 2.0, 24)
+    offsets = np.linspace(-0.1, 0.1, 10)
+    repeated = (values + offsets[:, np.newaxis]).ravel()
+    once, ten = interval_of_mean(values), interval_of_mean(by_picture(repeated, 24))
+    assert ten == pytest.approx(once, abs=1e-9)
+    assert once.low < once.mean < once.high
+    narrow = interval_of_mean(repeated)
+    assert narrow.high - narrow.low < 0.5 * (once.high - once.low)  # sqrt(10) less
+
+
+def test_an_interval_of_few_or_odd_values():
+    assert interval_of_mean(np.array([30.0])).mean == 30 and not interval_of_mean(np.array([30.0])).known
+    assert interval_of_mean(np.array([30.0, 30.0])) == Interval(30.0, 30.0, 30.0)
+    with_unknown = np.array([29.0, math.nan, 31.0, 30.0, 33.0])
+    assert interval_of_mean(with_unknown) == interval_of_mean(with_unknown[[0, 2, 3, 4]])
+    assert math.isnan(interval_of_mean(np.array([math.nan])).mean)
+    perfect = interval_of_mean(np.array([30.0, math.inf]))
+    assert perfect.mean == math.inf and not perfect.known
+
+
+def test_the_gain_of_perfect_pictures_is_not_known():
+    assert np.array_equal(gain(np.array([30.0, np.inf]), np.array([20.0, np.inf])), [10.0, np.nan], equal_nan=True)
+
+
+# --- calibration
+
+
+def test_shares_are_of_all_values_of_all_channels():
+    std = np.array([[1.0, 2.0]])
+    error = np.array([[[1.0, -1.5, 3.5], [-2.0, 4.0, 6.5]]])  # in units of std: 1, 1.5, 3.5; 1, 2, 3.25
+    assert shares_within(error, std) == pytest.approx({"within_1": 2 / 6, "within_2": 4 / 6, "within_3": 4 / 6})
+    assert list(EXPECTED.values()) == pytest.approx([0.6827, 0.9545, 0.9973], abs=5e-5)
+
+
+def test_the_curve_of_a_std_that_is_right_and_of_one_that_is_twice_too_small():
+    """A root mean square of n normal values is right to a share of 1 / sqrt(2 n), one standard error."""
+    random = np.random.default_rng(3)
+    std = np.repeat([0.005, 0.02, 0.08], 20_000).reshape(3, -1)
+    error = random.standard_normal((*std.shape, 3)) * std[..., np.newaxis]
+    for factor in (1.0, 2.0):
+        found = Reliability()
+        for half in (slice(0, 10_000), slice(10_000, None)):
+            found.add(factor * error[:, half], std[:, half])
+        curve = found.curve()
+        assert [point.std for point in curve] == pytest.approx([0.005, 0.02, 0.08])
+        assert [point.share for point in curve] == pytest.approx([1 / 3] * 3)
+        for point in curve:
+            assert abs(point.error / point.std / factor - 1) < 5 / math.sqrt(2 * 60_000)
+
+
+def test_few_values_are_no_point_and_extreme_ones_belong_to_the_ends():
+    found = Reliability()
+    found.add(np.ones((1, FEWEST - 1, 1)), np.full((1, FEWEST - 1), 0.02))
+    assert found.curve() == []
+    for std in (0.0, 7.0):
+        found.add(np.ones((1, FEWEST, 1)), np.full((1, FEWEST), std))
+    assert [(point.std, point.error) for point in found.curve()] == [(0.0, 1.0), (7.0, 1.0)]
+
+
+# --- evaluation.json
+
+
+def record(**values) -> Record:
+    return Record("mine.pickle", {"sha256": "a1" * 32, "configuration": "gauss25-n2c"}, {"psnr_pme": PSNR, **values})
+
+
+def write(path, content) -> str:
+    path.write_text(settings_json(content))
+    return str(path)
+
+
+def test_what_is_written_is_read_again(tmp_path):
+    measured = record(ssim_pme=np.array([0.5, 0.6, np.nan] * 2))
+    path = write(tmp_path / FILE_NAME, evaluation_json(measured, DATA, [], {"command_line": ["x"]}))
+    found, data = read_record(path, "--compare-with")
+    assert data == DATA and found.name == "mine.pickle" and found.about["configuration"] == "gauss25-n2c"
+    np.testing.assert_array_equal(found.values["psnr_pme"], PSNR)
+    np.testing.assert_array_equal(found.of_pictures("psnr_pme", 3), [30.25, 32.25, 34.25])
+    content = json.loads((tmp_path / FILE_NAME).read_text())
+    assert content["measures"]["psnr_pme"]["mean"] == 32.25 and content["command_line"] == ["x"]
+    assert content["measures"]["ssim_pme"]["mean"] == pytest.approx(0.55)  # of the pictures that it is known of
+    assert content["values"]["ssim_pme"][2] is None
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda c: c.clear(), "it has no 'format'"),
+        (lambda c: c.update(format=2), "its format is 2"),
+        (lambda c: c["values"]["psnr_pme"].pop(), "it does not have a figure for each picture"),
+        (lambda c: c["values"].update(psnr_pme=["30"] * 6), "a figure in it is no number"),
+        (lambda c: c["values"].clear(), "it has no PSNR"),
+        (lambda c: c["data"].update(pictures=[]), "it says nothing of its pictures"),
+        (lambda c: c["data"].update(pictures=[{}]), "a name in it is no text"),
+        (lambda c: c["data"].update(repetitions=10**9), "it has too many pictures"),
+        (lambda c: c["data"].update(repetitions=True), "it says nothing of its pictures"),
+        (lambda c: c.update(data=[]), ""),
+    ],
+)
+def test_a_file_that_is_none_is_named(tmp_path, change, reason):
+    content = json.loads(settings_json(evaluation_json(record(), DATA, [], {})))
+    change(content)
+    path = write(tmp_path / FILE_NAME, content)
+    with pytest.raises(UserError) as caught:
+        read_record(path, "--compare-with")
+    assert str(caught.value).startswith(f"--compare-with {path}: is no {FILE_NAME}") and "\n" not in str(caught.value)
+    assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "[" * 100_000, "[]", "\xff"])
+def test_a_file_that_is_no_json(tmp_path, text):
+    path = tmp_path / FILE_NAME
+    path.write_text(text, "latin-1")
+    with pytest.raises(UserError, match="is no evaluation.json"):
+        read_record(path, "--compare-with")
+    with pytest.raises(UserError, match="is no evaluation.json"):
+        read_record(tmp_path / "none.json", "--compare-with")
+
+
+# --- lines
+
+
+def test_the_lines_say_how_sure_the_figures_are():
+    within = {f"within_{k}": np.full(6, share) for k, share in ((1, 0.7), (2, 0.95), (3, 0.99))}
+    head, psnr, calibration = figures(record(**within).intervals(3), 3)
+    assert head == "With 95 % intervals over 3 pictures:"
+    low, high = interval_of_mean(np.array([30.25, 32.25, 34.25]))[1:]
+    assert psnr == f"  PSNR, dB  32.25 ({low:.2f} to {high:.2f})" and low < 32.25 < high
+    assert "70.0, 95.0, 99.0 % (68.3, 95.4, 99.7" in calibration
+    assert figures(Record("x", {}, {"psnr_pme": PSNR[:1]}).intervals(1), 1) == [
+        "One picture has no interval:", "  PSNR, dB  30.00"
+    ]
