@@ -1,14 +1,18 @@
 """How sure figures are: intervals over pictures, calibration of the std, and what evaluation.json keeps of them."""
 
+import itertools
 import json
 import math
+import re
 
 import numpy as np
 import pytest
 
 from dnnlib.denoising.evaluation.metrics import gain
 from dnnlib.denoising.judging.calibration import EXPECTED, FEWEST, Reliability, shares_within
+from dnnlib.denoising.judging.comparison import compare, compared_json, lines, sentence
 from dnnlib.denoising.judging.intervals import Interval, by_picture, interval_of_mean
+from dnnlib.denoising.judging.paired import Difference, of_all, p_value
 from dnnlib.denoising.judging.record import FILE_NAME, Data, Record, evaluation_json, read_record
 from dnnlib.denoising.judging.text import figures
 from dnnlib.errors import UserError
@@ -82,6 +86,79 @@ def test_few_values_are_no_point_and_extreme_ones_belong_to_the_ends():
     assert [(point.std, point.error) for point in found.curve()] == [(0.0, 1.0), (7.0, 1.0)]
 
 
+# --- differences
+
+
+@pytest.mark.parametrize("n", [2, 5, 9])
+def test_a_p_value_is_the_share_of_signs_that_give_as_much(n):
+    differences = np.random.default_rng(n).normal(0.5, 1.0, n)
+    signs = np.array(list(itertools.product((-1, 1), repeat=n)))
+    means = np.abs((signs * differences).mean(axis=1))
+    expected = np.mean(means >= abs(differences.mean()) * (1 - 1e-12))
+    assert p_value(differences) == pytest.approx(expected)
+    assert p_value(np.abs(differences)) == pytest.approx(2 / 2**n)
+
+
+def test_a_p_value_of_many_pictures():
+    random = np.random.default_rng(1)
+    assert p_value(random.normal(0.0, 1.0, 100) + 2.0) <= 2 / 10_000 + 1e-12  # the fewest that random signs can tell
+    assert p_value(np.repeat([1.0, -1.0], 50)) == 1
+    assert p_value(np.zeros(5)) == p_value(np.ones(1)) == 1 and math.isnan(p_value(np.ones(0)))
+
+
+def test_several_comparisons_make_each_less_sure():
+    found = of_all([Difference(1.0, 0.5, 1.5, p, p, 24) for p in (0.01, 0.04, 0.03, math.nan)])
+    assert [round(each.p_of_all, 9) for each in found[:3]] == [0.03, 0.06, 0.06] and math.isnan(found[3].p_of_all)
+    assert [each.holds for each in found] == [True, False, False, False]
+
+
+def rival(name: str, shift: np.ndarray, measure: str = "psnr_pme") -> Record:
+    return Record(name, {}, {measure: np.linspace(20, 40, 24) + shift})
+
+
+SHIFT = np.linspace(0.03, 0.07, 24)[np.random.default_rng(2).permutation(24)]
+
+
+def test_what_is_the_same_for_both_drops_out():
+    """Pictures of 20 to 40 dB, of which no interval is below 3 dB wide: 0.05 dB in each of them are seen, nevertheless."""
+    ours = rival("a", np.zeros(24))
+    assert interval_of_mean(ours.values["psnr_pme"]).high - interval_of_mean(ours.values["psnr_pme"]).low > 3
+    (worse,), (better,) = (compare(ours, [rival("b", shift)], 24) for shift in (-SHIFT, SHIFT))
+    found = worse.differences["psnr_pme"]
+    assert found.holds and found.mean == pytest.approx(0.05) and 0.03 < found.low < 0.05 < found.high < 0.07
+    assert sentence(ours, worse, 24).startswith("a is 0.050 dB better than b (95 % interval 0.0")
+    assert sentence(ours, better, 24).startswith("b is 0.050 dB better than a (95 % interval 0.0")
+
+
+def test_nothing_is_said_that_does_not_hold():
+    ours = rival("a", np.zeros(24))
+    (unsure,) = compare(ours, [rival("b", SHIFT * np.resize([3, -2.5], 24))], 24)
+    assert sentence(ours, unsure, 24).startswith("No difference between a and b can be told: -0.0085 dB (95 % int")
+    small = Record("a", {}, {"psnr_pme": np.array([30.0, 31.0, 32.0])})
+    (few,) = compare(small, [Record("b", {}, {"psnr_pme": np.array([28.0, 28.9, 30.1])})], 3)
+    assert "p = 0.25; of 3 pictures p is never below 0.25" in sentence(small, few, 3)
+    assert "no figure in common" in sentence(small, compare(small, [rival("b", np.zeros(24), "nll")], 3)[0], 3)
+
+
+def test_of_a_likelihood_less_is_better():
+    ours = rival("a", np.zeros(24), "nll")
+    (found,) = compare(ours, [rival("b", SHIFT, "nll")], 24)
+    said = sentence(ours, found, 24)
+    assert said.startswith("a is 0.050 nats in negative log-likelihood better than b (95 % interval 0.0")
+
+
+def test_the_table_of_a_comparison():
+    ours, others = rival("a", np.zeros(24)), [rival("b" * 90, -SHIFT), rival("c", np.zeros(24))]
+    compared = compare(ours, others, 24)
+    _, head, first, second, third, *said = lines(ours, compared, 24)
+    assert head.split() == ["PSNR,", "dB", "difference", "p"] and len(said) == 2
+    assert first.split()[:2] == ["a", "30.00"] and second.split()[0] == "..." + "b" * 45
+    assert [line.index("30.00") for line in (first, third)] == [head.index("PSNR")] * 2
+    assert re.search(r"  0.05 \(0.0[45] to 0.0[56]\)  0.0004$", second) and third.endswith("  0.00 (0.00 to 0.00)  1")
+    kept = compared_json(compared, 24)
+    assert [each["differences"]["psnr_pme"]["holds"] for each in kept] == [True, False]
+
+
 # --- evaluation.json
 
 
@@ -114,7 +191,7 @@ def test_what_is_written_is_read_again(tmp_path):
         (lambda c: c.update(format=2), "its format is 2"),
         (lambda c: c["values"]["psnr_pme"].pop(), "it does not have a figure for each picture"),
         (lambda c: c["values"].update(psnr_pme=["30"] * 6), "a figure in it is no number"),
-        (lambda c: c["values"].clear(), "it has no PSNR"),
+        (lambda c: c["values"].clear(), "it has no figures"),
         (lambda c: c["data"].update(pictures=[]), "it says nothing of its pictures"),
         (lambda c: c["data"].update(pictures=[{}]), "a name in it is no text"),
         (lambda c: c["data"].update(repetitions=10**9), "it has too many pictures"),

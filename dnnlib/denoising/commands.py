@@ -15,6 +15,8 @@ from dnnlib.denoising.data.noisy_pictures import NoisyPictures, held_out_picture
 from dnnlib.denoising.data.noisy_shard import HELD_OUT, NoisyShard
 from dnnlib.denoising.data.shard import Shard
 from dnnlib.denoising.data.validation_set import ValidationSet, open_validation_set
+from dnnlib.denoising.evaluation.rivals import check_data, data_of, open_rivals
+from dnnlib.denoising.judging.options import JudgingOptions
 from dnnlib.denoising.network.network_file import load_configured
 from dnnlib.denoising.network.shipped import network_path
 from dnnlib.denoising.options import DEFAULT_VALIDATION_SET, DataOptions, EvaluationOptions, RunOptions, TrainingOptions
@@ -55,12 +57,13 @@ def train(
 
 
 def evaluate(
-    options: EvaluationOptions, data: DataOptions, run_options: RunOptions, layout: Layout,
+    options: EvaluationOptions, judging: JudgingOptions, data: DataOptions, run_options: RunOptions, layout: Layout,
     schedules: Mapping[str, int], validation_sets: Mapping[str, Mapping], networks: Mapping[str, Mapping],
 ) -> None:  # fmt: skip
     """Evaluates a network, in a run of its own. Raises UserError for whatever is wrong with what is given.
 
     options: which network, and how it is evaluated.
+    judging: what it is compared with.
     data: the pictures.
     run_options: where the run's directory goes.
     layout: the devices.
@@ -70,7 +73,7 @@ def evaluate(
     """
     if options.precision == AUTO:
         options = replace(options, precision=FLOAT32)
-    _Evaluation(options, data, run_options, layout, schedules, validation_sets, networks).carry_out()
+    _Evaluation(options, judging, data, run_options, layout, schedules, validation_sets, networks).carry_out()
 
 
 class _Experiment(ABC):
@@ -101,6 +104,11 @@ class _Experiment(ABC):
     def work(self, run: RunContext | None, replicas: "Replicas") -> None:
         """Does what the run is for. run: entered; None for a worker that is not the chief. replicas: the devices."""
 
+    def check_inputs(self) -> None:
+        """Looks at all shards and pictures. Raises UserError for what is wrong with them."""
+        for shard_or_pictures in self.inputs:
+            shard_or_pictures.check()
+
     def carry_out(self) -> None:
         """Checks everything, makes or enters the run directory and works in it; a dry run only says what it would do."""
         if self.run_dir is None and self.layout.chief:
@@ -110,8 +118,7 @@ class _Experiment(ABC):
             print(f"Would run in {self.run_dir or f'{self.result_dir}/<id>-{self.description}'}")
             return
         # Before anything is made.
-        for shard_or_pictures in self.inputs:
-            shard_or_pictures.check()
+        self.check_inputs()
         check_ports(self.layout.workers, self.layout.open_ports)
         from dnnlib.tflib.replicas import Replicas  # late: it imports TensorFlow
 
@@ -207,8 +214,8 @@ class _Training(_Experiment):
 class _Evaluation(_Experiment):
     """An evaluation with its network loaded and its pictures open."""
 
-    def __init__(self, options, data, run_options, layout, schedules, validation_sets, networks):
-        """Loads the network, and opens the pictures. Parameters as for `evaluate`."""
+    def __init__(self, options, judging, data, run_options, layout, schedules, validation_sets, networks):
+        """Loads the network and what it is compared with, and opens the pictures. Parameters as for `evaluate`."""
         super().__init__(data, run_options, layout)
         self.options = options
         path = network_path(options.eval, "--eval", networks)
@@ -217,6 +224,7 @@ class _Evaluation(_Experiment):
         self.task, self.result_dir = f"eval {options.eval}", f"{run_options.result_dir}/_eval"
         self.pictures = self.open_pictures(validation_sets)
         self.inputs = [self.pictures]
+        self.rivals = open_rivals(judging.compare_with or (), configuration, networks)
         trained = TrainingOptions(num_iter=schedules.get(configuration.name, TrainingOptions.num_iter))
         self.description = describe_evaluation(configuration, trained, self.validation_name(configuration))
         self.resolved = {"eval": options.eval, "network_sha256": file_sha256(path), "configuration": configuration.name}
@@ -224,6 +232,12 @@ class _Evaluation(_Experiment):
         self.resolved |= {"num_gpus": layout.num_gpus, "cpu_devices": layout.cpu_devices, "precision": options.precision}
         self.resolved |= {"hole_size": configuration.hole_size} if configuration.hole_size != 1 else {}
         self.resolved |= data.scale
+        self.resolved |= {name: value for name, value in asdict(judging).items() if value}
+
+    def check_inputs(self) -> None:
+        super().check_inputs()
+        if any(rival.data for rival in self.rivals):
+            check_data(self.rivals, data_of(self.pictures, self.configuration))
 
     def open_pictures(self, validation_sets: Mapping[str, Mapping]) -> ValidationSet | NoisyPictures:
         """Opens the validation set, or of real noise the noisy pictures.
@@ -258,5 +272,6 @@ class _Evaluation(_Experiment):
         where = self.validation_name(self.configuration)
         print(f"Evaluating {self.options.eval} ({self.configuration.name}) on {where}, in {run.run_dir}")
         about = {"name": self.options.eval, "sha256": self.resolved["network_sha256"]}
-        evaluation_loop(self.network, self.configuration, self.pictures, run, replicas, self.options.precision, about)
+        precision, rivals = self.options.precision, self.rivals
+        evaluation_loop(self.network, self.configuration, self.pictures, run, replicas, precision, about, rivals)
         print(f"Pictures written to {run.run_dir / 'img'}")

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from dnnlib.denoising.configuration import HOLE_SIZES, Configuration, check_hole_size
+from dnnlib.denoising.judging.options import JudgingOptions
 from dnnlib.errors import UserError
 from dnnlib.option_fields import REQUIRED, check_values, fixed_on_resume, flag_named, option, shared
 from dnnlib.tflib.layout import DEVICES, Layout
@@ -345,4 +346,5 @@ class EvaluationOptions:
 
 OPTION_CLASSES = (  # of the whole command line, in the order of `--help`
     CommandOptions, DenoisingOptions, DataOptions, RunOptions, Layout, TrainingOptions, EvaluationOptions, ExportOptions,
+    JudgingOptions,
 )  # fmt: skip

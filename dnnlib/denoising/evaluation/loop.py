@@ -1,7 +1,7 @@
 """Evaluates one network file: on a validation set as the published figures were measured (SPEC section 7), or, of real
 noise, on noisy pictures, against clean ones where there are any."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,11 @@ from dnnlib.denoising.data.noisy_pictures import NoisyPictures
 from dnnlib.denoising.data.validation_set import ValidationSet
 from dnnlib.denoising.evaluation.added_noise import Scores
 from dnnlib.denoising.evaluation.graph import Denoised
-from dnnlib.denoising.evaluation.measuring import data_of, measure
+from dnnlib.denoising.evaluation.measuring import measure
 from dnnlib.denoising.evaluation.real_noise import RealScores
-from dnnlib.denoising.judging.record import FILE_NAME, evaluation_json
+from dnnlib.denoising.evaluation.rivals import Rival, data_of
+from dnnlib.denoising.judging.comparison import compare, compared_json, lines
+from dnnlib.denoising.judging.record import FILE_NAME, Record, evaluation_json
 from dnnlib.denoising.judging.text import figures
 from dnnlib.progress import say
 from dnnlib.submission.environment import environment
@@ -27,6 +29,7 @@ from dnnlib.tflib.runtime import device_name
 def evaluate(
     network: Network, configuration: Configuration, pictures: ValidationSet | NoisyPictures, run: RunContext,
     replicas: Replicas | None = None, precision: str = FLOAT32, about: Mapping[str, Any] | None = None,
+    rivals: Sequence[Rival] = (),
 ) -> Scores | RealScores:  # fmt: skip
     """Evaluates in an entered run: prints and records the averages and how sure they are, writes those of each picture to
     `pictures.csv`, all of it to `evaluation.json`, and exports the pictures of the first pass.
@@ -37,6 +40,7 @@ def evaluate(
     replicas: of one process; None: the first device.
     precision: FLOAT32 or BF16.
     about: of the network, its name as the user knows it, and the sha256 of its file.
+    rivals: what it is compared with, picture by picture.
 
     Raises UserError for pictures that cannot be used.
     """
@@ -60,13 +64,25 @@ def evaluate(
     for line in figures(record.intervals(count), count):
         say(line)
     _write_table(pictures.labels * passes, scores, run)
-    run.write_json(FILE_NAME, evaluation_json(record, data_of(pictures, configuration), [], environment() | facts))
+    others = [rival.record or _measured(rival, pictures, replicas, precision) for rival in rivals]
+    compared = compare(record, others, count)
+    for line in lines(record, compared, count) if compared else ():
+        say(line)
+    data, others_json = data_of(pictures, configuration), compared_json(compared, count)
+    run.write_json(FILE_NAME, evaluation_json(record, data, others_json, environment() | facts))
     as_trained = configuration.hole_size == network.static_kwargs.get("hole_size", 1)
     if isinstance(scores, RealScores) and as_trained and (advice := scores.advice()):
         say(advice)  # with a smaller hole it may see what it was trained not to
     if (result := scores.means().get("valid_psnr_pme")) is not None:
         say(f"RESULT {result:8.4f}")
     return scores
+
+
+def _measured(rival: Rival, pictures: ValidationSet | NoisyPictures, replicas: Replicas, precision: str) -> Record:
+    """Evaluates another network on the same noisy pictures. Parameters as for `evaluate`."""
+    say(f"Evaluating {rival.name} ({rival.configuration.name}), to compare")
+    about = {"name": rival.name, "sha256": rival.sha256}
+    return measure(rival.network, rival.configuration, pictures, replicas, precision, about)[1]
 
 
 def _write_table(labels: list[str], scores: Scores | RealScores, run: RunContext) -> None:

@@ -13,7 +13,7 @@ from dnnlib.denoising.evaluation.graph import Denoised
 from dnnlib.denoising.evaluation.real_noise import RealScores, RealValidation
 from dnnlib.denoising.judging.calibration import Reliability
 from dnnlib.denoising.judging.measures import MEASURES
-from dnnlib.denoising.judging.record import Data, Record
+from dnnlib.denoising.judging.record import Record
 from dnnlib.progress import progress_bar
 from dnnlib.tflib.network import Network
 from dnnlib.tflib.precision import dtype_of
@@ -54,11 +54,3 @@ def measure(
     name = about.pop("name", configuration.name)
     values = {key: np.asarray(found) for key, found in scores.pictures.items() if key in MEASURES}
     return scores, Record(name, about, values, reliability.curve())
-
-
-def data_of(pictures: ValidationSet | NoisyPictures, configuration: Configuration) -> Data:
-    """Says what is evaluated on: two evaluations of the same are paired, for their noise is the same, too."""
-    channels = configuration.channels
-    return Data(
-        pictures.name, pictures.sha256(channels), configuration.noise_style, channels, pictures.repeats, pictures.labels
-    )

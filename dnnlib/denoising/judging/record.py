@@ -42,17 +42,16 @@ class Data:
 
     def difference(self, other: "Data") -> str | None:
         """Returns in what another one is other data, in words, None where it is the same."""
-        texts = {
-            "channels": "channels", "noise": "noise", "repetitions": "number of repetitions", "sha256": "data set",
-        }  # fmt: skip
+        texts = {"channels": "number of channels", "noise": "noise", "repetitions": "number of repetitions"}
         for name, text in texts.items():
             mine, others = getattr(self, name), getattr(other, name)
             if mine != others:
-                where = f"{other.validation_set}, not {self.validation_set}" if name == "sha256" else f"{others}, not {mine}"
-                if name == "sha256" and other.validation_set == self.validation_set:
-                    where = f"other pictures under the name {self.validation_set}"
-                return f"another {text} ({where})"
-        return None
+                return f"another {text} ({others}, not {mine})"
+        if self.sha256 == other.sha256:
+            return None
+        if self.validation_set == other.validation_set:
+            return f"another data set (other pictures than {self.validation_set} has now)"
+        return f"another data set ({other.validation_set}, not {self.validation_set})"
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def evaluation_json(record: Record, data: Data, others: Sequence[Mapping], facts
 
     record: of the network that was evaluated.
     data: what on.
-    others: what it was compared with, each as `comparison.as_json` gives it.
+    others: what it was compared with, each as `compared_json` gives it.
     facts: versions, command, and the like.
     """
     how = {"level": LEVEL, "method": METHOD, "resamples": RESAMPLES, "seed": SEED}
@@ -118,8 +117,8 @@ def read_record(path: str | os.PathLike, option: str) -> tuple[Record, Data]:
         data = _data(content["data"])
         count = data.repetitions * len(data.pictures)
         values = {name: _numbers(content["values"][name], count) for name in MEASURES if name in content["values"]}
-        if "psnr_pme" not in values:
-            raise ValueError("it has no PSNR of each picture")
+        if not values:
+            raise ValueError("it has no figures of each picture")
         about = {"sha256": str(content.get("sha256"))[:64], "configuration": str(content.get("configuration"))[:100]}
         return Record(_text(content["name"]), about, values), data
     except KeyError as error:

@@ -1,18 +1,20 @@
 """The figures of an evaluation as lines to print."""
 
+import math
 from collections.abc import Mapping
 
 from dnnlib.denoising.judging.calibration import EXPECTED, WITHIN
 from dnnlib.denoising.judging.intervals import LEVEL, Interval
 from dnnlib.denoising.judging.measures import MEASURES
+from dnnlib.denoising.judging.paired import Difference
 
 _SHOWN = ("psnr_pme", "gain", "ssim_pme", "nll")
 
 
-def interval_text(name: str, interval: Interval) -> str:
+def interval_text(name: str, interval: Interval | Difference) -> str:
     """Returns `32.09 (30.91 to 33.30)`, or the mean alone where there are no bounds. name: of the measure."""
     measure = MEASURES[name]
-    if not interval.known:
+    if not math.isfinite(interval.low + interval.high):
         return measure.text(interval.mean)
     return f"{measure.text(interval.mean)} ({measure.text(interval.low)} to {measure.text(interval.high)})"
 
