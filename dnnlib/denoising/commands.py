@@ -15,7 +15,7 @@ from dnnlib.denoising.data.noisy_pictures import NoisyPictures, held_out_picture
 from dnnlib.denoising.data.noisy_shard import HELD_OUT, NoisyShard
 from dnnlib.denoising.data.shard import Shard
 from dnnlib.denoising.data.validation_set import ValidationSet, open_validation_set
-from dnnlib.denoising.evaluation.rivals import check_data, data_of, open_rivals
+from dnnlib.denoising.evaluation.rivals import check_baselines, check_data, data_of, open_rivals
 from dnnlib.denoising.judging.options import JudgingOptions
 from dnnlib.denoising.network.network_file import load_configured
 from dnnlib.denoising.network.shipped import network_path
@@ -224,7 +224,9 @@ class _Evaluation(_Experiment):
         self.task, self.result_dir = f"eval {options.eval}", f"{run_options.result_dir}/_eval"
         self.pictures = self.open_pictures(validation_sets)
         self.inputs = [self.pictures]
-        self.rivals = open_rivals(judging.compare_with or (), configuration, networks)
+        self.judging, self.rivals = judging, open_rivals(judging.compare_with or (), configuration, networks)
+        if judging.baselines:
+            check_baselines(configuration)
         trained = TrainingOptions(num_iter=schedules.get(configuration.name, TrainingOptions.num_iter))
         self.description = describe_evaluation(configuration, trained, self.validation_name(configuration))
         self.resolved = {"eval": options.eval, "network_sha256": file_sha256(path), "configuration": configuration.name}
@@ -272,6 +274,7 @@ class _Evaluation(_Experiment):
         where = self.validation_name(self.configuration)
         print(f"Evaluating {self.options.eval} ({self.configuration.name}) on {where}, in {run.run_dir}")
         about = {"name": self.options.eval, "sha256": self.resolved["network_sha256"]}
-        precision, rivals = self.options.precision, self.rivals
-        evaluation_loop(self.network, self.configuration, self.pictures, run, replicas, precision, about, rivals)
+        others = {"rivals": self.rivals, "baselines": self.judging.baselines}
+        precision = self.options.precision
+        evaluation_loop(self.network, self.configuration, self.pictures, run, replicas, precision, about, **others)
         print(f"Pictures written to {run.run_dir / 'img'}")

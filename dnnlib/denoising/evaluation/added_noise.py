@@ -52,6 +52,25 @@ class Scores(NamedTuple):
         return {name: values for name, values in found.items() if values is not None}
 
 
+def noisy_inputs(
+    pictures: ValidationSet, configuration: Configuration, total: int, wanted: Callable[[int], bool] = lambda _: True
+) -> Iterator[tuple[int, Input]]:
+    """Yields index and noisy picture, whose noise starts over with each call, and runs on from pass to pass.
+
+    pictures: clean ones.
+    configuration: says what noise is added.
+    total: of all passes together.
+    wanted: whether the picture of an index is.
+    """
+    channels = configuration.channels
+    with contextlib.closing(EvaluationNoise(configuration.noise, channels)) as noise:
+        for index in range(total):  # all of them, for the noise to be the same whoever takes which
+            clean, height, width = pictures.read(index % len(pictures), channels)
+            noisy, parameter = noise.corrupt(clean)
+            if wanted(index):
+                yield index, Input(noisy, (height, width), clean[:height, :width], parameter)
+
+
 class Validation(EvaluationGraph):
     """Evaluates on clean pictures, whose noise starts over with each call of `validate`, and runs on from pass to pass."""
 
@@ -60,13 +79,7 @@ class Validation(EvaluationGraph):
     def _inputs(
         self, pictures: ValidationSet, total: int, assigned: Callable[[int], bool]
     ) -> Iterator[tuple[int, Input]]:
-        channels = self._configuration.channels
-        with contextlib.closing(EvaluationNoise(self._configuration.noise, channels)) as noise:
-            for index in range(total):  # all of them, for the noise to be the same whoever takes which
-                clean, height, width = pictures.read(index % len(pictures), channels)
-                noisy, parameter = noise.corrupt(clean)
-                if assigned(index):
-                    yield index, Input(noisy, (height, width), clean[:height, :width], parameter)
+        return noisy_inputs(pictures, self._configuration, total, assigned)
 
     def _measure(self, denoised: Denoised, _output) -> dict[str, float]:
         return {name: psnr(getattr(denoised, name), denoised.clean) for name in Validation.measures}

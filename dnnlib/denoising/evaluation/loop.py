@@ -10,6 +10,7 @@ from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.data.noisy_pictures import NoisyPictures
 from dnnlib.denoising.data.validation_set import ValidationSet
 from dnnlib.denoising.evaluation.added_noise import Scores
+from dnnlib.denoising.evaluation.baselines import measure_baselines
 from dnnlib.denoising.evaluation.graph import Denoised
 from dnnlib.denoising.evaluation.measuring import measure
 from dnnlib.denoising.evaluation.real_noise import RealScores
@@ -29,7 +30,7 @@ from dnnlib.tflib.runtime import device_name
 def evaluate(
     network: Network, configuration: Configuration, pictures: ValidationSet | NoisyPictures, run: RunContext,
     replicas: Replicas | None = None, precision: str = FLOAT32, about: Mapping[str, Any] | None = None,
-    rivals: Sequence[Rival] = (),
+    rivals: Sequence[Rival] = (), baselines: bool = False,
 ) -> Scores | RealScores:  # fmt: skip
     """Evaluates in an entered run: prints and records the averages and how sure they are, writes those of each picture to
     `pictures.csv`, all of it to `evaluation.json`, and exports the pictures of the first pass.
@@ -41,6 +42,7 @@ def evaluate(
     precision: FLOAT32 or BF16.
     about: of the network, its name as the user knows it, and the sha256 of its file.
     rivals: what it is compared with, picture by picture.
+    baselines: whether it is also compared with methods without learning; for Gaussian noise.
 
     Raises UserError for pictures that cannot be used.
     """
@@ -65,6 +67,7 @@ def evaluate(
         say(line)
     _write_table(pictures.labels * passes, scores, run)
     others = [rival.record or _measured(rival, pictures, replicas, precision) for rival in rivals]
+    others += measure_baselines(pictures, configuration) if baselines else []
     compared = compare(record, others, count)
     for line in lines(record, compared, count) if compared else ():
         say(line)

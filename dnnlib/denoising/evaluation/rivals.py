@@ -3,6 +3,7 @@
 No TensorFlow here: what does not belong together is told before anything is computed.
 """
 
+import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -58,6 +59,19 @@ def data_of(pictures: ValidationSet | NoisyPictures, configuration: Configuratio
     return Data(
         pictures.name, pictures.sha256(channels), noise_name(configuration), channels, pictures.repeats, pictures.labels
     )
+
+
+def check_baselines(configuration: Configuration) -> None:
+    """Raises UserError where methods that are told sigma cannot be compared with a network of the configuration, or need a
+    package that is missing."""
+    noise = configuration.noise
+    if noise.real or noise.family != "gauss":
+        raise UserError(
+            f"--baselines: these methods are told the sigma of Gaussian noise, and {configuration.name} is for other noise; "
+            "leave it out"
+        )
+    if importlib.util.find_spec("pywt") is None:
+        raise UserError("--baselines: wavelets need the package PyWavelets: pip install -r requirements.txt")
 
 
 def noise_name(configuration: Configuration) -> str:

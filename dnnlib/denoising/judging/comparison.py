@@ -52,10 +52,13 @@ def lines(ours: Record, compared: Sequence[Compared], pictures: int) -> list[str
     table = ["  ".join(f"{cell:{width}s}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     # What can be said.
     head = f"Compared on the same {pictures} noisy pictures; differences are of the first to each, over pictures:"
-    return [head, *(f"  {line}" for line in table), *(sentence(ours, of, pictures) for of in compared)]
+    said = [f"Of {pictures} pictures no difference can be told: p is never below {_least_p(pictures):.2g}"]
+    if _least_p(pictures) < 1 - LEVEL:
+        said = [sentence(ours, of) for of in compared]
+    return [head, *(f"  {line}" for line in table), *said]
 
 
-def sentence(ours: Record, compared: Compared, pictures: int) -> str:
+def sentence(ours: Record, compared: Compared) -> str:
     """Returns what can be said of two results: which one is better and by how much, or that no difference can be told."""
     if not compared.differences:
         return f"{ours.name} and {compared.record.name} have no figure in common."
@@ -67,11 +70,8 @@ def sentence(ours: Record, compared: Compared, pictures: int) -> str:
     bounds = " to ".join(measure.text(sign * bound, digits) for bound in sorted(found[1:3], key=lambda x: sign * x))
     doubt = f"{100 * LEVEL:.0f} % interval {bounds}, p = {_p_text(found)}"
     if not found.holds:
-        few = f"; of {pictures} pictures p is never below {2 / 2**pictures:.2g}" if 2 / 2**pictures > 1 - LEVEL else ""
-        return (
-            f"No difference between {ours.name} and {compared.record.name} can be told: "
-            f"{measure.text(found.mean, digits)}{unit} ({doubt}{few})."
-        )
+        names = f"{ours.name} and {compared.record.name}"
+        return f"No difference between {names} can be told: {measure.text(found.mean, digits)}{unit} ({doubt})."
     better = (found.mean > 0) != measure.lower_is_better
     one, other = (ours, compared.record) if better else (compared.record, ours)
     what = "" if measure.unit == "dB" else f" in {measure.title}"
@@ -84,6 +84,11 @@ def _difference_cells(differences: dict[str, Difference]) -> list[str]:
         return ["", ""]
     name, found = next(iter(differences.items()))
     return [interval_text(name, found), _p_text(found)]
+
+
+def _least_p(pictures: int) -> float:
+    """Returns the least p-value that there can be: all differences have one sign."""
+    return min(1.0, 2.0 / 2.0**pictures)
 
 
 def _digits(found: Difference) -> int:

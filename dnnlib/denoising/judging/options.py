@@ -19,6 +19,9 @@ class JudgingOptions:
         "(evaluation.json), and say which differences hold",
         metavar="FILE", nargs="+", parse=str,
     )  # fmt: skip
+    baselines: bool = _judging_option(
+        False, "also denoise by scikit-image's non-local means and wavelets, which are told sigma; for Gaussian noise"
+    )
 
     def check(self) -> None:
         """Raises UserError naming the first option that cannot be."""
