@@ -90,7 +90,7 @@ def evaluations(place, runs):
 
 def run_dir(results: Path) -> Path:
     """The only run directory there."""
-    (found,) = [path for path in results.iterdir() if path.name != "_eval"]
+    (found,) = [path for path in results.iterdir() if path.name not in ("_eval", "index.html")]
     assert re.fullmatch(r"00000-(train|eval)-ilsvrc-\w+-[13]c-.*", found.name)
     return found
 
@@ -119,7 +119,7 @@ def read_table(results: Path) -> list[list[str]]:
         return list(csv.reader(file))
 
 
-BOOKS = {"log.txt", "run.txt", "options.txt", "training_options.json", "stats.jsonl"}
+BOOKS = {"log.txt", "run.txt", "options.txt", "training_options.json", "stats.jsonl", "report.html"}
 
 
 # ---- Training
@@ -161,7 +161,8 @@ def test_the_run_directory(place, runs):
     assert names_in(folder) == expected
     assert (folder / "log.txt").read_text() == runs["one"].stdout
     assert ended(folder) == "finished"
-    assert [path.name for path in (place / "one").iterdir()] == [folder.name]  # no reservation, no check left
+    left = {folder.name, "index.html"}
+    assert {path.name for path in (place / "one").iterdir()} == left  # no reservation, no check left
     resolved = json.loads((folder / "training_options.json").read_text())
     assert resolved["device"]
     options = resolved["options"]

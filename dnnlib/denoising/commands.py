@@ -21,6 +21,7 @@ from dnnlib.denoising.network.network_file import load_configured
 from dnnlib.denoising.network.shipped import network_path
 from dnnlib.denoising.options import DEFAULT_VALIDATION_SET, DataOptions, EvaluationOptions, RunOptions, TrainingOptions
 from dnnlib.denoising.pictures.scale import Scale
+from dnnlib.denoising.reports.run_page import RunPage
 from dnnlib.denoising.run_name import describe_evaluation, describe_training
 from dnnlib.denoising.training.resume import find_run, load_resumable
 from dnnlib.denoising.training.warm_start import load_start
@@ -92,6 +93,7 @@ class _Experiment(ABC):
     resolved: dict
     inputs: Sequence[Shard | NoisyShard | ValidationSet | NoisyPictures]
     run_dir: Path | None = None
+    page: RunPage | None = None  # of the run, once there is one
 
     def __init__(self, data: DataOptions, run_options: RunOptions, layout: Layout):
         self.data, self.run_options, self.layout = data, run_options, layout
@@ -128,9 +130,14 @@ class _Experiment(ABC):
             self.work(None, replicas)
             return
         run_dir = self.run_dir or create_run_dir(self.result_dir, self.description)
-        with RunContext(run_dir, self.task, self.resolved) as run:
-            run.write_options()
-            self.work(run, replicas)
+        self.page = RunPage(run_dir)
+        try:
+            with RunContext(run_dir, self.task, self.resolved) as run:
+                run.write_options()
+                self.page.write()
+                self.work(run, replicas)
+        finally:
+            self.page.write()  # it says how the run ended
 
     def validation_name(self, configuration: Configuration) -> str:
         """Returns the name of what is validated on, or its folder, also where none was given."""
@@ -206,8 +213,9 @@ class _Training(_Experiment):
             beginning = f", from image {state.images}" if state else ""
             print(f"Training {self.configuration.name} on {len(self.shard)} images, in {run.run_dir}{beginning}")
             path = training_loop(
-                self.configuration, self.options, self.shard, self.pictures, run, replicas, self.fixed_options, state
-            )
+                self.configuration, self.options, self.shard, self.pictures, run, replicas, self.fixed_options, state,
+                self.page,
+            )  # fmt: skip
             print(f"Network written to {path}")
 
 
@@ -274,7 +282,7 @@ class _Evaluation(_Experiment):
         where = self.validation_name(self.configuration)
         print(f"Evaluating {self.options.eval} ({self.configuration.name}) on {where}, in {run.run_dir}")
         about = {"name": self.options.eval, "sha256": self.resolved["network_sha256"]}
-        others = {"rivals": self.rivals, "baselines": self.judging.baselines}
+        others = {"rivals": self.rivals, "baselines": self.judging.baselines, "page": self.page}
         precision = self.options.precision
         evaluation_loop(self.network, self.configuration, self.pictures, run, replicas, precision, about, **others)
         print(f"Pictures written to {run.run_dir / 'img'}")

@@ -75,6 +75,12 @@ class Validation(EvaluationGraph):
     """Evaluates on clean pictures, whose noise starts over with each call of `validate`, and runs on from pass to pass."""
 
     measures = ("noisy", "mean", "posterior_mean")
+    of_posterior = ("posterior_std",)  # what is asked of networks that have one
+
+    def __init__(self, configuration: Configuration, *arguments, **options):
+        """Builds the graph. Parameters as for `EvaluationGraph`."""
+        self.results = self.of_posterior if configuration.pipeline == "blindspot" else ()
+        super().__init__(configuration, *arguments, **options)
 
     def _inputs(
         self, pictures: ValidationSet, total: int, assigned: Callable[[int], bool]
@@ -91,10 +97,7 @@ class Validation(EvaluationGraph):
 class Evaluation(Validation):
     """Measures SSIM besides, which takes too long for the validations of a training, and what there is of a posterior."""
 
-    def __init__(self, configuration: Configuration, *arguments, **options):
-        """Builds the graph. Parameters as for `EvaluationGraph`."""
-        self.results = ("nll", "posterior_std") if configuration.pipeline == "blindspot" else ()
-        super().__init__(configuration, *arguments, **options)
+    of_posterior = ("posterior_std", "nll")
 
     @property
     def measures(self) -> Sequence[str]:

@@ -11,6 +11,7 @@ import numpy as np
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.network.model import build_model
 from dnnlib.denoising.pictures.images import STD_SHOWN, to_uint8, write_image
+from dnnlib.denoising.reports.gallery import STD
 from dnnlib.tflib.replicas import Replicas, sum_over_workers
 from dnnlib.tflib.runtime import out_of_memory, tf
 
@@ -65,6 +66,12 @@ class Denoised(NamedTuple):
             "b_std": self.net_std[..., None] / STD_SHOWN, "c_cln": self.clean,
         }
         return {tag: to_uint8(picture) for tag, picture in pictures.items() if picture is not None}
+
+    def to_look_at(self) -> dict[str, np.ndarray]:
+        """Returns `pictures`, and as STD the std of the result (or that from the surroundings, if there is no other)."""
+        std = self.net_std if self.posterior_std is None else self.posterior_std
+        predicted = {STD: to_uint8(std[..., None] / STD_SHOWN)} if std.any() else {}
+        return self.pictures() | predicted
 
     def side_by_side(self) -> np.ndarray:
         """Returns the five as one picture: uint8 [H,5W,C], 4W without a clean picture."""

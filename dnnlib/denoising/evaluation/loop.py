@@ -2,6 +2,7 @@
 noise, on noisy pictures, against clean ones where there are any."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from dnnlib.denoising.evaluation.real_noise import RealScores
 from dnnlib.denoising.evaluation.rivals import Rival, data_of
 from dnnlib.denoising.judging.comparison import compare, compared_json, lines
 from dnnlib.denoising.judging.record import FILE_NAME, Record, evaluation_json
-from dnnlib.denoising.judging.text import figures
+from dnnlib.denoising.judging.text import figure_rows, figures
+from dnnlib.denoising.reports.run_page import RunPage
 from dnnlib.progress import say
 from dnnlib.submission.environment import environment
 from dnnlib.submission.run_context import RunContext
@@ -30,7 +32,7 @@ from dnnlib.tflib.runtime import device_name
 def evaluate(
     network: Network, configuration: Configuration, pictures: ValidationSet | NoisyPictures, run: RunContext,
     replicas: Replicas | None = None, precision: str = FLOAT32, about: Mapping[str, Any] | None = None,
-    rivals: Sequence[Rival] = (), baselines: bool = False,
+    rivals: Sequence[Rival] = (), baselines: bool = False, page: RunPage | None = None,
 ) -> Scores | RealScores:  # fmt: skip
     """Evaluates in an entered run: prints and records the averages and how sure they are, writes those of each picture to
     `pictures.csv`, all of it to `evaluation.json`, and exports the pictures of the first pass.
@@ -43,6 +45,7 @@ def evaluate(
     about: of the network, its name as the user knows it, and the sha256 of its file.
     rivals: what it is compared with, picture by picture.
     baselines: whether it is also compared with methods without learning; for Gaussian noise.
+    page: of the run, which is told what to show.
 
     Raises UserError for pictures that cannot be used.
     """
@@ -58,19 +61,24 @@ def evaluate(
         if index < count:
             denoised.export(images_dir, index, "png")
 
-    scores, record = measure(network, configuration, pictures, replicas, precision, about or {}, on_picture)
+    scores, record, looked_at = measure(network, configuration, pictures, replicas, precision, about or {}, on_picture)
 
     # What came of it.
     run.append_stats({"images": count * passes, **scores.report()})
     _print(count * passes, scores)
-    for line in figures(record.intervals(count), count):
+    intervals = record.intervals(count)
+    for line in figures(intervals, count):
         say(line)
     _write_table(pictures.labels * passes, scores, run)
     others = [rival.record or _measured(rival, pictures, replicas, precision) for rival in rivals]
     others += measure_baselines(pictures, configuration) if baselines else []
     compared = compare(record, others, count)
-    for line in lines(record, compared, count) if compared else ():
+    table = lines(record, compared, count) if compared else []
+    for line in table:
         say(line)
+    if page is not None:
+        validated = looked_at.validated(scores.pictures)
+        page.validated = replace(validated, figures=figure_rows(intervals), comparison=table)
     data, others_json = data_of(pictures, configuration), compared_json(compared, count)
     run.write_json(FILE_NAME, evaluation_json(record, data, others_json, environment() | facts))
     as_trained = configuration.hole_size == network.static_kwargs.get("hole_size", 1)
@@ -85,7 +93,7 @@ def _measured(rival: Rival, pictures: ValidationSet | NoisyPictures, replicas: R
     """Evaluates another network on the same noisy pictures. Parameters as for `evaluate`."""
     say(f"Evaluating {rival.name} ({rival.configuration.name}), to compare")
     about = {"name": rival.name, "sha256": rival.sha256}
-    return measure(rival.network, rival.configuration, pictures, replicas, precision, about)[1]
+    return measure(rival.network, rival.configuration, pictures, replicas, precision, about).record
 
 
 def _write_table(labels: list[str], scores: Scores | RealScores, run: RunContext) -> None:

@@ -1,7 +1,7 @@
 """Runs one network over all pictures, in a graph of its own, and puts down what was measured of each."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,8 +10,8 @@ from dnnlib.denoising.data.noisy_pictures import NoisyPictures
 from dnnlib.denoising.data.validation_set import ValidationSet
 from dnnlib.denoising.evaluation.added_noise import Evaluation, Scores
 from dnnlib.denoising.evaluation.graph import Denoised
+from dnnlib.denoising.evaluation.looked_at import LookedAt
 from dnnlib.denoising.evaluation.real_noise import RealScores, RealValidation
-from dnnlib.denoising.judging.calibration import Reliability
 from dnnlib.denoising.judging.measures import MEASURES
 from dnnlib.denoising.judging.record import Record
 from dnnlib.progress import progress_bar
@@ -21,19 +21,27 @@ from dnnlib.tflib.replicas import Replicas
 from dnnlib.tflib.runtime import initialize, tf
 
 
+class Measured(NamedTuple):
+    """Holds what came of a network: its scores, the record of them, and what a page shows of the pictures."""
+
+    scores: Scores | RealScores
+    record: Record
+    looked_at: LookedAt
+
+
 def measure(
     network: Network, configuration: Configuration, pictures: ValidationSet | NoisyPictures, replicas: Replicas,
     precision: str, about: Mapping[str, Any], on_picture: Callable[[int, Denoised], None] | None = None,
-) -> tuple[Scores | RealScores, Record]:  # fmt: skip
+) -> Measured:  # fmt: skip
     """Denoises all pictures with all their repetitions.
 
     network, configuration, pictures, replicas, precision: as for `loop.evaluate`.
     about: what is known of the network: its name, and what else the record is to keep.
     on_picture: called with index and result of each.
 
-    Returns the scores, and the record of them.
+    Raises UserError where a picture cannot be read, or is too large for the device.
     """
-    reliability = Reliability()
+    looked_at = LookedAt(pictures.labels)
     kind = RealValidation if configuration.noise.real else Evaluation
     total = len(pictures) * pictures.repeats
     with tf.Graph().as_default():
@@ -43,8 +51,7 @@ def measure(
             initialize(session, network.variables)
 
             def after_picture(index: int, denoised: Denoised) -> None:
-                if denoised.clean is not None and denoised.posterior_std is not None:
-                    reliability.add(denoised.error, denoised.posterior_std)
+                looked_at.add(index, denoised)
                 if on_picture:
                     on_picture(index, denoised)
                 bar.update()
@@ -53,4 +60,4 @@ def measure(
     about = {**about, "configuration": configuration.name, "hole_size": configuration.hole_size, "precision": precision}
     name = about.pop("name", configuration.name)
     values = {key: np.asarray(found) for key, found in scores.pictures.items() if key in MEASURES}
-    return scores, Record(name, about, values, reliability.curve())
+    return Measured(scores, Record(name, about, values, looked_at.reliability.curve()), looked_at)

@@ -38,6 +38,16 @@ def figures(intervals: Mapping[str, Interval], pictures: int) -> list[str]:
     return lines
 
 
+def figure_rows(intervals: Mapping[str, Interval]) -> list[tuple[str, str, str]]:
+    """Returns heading, mean and interval of each measure, as text."""
+    rows = []
+    for name, (mean, low, high) in intervals.items():
+        measure = MEASURES[name]
+        bounds = f"{measure.text(low)} to {measure.text(high)}" if math.isfinite(low + high) else ""
+        rows.append((measure.heading, measure.text(mean), bounds))
+    return rows
+
+
 def calibration_line(shares: Mapping[int, float]) -> str:
     """Returns one line on how many true values lie within 1, 2 and 3 std. shares: by these numbers."""
     found, wanted = (", ".join(f"{100 * of[k]:.1f}" for k in WITHIN) for of in (shares, EXPECTED))
