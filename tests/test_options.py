@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import selfsupervised_denoising
+from dnnlib.denoising.judging.options import JudgingOptions
 from dnnlib.denoising.options import (
     OPTION_CLASSES,
     DataOptions,
@@ -79,7 +80,7 @@ def names_for(command: str) -> set[str]:
 def test_what_a_command_is_told_is_for_it():
     told = {
         "train": (TrainingOptions, DataOptions, RunOptions, Layout),
-        "eval": (EvaluationOptions, DataOptions, RunOptions, Layout),
+        "eval": (EvaluationOptions, JudgingOptions, DataOptions, RunOptions, Layout),
         "denoise": (DenoisingOptions,),
         "export": (ExportOptions,),
     }

@@ -11,6 +11,7 @@ from typing import Any
 
 from dnnlib.denoising.configuration import Configuration, check_hole_size
 from dnnlib.denoising.hole import WANTED, HoleSize, parse_hole_size
+from dnnlib.denoising.judging.options import JudgingOptions
 from dnnlib.errors import UserError
 from dnnlib.option_fields import REQUIRED, check_values, fixed_on_resume, flag_named, option, shared
 from dnnlib.tflib.layout import DEVICES, Layout
@@ -365,4 +366,5 @@ class EvaluationOptions:
 
 OPTION_CLASSES = (  # of the whole command line, in the order of `--help`
     CommandOptions, DenoisingOptions, DataOptions, RunOptions, Layout, TrainingOptions, EvaluationOptions, ExportOptions,
+    JudgingOptions,
 )  # fmt: skip

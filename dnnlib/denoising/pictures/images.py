@@ -1,6 +1,8 @@
 """Pictures as 8-bit arrays, as the published protocol has them: read and written, padded, and rounded."""
 
+import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +137,15 @@ def to_uint8(image: np.ndarray) -> np.ndarray:
         raise TypeError(f"expected floating-point values in [0, 1], got {image.dtype}")
     clipped = np.clip(image.astype(np.promote_types(image.dtype, np.float32), copy=False), 0, 1)  # before 255 x can overflow
     return np.minimum(np.nan_to_num(clipped) * 255 + 0.5, 255).astype(np.uint8)  # the cast is the floor: none is negative
+
+
+def pixels_sha256(pictures: Iterable[np.ndarray]) -> str:
+    """Returns the SHA-256 of pictures of any type: of their shapes, types and pixels, in their order."""
+    digest = hashlib.sha256()
+    for pixels in pictures:
+        digest.update(f"{pixels.dtype.str}{list(pixels.shape)}".encode())
+        digest.update(np.ascontiguousarray(pixels))
+    return digest.hexdigest()
 
 
 def pad_to_multiple(image: np.ndarray, multiple: int) -> np.ndarray:

@@ -14,9 +14,11 @@ from dnnlib.denoising.data.shard import Shard
 from dnnlib.denoising.data.validation_set import ValidationSet
 from dnnlib.denoising.evaluation.added_noise import Scores, Validation
 from dnnlib.denoising.evaluation.graph import Denoised
+from dnnlib.denoising.evaluation.looked_at import LookedAt
 from dnnlib.denoising.evaluation.real_noise import RealScores, RealValidation
 from dnnlib.denoising.network.architecture import NOISE_VARIABLE
 from dnnlib.denoising.options import TrainingOptions
+from dnnlib.denoising.reports.run_page import RunPage
 from dnnlib.denoising.training.graph import build_training_graph, initial_training_values
 from dnnlib.denoising.training.job import Job
 from dnnlib.denoising.training.noise_start import estimate_noise_start
@@ -42,6 +44,7 @@ def train(
     replicas: Replicas | None = None,
     fixed_options: dict | None = None,
     state: TrainingState | None = None,
+    page: RunPage | None = None,
 ) -> Path | None:
     """Trains in an entered run, from the beginning or from a state, and returns the path of the network file at the end.
 
@@ -53,6 +56,7 @@ def train(
     replicas: the devices to train on; None: the first.
     fixed_options: kept in each state, for a later `--resume` to compare with.
     state: to go on from, of the chief alone; None: from the beginning.
+    page: of the run, written anew at each validation.
 
     SIGINT, SIGTERM and SIGHUP finish the step, save a state and end in KeyboardInterrupt or Terminated. Raises UserError
     for what the user can mend (a shard that cannot be read on, a full disk, too little memory).
@@ -73,7 +77,7 @@ def train(
     with contextlib.ExitStack() as opened:
         opened.enter_context(replicas.scope())
         session = opened.enter_context(replicas.session())
-        output = TrainingOutput(run, configuration, fixed_options, session, state)
+        output = TrainingOutput(run, configuration, fixed_options, session, state, page)
         opened.enter_context(contextlib.closing(output))
         if run is not None:
             run.write_options(device=device_name(), replicas=replicas.count, precision=options.precision)
@@ -208,6 +212,8 @@ class _Training:
         scores = self._validate(n) if n == self._last or self._due(n, o.eval_interval) else None
         if scores is not None or self._due(n, o.print_interval):
             self._report.line(n, learning_rate(n, o), scores)
+            if scores is not None:
+                self._output.write_page()
             if isinstance(scores, RealScores) and self._output.run is not None and n > RAMP_UP * o.num_iter:
                 _say_advice(scores)  # before, the residual is of the picture and not of the noise
             if n < self._last and self._job.any_worker(self._output.abort_requested()):
@@ -241,13 +247,19 @@ class _Training:
         A signal ends it at once; it is done again on resuming.
         """
         last = len(self._validation_set) - 1
+        looked_at = LookedAt(self._validation_set.labels) if self._output.has_page else None
 
         def on_picture(index: int, denoised: Denoised) -> None:
             self._stop_if_requested(n, reported=False)
+            if looked_at is not None:
+                looked_at.add(index, denoised)
             if index == last:
                 self._output.export_picture(n, denoised)
 
-        return self._validation.validate(self._job.session, self._validation_set, on_picture=on_picture)
+        scores = self._validation.validate(self._job.session, self._validation_set, on_picture=on_picture)
+        if looked_at is not None:
+            self._output.show(dataclasses.replace(looked_at.validated(scores.pictures), image=n))
+        return scores
 
 
 def _say_advice(scores: RealScores) -> None:

@@ -7,6 +7,7 @@ from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.evaluation.graph import Denoised
 from dnnlib.denoising.network.network_file import network_file_name, to_network
 from dnnlib.denoising.options import TrainingOptions
+from dnnlib.denoising.reports.run_page import RunPage, Validated
 from dnnlib.denoising.training.state import TrainingState, remove_states, settled_sizes
 from dnnlib.submission.run_context import RunContext
 from dnnlib.submission.run_log import cannot_write
@@ -23,8 +24,9 @@ class TrainingOutput:
     """
 
     def __init__(
-        self, run: RunContext | None, configuration: Configuration, fixed_options: dict, session, state: TrainingState | None
-    ):
+        self, run: RunContext | None, configuration: Configuration, fixed_options: dict, session,
+        state: TrainingState | None, page: RunPage | None = None,
+    ):  # fmt: skip
         """Puts the run directory's files back to where the training goes on from.
 
         run: an entered one; None: nothing is written.
@@ -32,7 +34,9 @@ class TrainingOutput:
         fixed_options: kept in each state.
         session: has the variables to save.
         state: that the training goes on from, None at the beginning.
+        page: of the run; None: none is written.
         """
+        self._page = page
         self.run, self._configuration, self._fixed_options, self._session = run, configuration, fixed_options, session
         self.events = None
         self.saved_images, self._saved_at = 0, time.monotonic()
@@ -73,6 +77,21 @@ class TrainingOutput:
         path = self.run.run_dir / network_file_name(n, self._configuration.name)
         save_network(to_network(self._configuration, fetch_variables(self._session)), path)
         return path
+
+    def show(self, validated: Validated | None) -> None:
+        """Takes what the run's page is to show from now on, None: as before."""
+        if self._page is not None and validated is not None:
+            self._page.validated = validated
+
+    def write_page(self) -> None:
+        """Writes the run's page anew."""
+        if self._page is not None:
+            self._page.write()
+
+    @property
+    def has_page(self) -> bool:
+        """Tells whether anybody will look at pictures."""
+        return self._page is not None
 
     def export_picture(self, n: int, denoised: Denoised) -> None:
         """Writes a picture of the validation of the step at image n, and shows it in TensorBoard."""
