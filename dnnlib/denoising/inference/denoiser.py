@@ -12,6 +12,7 @@ import numpy as np
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.hole import HoleSize
 from dnnlib.denoising.inference.ensemble import SYMMETRIES, denoise_ensemble
+from dnnlib.denoising.inference.kept_means import KeptMeans
 from dnnlib.denoising.inference.memory import network_budget
 from dnnlib.denoising.inference.noise_level import NoiseLevel, check_given, known_level, learned_level
 from dnnlib.denoising.inference.std_file import STDS
@@ -22,7 +23,7 @@ from dnnlib.denoising.network.network_file import load_configured
 from dnnlib.denoising.network.shipped import network_path
 from dnnlib.denoising.pictures.axes import arrangement_of, doubt_of
 from dnnlib.denoising.pictures.decided_scale import decide
-from dnnlib.denoising.pictures.scale import Scale, as_stored
+from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.errors import UserError
 from dnnlib.tflib.network import Network
 
@@ -252,16 +253,18 @@ class PreparedPicture:
         height, width, colours = self.pixels.shape
         level = self.level(done)
         maps = [STDS[name] for name in put_stds]
+        kept = KeptMeans(result, self.pixels, self.scale, self.strength)
 
         def put(region: Region, mean: np.ndarray, *stds: np.ndarray) -> None:
             """Writes what the network gives for a region into the result."""
             rows = slice(region.top, min(region.bottom, height))
             columns = slice(region.left, min(region.right, width))
-            part = result[rows, columns]  # without the padding
-            mean, *stds = (x[: part.shape[0], : part.shape[1]] for x in (mean, *stds))
+            inside = self.pixels[rows, columns].shape[:2]  # without the padding
+            mean, *stds = (x[: inside[0], : inside[1]] for x in (mean, *stds))
             if colours < mean.shape[2]:
                 mean = mean.mean(axis=2, keepdims=True)
-            part[...] = self._weakened(mean, self.pixels[rows, columns])
+            if self.strength > 0:
+                kept.put((rows, columns), self.scale.to_values(mean))
             for put_std, std in zip(put_stds.values(), stds, strict=True):
                 put_std((rows, columns), std)
 
@@ -270,20 +273,11 @@ class PreparedPicture:
             denoise_ensemble(network, self.pixels, self.scale, level.parameter, self.side, put, done, maps)
         else:
             network.denoise(self.padded, level.parameter, self.side, put, done, maps)
-        return level
-
-    def _weakened(self, denoised: np.ndarray, noisy: np.ndarray) -> np.ndarray:
-        """Returns what the strength makes of a part of the picture, in the type of the pixels.
-
-        denoised: float32 [h,w,C], in parts of white.
-        noisy: [h,w,C], as it is stored. At a strength of 0 it is returned as it is, bit for bit.
-        """
         if self.strength == 0:
-            return noisy
-        if self.strength == 1:
-            return self.scale.to_stored(denoised, noisy.dtype)
-        start = noisy.astype(np.float64)  # so much of it as it holds; float32 would lose some of files of float64
-        return as_stored(start + self.strength * (self.scale.to_values(denoised) - start), noisy.dtype)
+            result[...] = self.pixels  # bit for bit
+        elif self.denoiser.configuration.noise.row.keeps_mean:
+            kept.finish()
+        return level
 
     def _find_level(self, done: Callable[[], None]) -> NoiseLevel:
         """Finds the noise level in the way of the network's configuration."""
