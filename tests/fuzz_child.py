@@ -84,7 +84,9 @@ def outcome(read, path: str) -> str:
         text = str(error)
         if "\n" in text or not text:
             return f"not one line: {text!r}"
-        return f"{'no memory' if 'memory' in text or 'allocate' in text else 'refused'}: {text}"
+        # HDF5 has words of its own for it: it asks for what a damaged file claims, and takes nothing before it reads that.
+        out_of_memory = any(words in text for words in ("fit in memory", "Unable to allocate", "MemoryError"))
+        return f"{'no memory' if out_of_memory else 'refused'}: {text}"
     except BaseException:
         return traceback.format_exc()
     return "result"

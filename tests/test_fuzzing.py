@@ -92,7 +92,7 @@ def whole_noisy_shards(folder: Path) -> Iterator[Path]:
 def whole_networks(folder: Path) -> Iterator[Path]:
     settings = {"input_shape": [None, 3, None, None], "noise_style": "gauss", "diagonal_covariance": False}
     variables = {f"layer{i}/weight": np.ones([3, 3, 2, 2], np.float32) for i in range(3)}
-    save_network(Network("net", settings, variables), folder / "network.pickle")
+    save_network(Network("net", settings, "blindspot_pipeline", variables), folder / "network.pickle")
     yield folder / "network.pickle"
 
 
