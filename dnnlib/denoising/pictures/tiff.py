@@ -19,7 +19,7 @@ from dnnlib.denoising.pictures.tiff_axes import page_arrangement, whole_arrangem
 from dnnlib.denoising.pictures.tiff_blocks import Blocks, read_blocks, stand_ins, write_blocks
 from dnnlib.denoising.pictures.tiff_pages import PLAIN, Stored, check_list, check_segments, described, pictures_in
 from dnnlib.denoising.pictures.tiff_scale import stated_scale
-from dnnlib.denoising.pictures.tiff_tags import ORIENTATION, settings_of, writable
+from dnnlib.denoising.pictures.tiff_tags import ORIENTATION, Room, settings_of, writable
 from dnnlib.errors import UserError, raised_by_library
 
 # What it has to say of odd tags nobody could act on.
@@ -63,7 +63,7 @@ def read_tiff(path: str | os.PathLike, axes: str | None = None) -> Picture:
     notes: list[str] = []
     check_list(path)
     with tifffile.TiffFile(path) as tiff:
-        chosen = pictures_in(tiff, notes)
+        chosen, room = pictures_in(tiff, notes), Room(tiff.filehandle.size)
         arrays: list[np.ndarray] = []
         singles: list[Arrangement] = []
         settings: list[dict[str, Any]] = []
@@ -74,13 +74,13 @@ def read_tiff(path: str | os.PathLike, axes: str | None = None) -> Picture:
             found = _decode_stack(stored) if stored.count > 1 else [_decode(path, stored, notes)]
             single = Arrangement("YXS", found[0].shape) if is_converted else page_arrangement(page)
             scale = stated_scale(page, tiff.ome_metadata)
-            first = settings_of(page, found[0], is_converted, scale, notes)
+            first = settings_of(page, found[0], is_converted, scale, room, notes)
             others = first | {"description": None}
             arrays += found
             singles += [single] * stored.count
             scales += [scale] * stored.count
             settings += [first, *[others] * (stored.count - 1)]
-            blocks += [read_blocks(page, notes), *[{}] * (stored.count - 1)]
+            blocks += [read_blocks(page, room, notes), *[{}] * (stored.count - 1)]
         unwritable = _INVERTED if any(_is_inverted(stored.page) for stored in chosen) else None
         shapes, dtypes = [array.shape for array in arrays], [array.dtype for array in arrays]
         whole, first_channels = whole_arrangement(tiff, singles, axes, notes)
