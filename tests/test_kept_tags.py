@@ -73,6 +73,7 @@ def test_imagej_keeps_its_metadata(tmp_path, truncate):
     notes, out = rewritten(tmp_path / "a.tif")
     assert notes == [] and tags_of(out) == tags_of(tmp_path / "a.tif")
     with tifffile.TiffFile(out) as tiff:
+        assert [50839 in page.aspage().tags for page in tiff.pages] == [True, False, False, False]
         found = tiff.imagej_metadata
         assert (found["unit"], found["spacing"], found["Info"], found["Labels"]) == ("um", 2.0, "some words", list("abcd"))
 

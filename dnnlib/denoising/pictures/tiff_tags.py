@@ -12,13 +12,14 @@ from dnnlib.denoising.pictures.scale import Stated
 from dnnlib.denoising.pictures.tiff_pages import stack_of_tifffile
 
 ORIENTATION = 274
+OF_ALL_PAGES = (50838, 50839)  # of ImageJ: they stand at the first page
 _XMP = 700
 _TEXTS = (271, 272, 305, 306, 315, 316, 33432)  # make, model, software, date, artist, computer, copyright
 # Kept byte for byte: names, numbers and places of pages, white point and primaries, IPTC; of GeoTIFF and GDAL; of ImageJ.
 _VERBATIM = (
     269, 285, 286, 287, 297, 318, 319, 33723,
     33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113,
-    50838, 50839,
+    *OF_ALL_PAGES,
 )  # fmt: skip
 _BLOCKS = {34665: "EXIF", 34853: "GPS"}  # kept by `tiff_blocks`
 # What tifffile writes by itself, what only says how the pixels were stored, and what is told of otherwise.
