@@ -160,6 +160,13 @@ def test_no_array_says_alpha(tmp_path, channels, note):
     assert len(picture.notes) == 1 and note in picture.notes[0]
     np.save(tmp_path / "b.npy", array[None])
     check_pages(read_picture(tmp_path / "b.npy"), array[None], "PYXC")
+    tifffile.imwrite(tmp_path / "a.tif", np.stack([array, array]), photometric="minisblack", planarconfig="contig")
+    (said,) = read_picture(tmp_path / "a.tif").notes
+    *_, told = said.split()
+    assert told == "PYXS" and len(read_picture(tmp_path / "a.tif", axes=told).pages) == 2
+    tifffile.imwrite(tmp_path / "b.tif", np.moveaxis(array, -1, 0), photometric="minisblack", planarconfig="separate")
+    *_, told = read_picture(tmp_path / "b.tif").notes[0].split()
+    assert told == "SYX" and len(read_picture(tmp_path / "b.tif", axes=told).pages) == 1
     with pytest.raises(UserError, match=f"it has {channels} channels that are no RGB"):
         read_image(tmp_path / "a.npy")  # as one clean picture
 

@@ -73,6 +73,7 @@ def test_imagej_keeps_its_metadata(tmp_path, truncate):
     notes, out = rewritten(tmp_path / "a.tif")
     assert notes == [] and tags_of(out) == tags_of(tmp_path / "a.tif")
     with tifffile.TiffFile(out) as tiff:
+        assert [50839 in page.aspage().tags for page in tiff.pages] == [True, False, False, False]
         found = tiff.imagej_metadata
         assert (found["unit"], found["spacing"], found["Info"], found["Labels"]) == ("um", 2.0, "some words", list("abcd"))
 
@@ -140,6 +141,23 @@ def test_a_damaged_block_is_left_out(tmp_path, at, value):
     (tmp_path / "a.tif").write_bytes(data)
     notes, out = rewritten(tmp_path / "a.tif")
     assert notes == ["its EXIF block, which is damaged, is left out"] and blocks_of(out)[0] == {}
+
+
+def test_no_more_is_kept_than_the_file_has(tmp_path):
+    """Though each of many pages points to all of it."""
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        for _ in range(40):
+            writer.write(values(9, 8), metadata=None, extratags=[(33723, 7, 9, b"some iptc", True)])
+        writer.write(values(100, 400), metadata=None)
+    with tifffile.TiffFile(tmp_path / "a.tif") as tiff:
+        tags = [page.aspage().tags[33723] for page in tiff.pages[:40]]
+    data = bytearray((tmp_path / "a.tif").read_bytes())
+    for tag in tags:
+        data[tag.offset + 4 : tag.offset + 12] = struct.pack("<II", len(data) - 9000, 8)
+    (tmp_path / "a.tif").write_bytes(data)
+    notes, out = rewritten(tmp_path / "a.tif")
+    assert notes == ["its tags IPTCNAA are left out"]
+    assert out.stat().st_size < 2.1 * len(data)
 
 
 # --- what is said

@@ -80,6 +80,10 @@ class Arrangement:
             view[...] = next(pages)
         return whole
 
+    def repeated(self, pages: int) -> "Arrangement":
+        """Returns the arrangement of many such arrays, one after the other."""
+        return Arrangement(f"P{self.axes}", (pages, *self.shape), self.alpha)
+
     def without_samples(self) -> "Arrangement":
         """Returns the arrangement of an array with one value for each pixel of this one's pages."""
         kept = [(axis, size) for axis, size in zip(self.axes, self.shape, strict=True) if axis != "S"]
@@ -155,5 +159,5 @@ def doubt_of(found: Arrangement, option: str = "--axes ") -> str | None:
     if channels == 1:
         return None
     meant = {2: "grey and alpha", 4: "RGB and alpha"}.get(channels)
-    told = f"; if it is {meant}: {option}{found.axes.replace('C', 'S')}" if meant and found.axes.endswith("C") else ""
+    told = f"; if it is {meant}: {option}{found.axes.replace('C', 'S')}" if meant and not found.alpha else ""
     return f"each channel denoised by itself{told}"

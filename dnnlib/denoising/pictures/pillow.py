@@ -57,6 +57,7 @@ def read_png(path: str | os.PathLike) -> Picture:
     """Reads a PNG file, of 8 or 16 bits. Raises UserError or whatever Pillow does."""
     with open_image(path) as image, open(path, "rb") as file:
         data, notes = file.read(), []
+        png.check_length(data)
         if png.bit_depth(data) == 16:
             pixels = png.decode16(data)
             if png.has_chunk(data, b"tRNS"):

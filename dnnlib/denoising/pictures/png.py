@@ -1,6 +1,7 @@
 """What Pillow cannot do for PNG files: 16 bits a channel in colour, and metadata kept as they are."""
 
 import functools
+import struct
 from collections.abc import Iterator
 
 import numpy as np
@@ -13,11 +14,22 @@ _METADATA = (
     b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"mDCV", b"cLLI", b"pHYs", b"eXIf", b"tEXt", b"zTXt", b"iTXt",
 )  # fmt: skip
 _PIXELS = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"acTL", b"fcTL", b"fdAT")  # read, or refused; no metadata
+_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
+_MOST_DEFLATED = 1032  # bytes that one of zlib can stand for
 
 
 def bit_depth(data: bytes) -> int:
     """Returns how many bits a channel has, for a PNG file with a whole header."""
     return data[24]
+
+
+def check_length(data: bytes) -> None:
+    """Raises UserError where a PNG file is too short for the pixels that it claims: libpng would leave the rest empty."""
+    width, height, bits, colour_type = struct.unpack(">IIBB", data[16:26])
+    row = 1 + width * bits * _SAMPLES.get(colour_type, 1) // 8
+    packed = sum(len(chunk) - 12 for name, chunk in _chunks(data) if name == b"IDAT")
+    if height * row > packed * _MOST_DEFLATED:
+        raise UserError(f"the file is damaged ({packed} bytes cannot hold {width} x {height} pixels)")
 
 
 def metadata_chunks(data: bytes) -> bytes:

@@ -6,7 +6,7 @@ import os
 import warnings
 from dataclasses import dataclass
 from math import prod
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import tifffile
@@ -19,7 +19,7 @@ from dnnlib.denoising.pictures.tiff_axes import page_arrangement, whole_arrangem
 from dnnlib.denoising.pictures.tiff_blocks import Blocks, read_blocks, stand_ins, write_blocks
 from dnnlib.denoising.pictures.tiff_pages import PLAIN, Stored, check_list, check_segments, described, pictures_in
 from dnnlib.denoising.pictures.tiff_scale import stated_scale
-from dnnlib.denoising.pictures.tiff_tags import ORIENTATION, settings_of, writable
+from dnnlib.denoising.pictures.tiff_tags import OF_ALL_PAGES, ORIENTATION, Room, settings_of, writable
 from dnnlib.errors import UserError, raised_by_library
 
 # What it has to say of odd tags nobody could act on.
@@ -53,6 +53,19 @@ class _Layout:
     arrangements: list[Arrangement]
 
 
+class _Read(NamedTuple):
+    """Holds what was read of each page of a file: see `_Layout` for most.
+
+    scales: what the tags state of black and white.
+    """
+
+    arrays: list[np.ndarray]
+    arrangements: list[Arrangement]
+    settings: list[dict[str, Any]]
+    blocks: list[Blocks]
+    scales: list[Stated | None]
+
+
 def read_tiff(path: str | os.PathLike, axes: str | None = None) -> Picture:
     """Reads all pages of a TIFF file but thumbnails.
 
@@ -64,38 +77,48 @@ def read_tiff(path: str | os.PathLike, axes: str | None = None) -> Picture:
     check_list(path)
     with tifffile.TiffFile(path) as tiff:
         chosen = pictures_in(tiff, notes)
-        arrays: list[np.ndarray] = []
-        singles: list[Arrangement] = []
-        settings: list[dict[str, Any]] = []
-        blocks: list[Blocks] = []
-        scales: list[Stated | None] = []
-        for stored in chosen:
-            page, is_converted = stored.page, not _is_plain(stored.page)
-            found = _decode_stack(stored) if stored.count > 1 else [_decode(path, stored, notes)]
-            single = Arrangement("YXS", found[0].shape) if is_converted else page_arrangement(page)
-            scale = stated_scale(page, tiff.ome_metadata)
-            first = settings_of(page, found[0], is_converted, scale, notes)
-            others = first | {"description": None}
-            arrays += found
-            singles += [single] * stored.count
-            scales += [scale] * stored.count
-            settings += [first, *[others] * (stored.count - 1)]
-            blocks += [read_blocks(page, notes), *[{}] * (stored.count - 1)]
+        arrays, arrangements, settings, blocks, scales = _read_pages(path, chosen, tiff, notes)
         unwritable = _INVERTED if any(_is_inverted(stored.page) for stored in chosen) else None
         shapes, dtypes = [array.shape for array in arrays], [array.dtype for array in arrays]
-        whole, first_channels = whole_arrangement(tiff, singles, axes, notes)
-        if whole is not None:
-            arrays, singles, scales = [_joined(arrays, whole.shape)], [whole], [_common(scales)]
-            first_channels = whole.first
+        whole, first = whole_arrangement(tiff, arrangements, axes, notes)
         settings = writable(settings, shapes, dtypes, tiff.byteorder, notes)
-        layout = _Layout(tiff.byteorder, tiff.is_bigtiff, settings, blocks, shapes, arrays, singles)
-    colours = {single.colours for single in singles}
-    if len(colours) > 1:
+        byteorder, bigtiff = tiff.byteorder, tiff.is_bigtiff
+    if whole is not None:
+        arrays, arrangements, scales, first = [_joined(arrays, whole.shape)], [whole], [_common(scales)], whole.first
+    elif doubt := doubt_of(arrangements[0] if len(arrays) == 1 else arrangements[0].repeated(len(arrays))):
+        notes.append(doubt)
+    if len({each.colours for each in arrangements}) > 1:
         raise UserError("grey and colour pages are mixed: split them into files of their own")
-    notes += [doubt for doubt in {doubt_of(single) for single in singles} if doubt and axes is None]
-    pages = [page for array, single in zip(arrays, singles, strict=True) for page in single.views(array)]
-    stated = [scale for scale, single in zip(scales, singles, strict=True) for _ in range(single.count)]
-    return Picture("TIFF", pages, colours.pop(), layout, list(dict.fromkeys(notes)), unwritable, stated, first_channels)
+    pages = [page for array, each in zip(arrays, arrangements, strict=True) for page in each.views(array)]
+    stated = [scale for scale, each in zip(scales, arrangements, strict=True) for _ in range(each.count)]
+    layout = _Layout(byteorder, bigtiff, settings, blocks, shapes, arrays, arrangements)
+    colours = arrangements[0].colours
+    return Picture("TIFF", pages, colours, layout, list(dict.fromkeys(notes)), unwritable, stated, first)
+
+
+def _read_pages(path: str | os.PathLike, chosen: list[Stored], tiff: tifffile.TiffFile, notes: list[str]) -> _Read:
+    """Reads the pages that were chosen of an open file, each by itself. Raises as `read_tiff`.
+
+    path: of the file.
+    chosen: where they are.
+    tiff: the file.
+    notes: a line is added for what is converted, or cannot be kept.
+    """
+    read, room = _Read([], [], [], [], []), Room(tiff.filehandle.size)
+    for stored in chosen:
+        page, is_converted = stored.page, not _is_plain(stored.page)
+        found = _decode_stack(stored) if stored.count > 1 else [_decode(path, stored, notes)]
+        scale = stated_scale(page, tiff.ome_metadata)
+        first = settings_of(page, found[0], is_converted, scale, room, notes)
+        extra = [tag for tag in first["extratags"] if tag[0] not in OF_ALL_PAGES]
+        others = first | {"description": None, "extratags": extra}
+        read.arrays.extend(found)
+        arrangement = Arrangement("YXS", found[0].shape) if is_converted else page_arrangement(page)
+        read.arrangements.extend([arrangement] * stored.count)
+        read.settings.extend([first, *[others] * (stored.count - 1)])
+        read.blocks.extend([read_blocks(page, room, notes), *[{}] * (stored.count - 1)])
+        read.scales.extend([scale] * stored.count)
+    return read
 
 
 def write_tiff(picture: Picture, pages: list[np.ndarray], file: BinaryIO) -> None:

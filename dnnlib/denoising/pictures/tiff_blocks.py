@@ -7,13 +7,15 @@ from typing import BinaryIO, NamedTuple
 
 import tifffile
 
+from dnnlib.denoising.pictures.tiff_tags import Room
+
 _NAMES = {34665: "EXIF", 34853: "GPS"}  # by the tag that points to the block
 # Where the pages are written, other tags stand for these, which tifffile leaves out; of numbers that are in no use, and keep
 # the order of tags.
 _STAND_INS = {34665: 34664, 34853: 34852}
 _MAKER_NOTE, _INTEROPERABILITY = 37500, 40965  # they hold places in the file, which are others in another file
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 129: 1}  # bytes, by a tag's type
-_MOST_BYTES = 1 << 20
+_MOST_TAGS = 1 << 16
 
 
 class Entry(NamedTuple):
@@ -28,13 +30,17 @@ class Entry(NamedTuple):
 Blocks = dict[int, list[Entry]]  # by the tag that points to each
 
 
-def read_blocks(page: tifffile.TiffPage, notes: list[str]) -> Blocks:
-    """Reads the blocks of a page. notes: a line is added for what of them cannot be kept."""
+def read_blocks(page: tifffile.TiffPage, room: Room, notes: list[str]) -> Blocks:
+    """Reads the blocks of a page.
+
+    room: for them.
+    notes: a line is added for what of them cannot be kept.
+    """
     found: Blocks = {}
     for pointer, name in _NAMES.items():
         if pointer in page.tags:
             try:
-                found[pointer] = _read(page.parent, _offset(page, page.tags[pointer]))
+                found[pointer] = _read(page.parent, _offset(page, page.tags[pointer]), room)
             except (ValueError, struct.error):
                 notes.append(f"its {name} block, which is damaged, is left out")
                 continue
@@ -82,19 +88,18 @@ def _offset(page: tifffile.TiffPage, tag: tifffile.TiffTag) -> int:
     return int.from_bytes(page.parent.filehandle.read(size), "little" if page.parent.byteorder == "<" else "big")
 
 
-def _read(tiff: tifffile.TiffFile, offset: int) -> list[Entry]:
-    """Reads a block. Raises ValueError or struct.error where it is damaged, or very large."""
+def _read(tiff: tifffile.TiffFile, offset: int, room: Room) -> list[Entry]:
+    """Reads a block. Raises ValueError or struct.error where it is damaged, or there is no room for it."""
     file, order, big = tiff.filehandle, tiff.byteorder, tiff.is_bigtiff
     count_format, form, inline = ("Q", "HHQ8s", 8) if big else ("H", "HHI4s", 4)
     form = f"{order}{form}"
-    entries, total = [], 0
+    entries: list[Entry] = []
     file.seek(min(offset, file.size))
     (count,) = struct.unpack(f"{order}{count_format}", file.read(struct.calcsize(count_format)))
-    listed = file.read(min(count, _MOST_BYTES) * struct.calcsize(form))
+    listed = file.read(min(count, _MOST_TAGS) * struct.calcsize(form))
     for code, kind, length, field in struct.iter_unpack(form, listed):
-        size = _SIZES.get(kind, _MOST_BYTES + 1) * length
-        total += size
-        if total > _MOST_BYTES:
+        size = _SIZES.get(kind, -1) * length
+        if not room.take(size):
             raise ValueError("too large, or of an unknown type")
         if size > inline:
             (place,) = struct.unpack(f"{order}{'Q' if big else 'I'}", field)

@@ -12,13 +12,14 @@ from dnnlib.denoising.pictures.scale import Stated
 from dnnlib.denoising.pictures.tiff_pages import stack_of_tifffile
 
 ORIENTATION = 274
+OF_ALL_PAGES = (50838, 50839)  # of ImageJ: they stand at the first page
 _XMP = 700
 _TEXTS = (271, 272, 305, 306, 315, 316, 33432)  # make, model, software, date, artist, computer, copyright
 # Kept byte for byte: names, numbers and places of pages, white point and primaries, IPTC; of GeoTIFF and GDAL; of ImageJ.
 _VERBATIM = (
     269, 285, 286, 287, 297, 318, 319, 33723,
     33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113,
-    50838, 50839,
+    *OF_ALL_PAGES,
 )  # fmt: skip
 _BLOCKS = {34665: "EXIF", 34853: "GPS"}  # kept by `tiff_blocks`
 # What tifffile writes by itself, what only says how the pixels were stored, and what is told of otherwise.
@@ -34,17 +35,30 @@ _OPTIONAL = {
     "description": "description", "predictor": "predictor",
 }  # fmt: skip
 _FRACTIONS = (tifffile.DATATYPE.RATIONAL, tifffile.DATATYPE.SRATIONAL)
-_MOST_BYTES = 1 << 26  # of a tag that is kept as it is
+
+
+class Room:
+    """Counts the bytes of tags that are kept of a file: of all pages no more than it has, whatever they point to."""
+
+    def __init__(self, file_size: int):
+        self._left = file_size
+
+    def take(self, size: int) -> bool:
+        """Tells whether there is room for so many more bytes, and takes it."""
+        fits = 0 <= size <= self._left
+        self._left -= size if fits else 0
+        return fits
 
 
 def settings_of(
-    page: tifffile.TiffPage, pixels: np.ndarray, is_converted: bool, stated: Stated | None, notes: list[str]
+    page: tifffile.TiffPage, pixels: np.ndarray, is_converted: bool, stated: Stated | None, room: Room, notes: list[str]
 ) -> dict[str, Any]:
     """Returns the arguments of TiffWriter.write for a page that is to be like `page`.
 
     pixels: of the page, decoded, with the axes that they have in the file.
     is_converted: whether they are of other colours than in the file: then [H,W,C] of grey or RGB, with or without alpha.
     stated: of its white and black. A number of bits is kept, as MaxSampleValue, for what is written has all of its type's.
+    room: for the tags that are kept as they are.
     notes: a line is added for what cannot be kept.
     """
     tags = page.tags
@@ -53,7 +67,8 @@ def settings_of(
         "compression": None if page.compression == tifffile.COMPRESSION.NONE else "zlib",
         "iccprofile": None if is_converted else page.iccprofile,
         "description": _description(page),
-        "extratags": _extra_tags(page, pixels, stated, notes), "software": False, "metadata": None, "contiguous": False,
+        "extratags": _extra_tags(page, pixels, stated, room, notes),
+        "software": False, "metadata": None, "contiguous": False,
     }  # fmt: skip
     if settings["compression"] and page.predictor == tifffile.PREDICTOR.HORIZONTAL and not is_converted:
         settings["predictor"] = True
@@ -85,7 +100,9 @@ def _of_converted(pixels: np.ndarray) -> dict[str, Any]:
     return found
 
 
-def _extra_tags(page: tifffile.TiffPage, pixels: np.ndarray, stated: Stated | None, notes: list[str]) -> list[tuple]:
+def _extra_tags(
+    page: tifffile.TiffPage, pixels: np.ndarray, stated: Stated | None, room: Room, notes: list[str]
+) -> list[tuple]:
     """Returns the tags that are kept as tifffile takes them; arguments as for `settings_of`."""
     tags = page.tags
     extra: list[tuple] = []
@@ -93,24 +110,24 @@ def _extra_tags(page: tifffile.TiffPage, pixels: np.ndarray, stated: Stated | No
         if code in tags:
             tag = tags[code]
             extra.append((code, tag.dtype, tag.count if code != ORIENTATION else 1, tag.value, True))
-    lost = [tag for tag in tags if tag.code not in {ORIENTATION, _XMP, *_TEXTS, *_BLOCKS, *_STORAGE, *_BOUNDS}]
-    for tag in list(lost):
-        if tag.code in _VERBATIM and (value := _bytes_of(page, tag)) is not None:
+    lost = set(tags.keys()) - {ORIENTATION, _XMP, *_TEXTS, *_BLOCKS, *_STORAGE, *_BOUNDS}
+    for tag in [tags[code] for code in _VERBATIM if code in lost]:
+        if (value := _bytes_of(page, tag, room)) is not None:
             extra.append((tag.code, tag.dtype, tag.count, value, True))
-            lost.remove(tag)
+            lost.remove(tag.code)
     if stated is not None and stated.is_of_bits and pixels.dtype.kind == "u":
         extra += [(code, 3, 1, int(value), True) for code, value in ((280, stated.black), (281, stated.white))]
     if lost:
-        notes.append(left_out("tags", [tifffile.TIFF.TAGS.get(tag.code, str(tag.code)) for tag in lost]))
+        notes.append(left_out("tags", [tifffile.TIFF.TAGS.get(code, str(code)) for code in sorted(lost)]))
     return extra
 
 
-def _bytes_of(page: tifffile.TiffPage, tag: tifffile.TiffTag) -> bytes | tuple | None:
-    """Returns the value of a tag as it lies in the file; None where it does not, or is very large."""
+def _bytes_of(page: tifffile.TiffPage, tag: tifffile.TiffTag, room: Room) -> bytes | tuple | None:
+    """Returns the value of a tag as it lies in the file; None where it does not, or there is no room for it."""
     if tag.dtype in _FRACTIONS:  # of which tifffile takes numbers only
         return tag.value
     file, size = page.parent.filehandle, tag.valuebytecount
-    if not 0 < size <= _MOST_BYTES or tag.valueoffset + size > file.size:
+    if tag.valueoffset + size > file.size or not room.take(size):
         return None
     file.seek(tag.valueoffset)
     return file.read(size)
