@@ -18,7 +18,7 @@ from dnnlib.denoising.reports.index import INDEX, index_folder, write_index
 from dnnlib.denoising.reports.page import page
 from dnnlib.denoising.reports.run_facts import RunFacts, read_run
 from dnnlib.errors import one_line
-from dnnlib.files import write_text
+from dnnlib.files import remove_abandoned, write_text
 from dnnlib.progress import say
 
 REPORT = "report.html"
@@ -55,8 +55,10 @@ class RunPage:
     def __init__(self, run_dir: Path):
         """Takes the run directory, which must exist."""
         self.validated: Validated | None = None
+        self.notes: list[str] = []  # warnings, shown at the top
         self._run_dir = run_dir
         self._left = (run_dir / REPORT).exists()  # by an earlier process
+        remove_abandoned(index_folder(run_dir) / INDEX)
         self._told = False
 
     def write(self) -> None:
@@ -67,7 +69,7 @@ class RunPage:
         path = self._run_dir / REPORT
         try:
             if self.validated is not None or not self._left:
-                write_text(path, report(read_run(self._run_dir), self.validated))
+                write_text(path, report(read_run(self._run_dir), self.validated, self.notes))
             write_index(index_folder(self._run_dir))
         except (OSError, ImportError) as error:
             if not self._told:
@@ -76,15 +78,15 @@ class RunPage:
             self._told = True
 
 
-def report(facts: RunFacts, validated: Validated | None) -> str:
-    """Returns the page of a run. validated: its last validation, None before there was one."""
+def report(facts: RunFacts, validated: Validated | None, notes: Sequence[str] = ()) -> str:
+    """Returns the page of a run. validated: its last validation, None before there was one; notes: warnings."""
     folder = facts.folder.resolve()
     title = f"{'Training' if facts.trains else 'Evaluation'} of {facts.configuration or folder.name}"
     values: dict[str, Any] = {
         "title": title, "folder": str(facts.folder), "index": folder_link(index_folder(folder) / INDEX, folder),
         "facts": _facts(facts), "reason": _reason(facts), "curves": _curves(facts) if facts.trains else [],
         "commands": commands_of(facts), "options": _flat(facts.options), "versions": _versions(facts.settings),
-        "std_white": STD_WHITE,
+        "std_white": STD_WHITE, "notes": notes,
     }  # fmt: skip
     return page("report.html", **values, **_of_pictures(validated))
 
