@@ -11,6 +11,7 @@ from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.options import TrainingOptions
 from dnnlib.denoising.training import outlook
 from dnnlib.denoising.training.outlook import STEPS, Outlook, duration, too_few_pictures
+from dnnlib.denoising.training.schedule import work_left
 from dnnlib.denoising.training.trouble import Line, Trouble, largest_std
 
 TOTAL = 100_000
@@ -38,6 +39,13 @@ def test_what_to_expect():
         "To expect: 8 images/s, 100 s to the end, without 2 validations"
     )
     assert measured(0.001).line(left=4, validations=0, state_bytes=None) == "To expect: 4e+03 images/s, 1 s to the end"
+
+
+def test_larger_crops_at_the_end_take_longer():
+    options = TrainingOptions(num_iter=1000, minibatch_size=1, train_resolution=128, end_resolution=256)
+    assert work_left(100, 1000, options) == 800 + 100 * 4
+    assert work_left(950, 1000, options) == 50  # they are measured with these
+    assert work_left(100, 1000, TrainingOptions(num_iter=1000, minibatch_size=1, train_resolution=128)) == 900
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from dnnlib.denoising.training.noise_start import estimate_noise_start
 from dnnlib.denoising.training.outlook import Outlook, too_few_pictures
 from dnnlib.denoising.training.output import TrainingOutput
 from dnnlib.denoising.training.report import Report
-from dnnlib.denoising.training.schedule import RAMP_UP, crop_side, learning_rate, loss_exponent
+from dnnlib.denoising.training.schedule import RAMP_UP, crop_side, learning_rate, loss_exponent, work_left
 from dnnlib.denoising.training.state import TrainingState
 from dnnlib.denoising.training.trouble import Trouble
 from dnnlib.errors import UserError
@@ -245,7 +245,7 @@ class _Training:
         interval = self._options.eval_interval
         validations = self._last // interval - n // interval + (self._last % interval >= self._options.minibatch_size)
         if self._output.run is not None:
-            say(self._outlook.line(self._last - n, validations, self._output.state_bytes))
+            say(self._outlook.line(work_left(n, self._last, self._options), validations, self._output.state_bytes))
 
     def _due(self, n: int, interval: int) -> bool:
         """Tells whether something is due at step n that is so every `interval` images."""

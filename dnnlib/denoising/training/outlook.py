@@ -27,7 +27,7 @@ class Outlook:
     def line(self, left: int, validations: int, state_bytes: int | None) -> str:
         """Returns what to expect, as a line to print.
 
-        left: images to train on.
+        left: images to train on, larger ones than in the steps so far by their share (`schedule.work_left`).
         validations: how many will be made on the way.
         state_bytes: of a state to resume from, None where none is written.
         """
