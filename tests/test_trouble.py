@@ -92,6 +92,9 @@ def test_a_loss_that_rises_is_told_once():
     assert text.startswith("Warning: the loss has risen from -3.000 at 39000 images to -2.500")
     assert "--learning-rate 0.0001" in text and "--seed" in text
     assert said("gauss25-n2c", [*falling, -2.5, -2.5, -3.0, -2.5, -2.5]) == {}
+    # In standard errors; of the mean of three it must be 6 * sqrt(1 + 1/3) = 6.93.
+    for rise, there in (([7.0, 7.0, 6.9], [42]), ([7.0, 6.9, 6.8], []), ([9.0, 9.0, 2.9], [42]), ([9.5, 9.5, 2.7], [])):
+        assert list(said("gauss25-n2c", [*falling, *(-3.0 + 0.02 * np.array(rise))])) == there, rise
     assert said("gauss25-n2c", [0.0, 5.0, 5.0, 5.0, 5.0, 5.0]) == {}  # while the rate still grows
     assert said("gauss25-n2c", [*falling, np.nan, np.nan, np.nan]) == {}  # of skipped steps
     assert said("impulse50-n2n", [*falling, -2.5, -2.5, -2.5]) == {}  # its loss changes by itself

@@ -100,10 +100,12 @@ def _of_pictures(validated: Validated | None) -> dict[str, Any]:
     psnr, noisy = v.psnr, v.noisy
     rows = range(min(len(v.labels), _MOST_ROWS)) if psnr is not None else ()
     worst = [i for i in v.gallery.worst() if psnr is not None]
+    names = list(shown[0].slides) if shown else [""]
+    slides = f"{' over '.join(names[:-1])} to {names[-1]}"
     text = "Squares mark the pictures that are shown above, by their numbers."
     return {
         "figures": v.figures, "comparison": v.comparison, "pictures": len(v.labels), "shown": shown, "of_image": v.image,
-        "shown_text": "The three that came out worst, and the last one." if psnr is not None else "Some of them.",
+        "shown_text": _which(len(v.labels), len(shown), psnr is not None), "slides": slides,
         "dots": None if psnr is None else charts.dots("PSNR of each picture", text, psnr, worst, noisy),
         "calibration": charts.calibration(v.curve),
         "calibration_text": calibration_line(v.within).strip() if v.within else "",
@@ -120,7 +122,8 @@ def _curves(facts: RunFacts) -> list[Chart]:
         return charts.lines(title, "", {text.replace("_", " "): _points(facts, n) for text, n in names.items()}, unit)
 
     found = [
-        drawn("Loss", "", training="loss", validation_nll="valid_nll"),
+        drawn("Loss", "", training="loss"),
+        drawn("Negative log-likelihood", "nats", validation="valid_nll"),
         drawn("PSNR", "dB", validation="valid_psnr_pme", training_crops="train_psnr_pme"),
         drawn("Standard deviations", "of 255", noise="std_noise", network="std_net"),
         *(drawn(f"Noise: {name}", "", level=name) for name in noise),
@@ -151,9 +154,21 @@ def _facts(facts: RunFacts) -> list[tuple[str, str]]:
     psnr, hours = facts.last("valid_psnr_pme"), facts.hours
     found = {
         "state": facts.state, "images": f"{images} of {total:,}" if images and isinstance(total, int) else images,
-        "PSNR": "" if psnr is None else f"{psnr:.2f} dB", "hours": "" if hours is None else f"{hours:.2f}",
+        "PSNR": "" if psnr is None else f"{psnr:.2f} dB", "time": "" if hours is None else _time(hours),
     }  # fmt: skip
     return [(name, text) for name, text in found.items() if text]
+
+
+def _which(there: int, shown: int, judged: bool) -> str:
+    """Returns which pictures are shown: so many of all that there are. judged: whether it is known which are worst."""
+    if shown == there:
+        return "All of them" + (", the one that came out worst first." if judged and shown > 1 else ".")
+    return "The three that came out worst, and the last one." if judged else "Some of them."
+
+
+def _time(hours: float) -> str:
+    """Returns a time as it is best read."""
+    return f"{hours:.2f} hours" if hours >= 1 else f"{60 * hours:.1f} min"
 
 
 def _reason(facts: RunFacts) -> str:

@@ -11,7 +11,7 @@ from dnnlib.denoising.training.schedule import RAMP_UP
 
 # A rise counts where it is so many standard errors: chance makes the lowest of a thousand lines three of them too low.
 RISE = 6.0
-LINES = 3  # in a row that must be too high
+LINES, EACH = 3, 2.0  # the rise is of so many lines in a row, of which each is above by so many standard errors, too
 FALL_DB, FALL_NATS = 0.1, 0.01  # of a validation below the best one
 FALLS = 3  # in a row: single ones go up and down while the rate is high
 LARGEST_REAL_STD = 100.0  # of 255: real noise of which more is left than picture
@@ -58,9 +58,10 @@ class Trouble:
             return None
         *before, _, _, _ = self._lines
         best = min(before, key=lambda line: line.means["loss"])
-        recent = self._lines[-LINES:]
-        limit = best.means["loss"]
-        if not all(x.means["loss"] > limit + RISE * math.hypot(x.loss_error, best.loss_error) for x in recent):
+        recent, limit = self._lines[-LINES:], best.means["loss"]
+        error = math.hypot(*(line.loss_error for line in recent)) / LINES
+        risen = sum(line.means["loss"] - limit for line in recent) / LINES > RISE * math.hypot(error, best.loss_error)
+        if not risen or any(x.means["loss"] - limit <= EACH * math.hypot(x.loss_error, best.loss_error) for x in recent):
             return None
         rate = self._options.learning_rate / 3
         return (
