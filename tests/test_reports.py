@@ -114,8 +114,9 @@ def test_the_report_of_a_training(tmp_path):
     text = report(facts, validated)
     shown = Elements(text)
     words = " ".join(" ".join(shown.texts).split())
-    for expected in ("Training of gauss25-n2c", "2,000 of 2,000,000", "27.13 dB", "1.00", "finished", "after 2000 images",
-                     "a.png, 27.00 dB", "60.0, 90.0, 98.0 %", "a card", "num_iter"):  # fmt: skip
+    for expected in ("Training of gauss25-n2c", "2,000 of 2,000,000", "27.13 dB", "1.00 hours", "finished", "a card",
+                     "after 2000 images", "num_iter", "a.png, 27.00 dB", "60.0, 90.0, 98.0 %",
+                     "All of them, the one that came out worst first.", "from noisy over denoised to clean"):  # fmt: skip
         assert expected in words, expected
     charts_shown = [picture["alt"] for picture in shown.of("img") if picture["src"].startswith("data:image/svg")]
     assert [alt.partition(".")[0] for alt in charts_shown] == [

@@ -53,6 +53,11 @@ class Crops:
         return self._finished(crop).transpose(1, 2, 0)
 
     @property
+    def pictures(self) -> int:
+        """Returns how many pictures there are to cut from."""
+        return len(self._shard)
+
+    @property
     def limits(self) -> Sequence[float]:
         """Returns the values at which the noise may have been clipped: none, for it is added to what is read."""
         return ()

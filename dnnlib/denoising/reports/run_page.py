@@ -18,7 +18,7 @@ from dnnlib.denoising.reports.index import INDEX, index_folder, write_index
 from dnnlib.denoising.reports.page import page
 from dnnlib.denoising.reports.run_facts import RunFacts, read_run
 from dnnlib.errors import one_line
-from dnnlib.files import write_text
+from dnnlib.files import remove_abandoned, write_text
 from dnnlib.progress import say
 
 REPORT = "report.html"
@@ -55,8 +55,10 @@ class RunPage:
     def __init__(self, run_dir: Path):
         """Takes the run directory, which must exist."""
         self.validated: Validated | None = None
+        self.notes: list[str] = []  # warnings, shown at the top
         self._run_dir = run_dir
         self._left = (run_dir / REPORT).exists()  # by an earlier process
+        remove_abandoned(index_folder(run_dir) / INDEX)
         self._told = False
 
     def write(self) -> None:
@@ -67,7 +69,7 @@ class RunPage:
         path = self._run_dir / REPORT
         try:
             if self.validated is not None or not self._left:
-                write_text(path, report(read_run(self._run_dir), self.validated))
+                write_text(path, report(read_run(self._run_dir), self.validated, self.notes))
             write_index(index_folder(self._run_dir))
         except (OSError, ImportError) as error:
             if not self._told:
@@ -76,15 +78,15 @@ class RunPage:
             self._told = True
 
 
-def report(facts: RunFacts, validated: Validated | None) -> str:
-    """Returns the page of a run. validated: its last validation, None before there was one."""
+def report(facts: RunFacts, validated: Validated | None, notes: Sequence[str] = ()) -> str:
+    """Returns the page of a run. validated: its last validation, None before there was one; notes: warnings."""
     folder = facts.folder.resolve()
     title = f"{'Training' if facts.trains else 'Evaluation'} of {facts.configuration or folder.name}"
     values: dict[str, Any] = {
         "title": title, "folder": str(facts.folder), "index": folder_link(index_folder(folder) / INDEX, folder),
         "facts": _facts(facts), "reason": _reason(facts), "curves": _curves(facts) if facts.trains else [],
         "commands": commands_of(facts), "options": _flat(facts.options), "versions": _versions(facts.settings),
-        "std_white": STD_WHITE,
+        "std_white": STD_WHITE, "notes": notes,
     }  # fmt: skip
     return page("report.html", **values, **_of_pictures(validated))
 
@@ -98,10 +100,12 @@ def _of_pictures(validated: Validated | None) -> dict[str, Any]:
     psnr, noisy = v.psnr, v.noisy
     rows = range(min(len(v.labels), _MOST_ROWS)) if psnr is not None else ()
     worst = [i for i in v.gallery.worst() if psnr is not None]
+    names = list(shown[0].slides) if shown else [""]
+    slides = f"{' over '.join(names[:-1])} to {names[-1]}"
     text = "Squares mark the pictures that are shown above, by their numbers."
     return {
         "figures": v.figures, "comparison": v.comparison, "pictures": len(v.labels), "shown": shown, "of_image": v.image,
-        "shown_text": "The three that came out worst, and the last one." if psnr is not None else "Some of them.",
+        "shown_text": _which(len(v.labels), len(shown), psnr is not None), "slides": slides,
         "dots": None if psnr is None else charts.dots("PSNR of each picture", text, psnr, worst, noisy),
         "calibration": charts.calibration(v.curve),
         "calibration_text": calibration_line(v.within).strip() if v.within else "",
@@ -118,7 +122,8 @@ def _curves(facts: RunFacts) -> list[Chart]:
         return charts.lines(title, "", {text.replace("_", " "): _points(facts, n) for text, n in names.items()}, unit)
 
     found = [
-        drawn("Loss", "", training="loss", validation_nll="valid_nll"),
+        drawn("Loss", "", training="loss"),
+        drawn("Negative log-likelihood", "nats", validation="valid_nll"),
         drawn("PSNR", "dB", validation="valid_psnr_pme", training_crops="train_psnr_pme"),
         drawn("Standard deviations", "of 255", noise="std_noise", network="std_net"),
         *(drawn(f"Noise: {name}", "", level=name) for name in noise),
@@ -149,9 +154,21 @@ def _facts(facts: RunFacts) -> list[tuple[str, str]]:
     psnr, hours = facts.last("valid_psnr_pme"), facts.hours
     found = {
         "state": facts.state, "images": f"{images} of {total:,}" if images and isinstance(total, int) else images,
-        "PSNR": "" if psnr is None else f"{psnr:.2f} dB", "hours": "" if hours is None else f"{hours:.2f}",
+        "PSNR": "" if psnr is None else f"{psnr:.2f} dB", "time": "" if hours is None else _time(hours),
     }  # fmt: skip
     return [(name, text) for name, text in found.items() if text]
+
+
+def _which(there: int, shown: int, judged: bool) -> str:
+    """Returns which pictures are shown: so many of all that there are. judged: whether it is known which are worst."""
+    if shown == there:
+        return "All of them" + (", the one that came out worst first." if judged and shown > 1 else ".")
+    return "The three that came out worst, and the last one." if judged else "Some of them."
+
+
+def _time(hours: float) -> str:
+    """Returns a time as it is best read."""
+    return f"{hours:.2f} hours" if hours >= 1 else f"{60 * hours:.1f} min"
 
 
 def _reason(facts: RunFacts) -> str:

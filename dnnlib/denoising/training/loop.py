@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import time
 from functools import partial
 from pathlib import Path
 
@@ -22,10 +23,12 @@ from dnnlib.denoising.reports.run_page import RunPage
 from dnnlib.denoising.training.graph import build_training_graph, initial_training_values
 from dnnlib.denoising.training.job import Job
 from dnnlib.denoising.training.noise_start import estimate_noise_start
+from dnnlib.denoising.training.outlook import Outlook, too_few_pictures
 from dnnlib.denoising.training.output import TrainingOutput
 from dnnlib.denoising.training.report import Report
-from dnnlib.denoising.training.schedule import RAMP_UP, crop_side, learning_rate, loss_exponent
+from dnnlib.denoising.training.schedule import RAMP_UP, crop_side, learning_rate, loss_exponent, work_left
 from dnnlib.denoising.training.state import TrainingState
+from dnnlib.denoising.training.trouble import Trouble
 from dnnlib.errors import UserError
 from dnnlib.progress import progress_bar, say
 from dnnlib.submission.run_context import RunContext
@@ -110,6 +113,7 @@ class _Training:
         self._graph = build_training_graph(configuration, options, job.replicas)
         validation = RealValidation if configuration.noise.real else Validation
         self._validation = validation(configuration, job.replicas, reuse=True)
+        self._outlook, self._trouble = Outlook(options.minibatch_size), Trouble(configuration, options)
         self._report = Report(output.run, output.events, configuration)
         self._last = options.num_iter // options.minibatch_size * options.minibatch_size  # the n of the last step
 
@@ -124,15 +128,21 @@ class _Training:
         # The steps.
         feed = batches(self._crops, o.minibatch_size, first, self._last, replicas.task, replicas.workers)
         bar = progress_bar(self._last, "image", first) if replicas.chief else contextlib.nullcontext()
+        if warning := too_few_pictures(self._crops.pictures, o.num_iter):
+            self._output.warn(warning)
         with Prefetch(feed) as ahead, bar as bar:
+            started = time.monotonic()
             for batch in ahead:
                 statistics = self._step(batch)
+                if self._outlook.add(time.monotonic() - started):
+                    self._say_what_to_expect(batch.n)
                 if bar is not None:
                     psnr = {"psnr": statistics["train_psnr_pme"]} if "train_psnr_pme" in statistics else {}
                     bar.set_postfix(loss=statistics["loss"], **psnr, refresh=False)
                     bar.update(batch.n - bar.n)
                 if not self._after_step(batch.n):
                     return self._output.save_network(batch.n)
+                started = time.monotonic()
 
         # The end.
         path = self._output.save_network(None)
@@ -211,7 +221,9 @@ class _Training:
         # Validation and line.
         scores = self._validate(n) if n == self._last or self._due(n, o.eval_interval) else None
         if scores is not None or self._due(n, o.print_interval):
-            self._report.line(n, learning_rate(n, o), scores)
+            line = self._report.line(n, learning_rate(n, o), scores)
+            for warning in self._trouble.warnings(line):
+                self._output.warn(warning)
             if scores is not None:
                 self._output.write_page()
             if isinstance(scores, RealScores) and self._output.run is not None and n > RAMP_UP * o.num_iter:
@@ -227,6 +239,13 @@ class _Training:
             self._output.save_state(images, True, self._report.as_json())
         self._stop_if_requested(n, reported=True)
         return True
+
+    def _say_what_to_expect(self, n: int) -> None:
+        """Prints what follows from the first steps, of which the last is that at image n."""
+        interval = self._options.eval_interval
+        validations = self._last // interval - n // interval + (self._last % interval >= self._options.minibatch_size)
+        if self._output.run is not None:
+            say(self._outlook.line(work_left(n, self._last, self._options), validations, self._output.state_bytes))
 
     def _due(self, n: int, interval: int) -> bool:
         """Tells whether something is due at step n that is so every `interval` images."""
@@ -246,7 +265,7 @@ class _Training:
 
         A signal ends it at once; it is done again on resuming.
         """
-        last = len(self._validation_set) - 1
+        started, last = time.monotonic(), len(self._validation_set) - 1
         looked_at = LookedAt(self._validation_set.labels) if self._output.has_page else None
 
         def on_picture(index: int, denoised: Denoised) -> None:
@@ -259,6 +278,7 @@ class _Training:
         scores = self._validation.validate(self._job.session, self._validation_set, on_picture=on_picture)
         if looked_at is not None:
             self._output.show(dataclasses.replace(looked_at.validated(scores.pictures), image=n))
+        self._outlook.validation_seconds = time.monotonic() - started
         return scores
 
 

@@ -8,7 +8,8 @@ from dnnlib.denoising.evaluation.graph import Denoised
 from dnnlib.denoising.network.network_file import network_file_name, to_network
 from dnnlib.denoising.options import TrainingOptions
 from dnnlib.denoising.reports.run_page import RunPage, Validated
-from dnnlib.denoising.training.state import TrainingState, remove_states, settled_sizes
+from dnnlib.denoising.training.state import TrainingState, newest_state_bytes, remove_states, settled_sizes
+from dnnlib.progress import say
 from dnnlib.submission.run_context import RunContext
 from dnnlib.submission.run_log import cannot_write
 from dnnlib.tflib.network import save_network
@@ -77,6 +78,18 @@ class TrainingOutput:
         path = self.run.run_dir / network_file_name(n, self._configuration.name)
         save_network(to_network(self._configuration, fetch_variables(self._session)), path)
         return path
+
+    @property
+    def state_bytes(self) -> int | None:
+        """Returns the size of the newest state, None where none is written."""
+        return newest_state_bytes(self.run.run_dir) if self.run is not None else None
+
+    def warn(self, text: str) -> None:
+        """Prints what is wrong, and has the run's page show it; several workers say it once."""
+        if self.run is not None:
+            say(text)
+        if self._page is not None:
+            self._page.notes.append(text)
 
     def show(self, validated: Validated | None) -> None:
         """Takes what the run's page is to show from now on, None: as before."""

@@ -44,6 +44,18 @@ def crop_side(number: int, options: TrainingOptions) -> int:
     return options.largest_crop if late else options.train_resolution
 
 
+def work_left(n: int, last: int, options: TrainingOptions) -> float:
+    """Returns how many images there are to train on after the step at image n, in units of one of that step's size: larger
+    crops count by their pixels.
+
+    last: n of the last step.
+    options: as for `crop_side`.
+    """
+    side, left = crop_side(n, options), last - n
+    late = min(left, last - (options.num_iter - options.num_iter / LARGE_CROPS))
+    return left + max(late, 0) * ((options.largest_crop / side) ** 2 - 1)
+
+
 def loss_exponent(n: int, num_iter: int) -> float:
     """Returns the exponent of the loss under impulse noise: from the mean (2) towards the mode (0.5)."""
     return max(0.5, 2.0 - 2.0 * n / num_iter)
