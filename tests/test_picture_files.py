@@ -2,6 +2,8 @@
 
 import io
 import os
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -293,6 +295,16 @@ def test_refused(tmp_path, name, write, words, capfd):
     with pytest.raises(UserError, match=f"cannot read {tmp_path / name}: .*({words})") as caught:
         read_picture(tmp_path / name)
     assert "\n" not in str(caught.value) and capfd.readouterr() == ("", "")
+
+
+def test_a_png_that_is_too_short_for_what_it_claims(tmp_path):
+    """libpng does not notice, and would leave nearly all of it black."""
+    Image.fromarray(values(9, 8)).save(tmp_path / "a.png")
+    data = (tmp_path / "a.png").read_bytes()
+    header = b"IHDR" + struct.pack(">II", 8, 10**6) + data[24:29]
+    (tmp_path / "a.png").write_bytes(data[:12] + header + struct.pack(">I", zlib.crc32(header)) + data[33:])
+    with pytest.raises(UserError, match=f"the file is damaged .{len(data)} bytes cannot hold 8 x 1000000 pixels"):
+        read_picture(tmp_path / "a.png")
 
 
 def test_decompression_bombs(tmp_path, monkeypatch):

@@ -27,9 +27,8 @@ def check_length(data: bytes) -> None:
     """Raises UserError where a PNG file is too short for the pixels that it claims: libpng would leave the rest empty."""
     width, height, bits, colour_type = struct.unpack(">IIBB", data[16:26])
     row = 1 + width * bits * _SAMPLES.get(colour_type, 1) // 8
-    packed = sum(len(chunk) - 12 for name, chunk in _chunks(data) if name == b"IDAT")
-    if height * row > packed * _MOST_DEFLATED:
-        raise UserError(f"the file is damaged ({packed} bytes cannot hold {width} x {height} pixels)")
+    if height * row > len(data) * _MOST_DEFLATED:
+        raise UserError(f"the file is damaged ({len(data)} bytes cannot hold {width} x {height} pixels)")
 
 
 def metadata_chunks(data: bytes) -> bytes:
