@@ -355,7 +355,7 @@ def test_sigma_starts_from_an_estimate(runs):
     lines = runs["aborted"].stdout.splitlines()
     estimate = float(re.fullmatch(r"Estimated sigma[^:]*: (\d+\.\d\d)", lines[2])[1])
     assert estimate == pytest.approx(25, abs=1.5)
-    assert float(re.search(r"std_noise= *([\d.]+)", lines[3])[1]) == pytest.approx(estimate, abs=0.05)
+    assert float(re.search(r"std_noise= *([\d.]+)", lines[4])[1]) == pytest.approx(estimate, abs=0.05)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is sent in another way there")
