@@ -15,9 +15,10 @@ from dnnlib.denoising.data.noisy_pictures import NoisyPictures, held_out_picture
 from dnnlib.denoising.data.noisy_shard import HELD_OUT, NoisyShard
 from dnnlib.denoising.data.shard import Shard
 from dnnlib.denoising.data.validation_set import ValidationSet, open_validation_set
+from dnnlib.denoising.data_options import DEFAULT_VALIDATION_SET, DataOptions, RunOptions
 from dnnlib.denoising.network.network_file import load_configured
 from dnnlib.denoising.network.shipped import network_path
-from dnnlib.denoising.options import DEFAULT_VALIDATION_SET, DataOptions, EvaluationOptions, RunOptions, TrainingOptions
+from dnnlib.denoising.options import EvaluationOptions, TrainingOptions
 from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.denoising.run_name import describe_evaluation, describe_training
 from dnnlib.denoising.training.resume import find_run, load_resumable

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from dnnlib.denoising.configuration import Configuration
-from dnnlib.denoising.options import NEWEST_RUN, NEWEST_UNFINISHED_RUN, TrainingOptions
+from dnnlib.denoising.data_options import NEWEST_RUN, NEWEST_UNFINISHED_RUN
+from dnnlib.denoising.options import TrainingOptions
 from dnnlib.denoising.training.state import TrainingState, check_growing_files, has_states, load_newest_state
 from dnnlib.denoising.training.statistics import statistic_names
 from dnnlib.errors import UserError, one_line
