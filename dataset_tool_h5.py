@@ -51,6 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="the value that stands for white, e.g. 4095 for 12 bits in 16 (default: as the file says, or the type's "
         "largest; floats need it)",
     )
+    scale.add_argument(
+        "--nodata", type=float, metavar="V",
+        help="with --noisy: the value that stands for no value, e.g. -9999; what is learned from is rectangles without it, "
+        "and without NaN (default: as the GDAL_NODATA of a TIFF says)",
+    )
     noisy = parser.add_argument_group("noisy pictures, for the real_ configurations")
     noisy.add_argument("--noisy", action="store_true", help="the pictures are noisy already: keep their bits and channels")
     noisy.add_argument(
@@ -61,8 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = vars(parser.parse_args(arguments))
     input_dir, out, is_noisy = (options.pop(name) for name in ("input_dir", "out", "noisy"))
     given = {name: value for name, value in options.items() if value is not None}
-    if "holdout" in given and not is_noisy:
-        raise UserError("--holdout is for --noisy: add that, or leave it out")
+    for name in {"holdout", "nodata"} & set(given) if not is_noisy else ():
+        raise UserError(f"--{name} is for --noisy: add that, or leave it out")
 
     # The work. Imports are late: --help shall not wait for h5py.
     from dnnlib.denoising.pictures.limit import allow_pixels

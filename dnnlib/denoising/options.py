@@ -176,6 +176,11 @@ class DenoisingOptions:
     )
     white: float | str | None = shared(DataOptions, "white", default=None)
     black: float = shared(DataOptions, "black", default=0.0)
+    nodata: float | None = _denoising_option(
+        None, "the value that stands for no value, e.g. -9999: such pixels stay as they are, and count for nothing. NaN is "
+        "none anyway, and nan given here says that nothing else is",
+        metavar="V", default_text="as the GDAL_NODATA of a TIFF says",
+    )  # fmt: skip
     tile: int | None = _denoising_option(
         None, "denoise in tiles of this side; 0: in one piece; the result is the same but for rounding", metavar="PX",
         default_text="as memory allows", at_least=0, at_most=2**31 - 1, must_be="a number of pixels, or 0 for no tiles",

@@ -32,7 +32,7 @@ def denoise_adapted(inputs: list[str], options: DenoisingOptions, recipe: Mappin
     networks = PictureNetworks(options, known)
     outputs = planned_outputs(inputs, options)
     options = with_white(options, outputs)
-    pages = read_pages([output.source for output in outputs], Scale(options.black, options.white))
+    pages = read_pages([output.source for output in outputs], Scale(options.black, options.white), options.nodata)
     colours = pages[0].pixels.shape[2]
     name, network, source = networks.loaded_for(colours)
     start = Start(network, source, learned_configuration(source, colours))

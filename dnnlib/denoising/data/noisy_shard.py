@@ -11,7 +11,8 @@ from dnnlib.denoising.pictures.scale import COLOURS, Scale
 
 HELD_OUT = "held_out"  # the group of the pictures to validate on
 _LONGEST_NAME = 4096  # bytes, with the folders that it is in
-PAGE_SIZES = "page_sizes"  # in it, int32 [n,2], where they are the ends of pages: height and width of the whole pages
+CORNERS = "corners"  # in it, int32 [n,2], where they are other parts of pages: row and column of their first pixel
+PAGE_SIZES = "page_sizes"  # in it, int32 [n,2], where they are parts of pages, mostly their ends: height and width
 
 
 class Source(NamedTuple):
@@ -37,7 +38,8 @@ class NoisyShard(Shard):
     scale: the stored values that stand for black and white.
     source: what the pictures were before.
     names, pages: of the files and the page in each, for held-out pictures.
-    page_sizes: (height, width) of the pages of which held-out pictures are strips; None where they are whole.
+    page_sizes: (height, width) of the pages of which held-out pictures are parts; None where they are whole.
+    corners: (row, column) of these parts; None where they are the ends of the pages.
 
     Raises UserError as `Shard`, naming `option`, and for clean shards, for pictures that are not of `channels` channels,
     and where black and white or the source are not told. Values outside black..white are kept: noise is not clipped.
@@ -57,6 +59,7 @@ class NoisyShard(Shard):
         self.channels = channels
         self.names: list[str] = []
         self.page_sizes: np.ndarray | None = None
+        self.corners: np.ndarray | None = None
         if part == HELD_OUT:
             try:
                 with self._guarded("names and pages of what is held out"):
@@ -77,6 +80,8 @@ class NoisyShard(Shard):
         self.pages = self._read_numbers("pages", (count,))
         if self._member(f"{HELD_OUT}/{PAGE_SIZES}") is not None:
             self.page_sizes = self._read_numbers(PAGE_SIZES, (count, 2))
+        if self._member(f"{HELD_OUT}/{CORNERS}") is not None:
+            self.corners = self._read_numbers(CORNERS, (count, 2))
         if self.pages.min() < 0:
             raise self._error(f"a held-out picture is of page {self.pages.min()}; {REMEDY}")
 

@@ -5,29 +5,22 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
-import h5py
 import numpy as np
 
-from dnnlib.denoising.data.held_out_strip import described, split
-from dnnlib.denoising.data.noisy_shard import HELD_OUT, PAGE_SIZES, Source, kind_of
-from dnnlib.denoising.data.shard_rows import ShardFile, ShardRows
+from dnnlib.denoising.data.noisy_shard_parts import STORED_FLOATS, Page, Parts
+from dnnlib.denoising.data.shard_rows import ShardFile
 from dnnlib.denoising.data.shard_writer import MIN_SIDE, check_counts, check_sides, new_shard, shuffled
-from dnnlib.denoising.pictures.decided_scale import Decided, decided
-from dnnlib.denoising.pictures.files import read_picture
+from dnnlib.denoising.pictures.decided_scale import decided
+from dnnlib.denoising.pictures.files import read_filled
 from dnnlib.denoising.pictures.folder_scale import FolderScale
-from dnnlib.denoising.pictures.scale import COLOURS, Scale
+from dnnlib.denoising.pictures.holes import rectangles_without
+from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.denoising.pictures.search import find_pictures
 from dnnlib.errors import UserError
 from dnnlib.parallel import cores, ordered_map
 from dnnlib.progress import progress_bar, say
 
-# Floats are stored as 16 bits, from -1 to 2 times white: noise must not be clipped, and a step of 1/21845 hides none.
-FLOAT_BLACK, FLOAT_WHITE = 21845, 43690
-STORED_FLOATS = Scale(float(FLOAT_BLACK), float(FLOAT_WHITE))
-LARGEST_PIECE = 1024  # pixels; a crop costs the reading of its whole piece
-CLIPPED = 0.005  # a share of the values that is worth a warning
 _MOST_DIFFERENT = 10  # files of another kind that may be odd ones; if they also outnumber the others, the first is
 
 
@@ -38,6 +31,7 @@ class NoisyOptions:
     min_size, max_size: of width and height, in pixels.
     holdout: share of the pictures to validate on, or, of a single file, of each picture.
     black, white: the values that stand for 0 and 1; white None: the type's largest.
+    nodata: the value that stands for none; None: as the file says.
     max_files: how many are used, None: all.
     workers: threads that decode, None: one a core.
     """
@@ -47,6 +41,7 @@ class NoisyOptions:
     holdout: float = 0.05
     black: float = 0.0
     white: float | None = None
+    nodata: float | None = None
     max_files: int | None = None
     workers: int | None = None
 
@@ -63,30 +58,6 @@ class NoisyOptions:
         return Scale(self.black, self.white)
 
 
-class Page(NamedTuple):
-    """A picture of a file.
-
-    path: of the file.
-    name: the same, from the input folder on.
-    page: the picture's number in the file, from 0.
-    pixels: [C,H,W], as they are stored in the shard.
-    dtype: of the file.
-    found: black and white in the file.
-    """
-
-    path: str
-    name: str
-    page: int
-    pixels: np.ndarray
-    dtype: np.dtype
-    found: Decided
-
-    @property
-    def kind(self) -> tuple[str, str]:
-        """Returns what must be the same of all pages: 'grey' or 'RGB', and the type as `Source` names it."""
-        return COLOURS[self.pixels.shape[0]], kind_of(self.dtype)
-
-
 def write_noisy_shard(input_dir: str, out: str | os.PathLike, options: NoisyOptions) -> None:
     """Writes all pictures under `input_dir` (a folder, a glob pattern or a file) of the right size to `out`, in a shuffled
     order that is always the same. Which are held out is decided by their names, so that one more changes nothing for the
@@ -95,6 +66,7 @@ def write_noisy_shard(input_dir: str, out: str | os.PathLike, options: NoisyOpti
 
     The file: `images`, vlen uint8 or uint16 (n,), each channels first, flattened; `shapes`, int32 (n, 3); the same and
     `names`, `pages` in the group `held_out`, and for strips `page_sizes`, int32 (n, 2), height and width of the whole pages;
+    where pixels have no value, also `corners`, int32 (n, 2), row and column of what is held out;
     attributes `noisy`, `black`, `white`, `complete`, `source_dtype`, `source_black` and `source_white` (of the files, before
     floats became integers), and `checksum` of all names and contents. Pictures to train on are cut into pieces of at most
     LARGEST_PIECE pixels a side. It appears under its name when it is whole.
@@ -126,7 +98,7 @@ def _fill(shard: ShardFile, paths: list[str], root: str, o: NoisyOptions) -> lis
     # The files of lowest and highest rank wait to the end: one is held out and one is not, whatever their ranks.
     ends: list[tuple[float, list[Page]]] = []
     for pages in _usable(paths, root, o, counts):
-        parts = parts or _Parts(shard, pages[0])
+        parts = parts or Parts(shard, pages[0])
         scales.add(pages[0].path, pages[0].found)
         ends = sorted([*ends, (_rank(pages[0].name), pages)], key=lambda end: end[0])
         if len(ends) > 2:
@@ -218,102 +190,10 @@ def _rank(name: str) -> float:
     return int.from_bytes(hashlib.sha256(name.encode(errors="surrogateescape")).digest()[:7], "big") / 2**56
 
 
-class _Parts:
-    """Writes both parts of a shard, those to train on and those held out, and counts what they hold."""
-
-    def __init__(self, shard: ShardFile, first: Page):
-        """Makes the empty parts. first: the page that the others must be like."""
-        self._first, self._file = first, shard.file
-        source = first.found.scale
-        self._source = Source(kind_of(first.dtype), source)
-        self.scale = STORED_FLOATS if first.dtype.kind == "f" else source  # in the shard
-        self._checksum = hashlib.sha256()
-        self.training = ShardRows(shard, shard.file, first.pixels.dtype)
-        self.held_out = ShardRows(shard, shard.file.create_group(HELD_OUT), first.pixels.dtype)
-        self._names: list[str] = []
-        self._pages: list[int] = []
-        self._page_sizes: list[tuple[int, ...]] = []  # of whole pages, of which strips are held out
-        self._strips: dict[str, None] = {}  # what they are, in words, each once
-        self._pictures, self._clipped, self._values = 0, 0, 0
-
-    @property
-    def kind(self) -> str:
-        """Returns what all pages are, in words."""
-        return " ".join(self._first.kind)
-
-    def add(self, pages: list[Page], held_out: bool) -> None:
-        """Writes the pages of a file into one of the parts."""
-        for page in pages:
-            # For the checksum and the statistics.
-            heading = f"{held_out} {page.name} {page.page} {page.pixels.dtype} {page.pixels.shape}\n"
-            self._checksum.update(heading.encode(errors="surrogateescape"))
-            self._checksum.update(page.pixels)
-            black = [self.scale.black] if page.dtype.kind == "f" else []
-            limits = 0, np.iinfo(page.pixels.dtype).max, self.scale.white, *black
-            self._clipped += sum(np.count_nonzero(page.pixels == limit) for limit in set(limits))
-            self._values += page.pixels.size
-            # Into the part.
-            if held_out:
-                self.held_out.append(page.pixels)
-                self._names.append(page.name)
-                self._pages.append(page.page)
-            else:
-                self._pictures += 1
-                for piece in pieces(page.pixels):
-                    self.training.append(piece)
-
-    def add_split(self, pages: list[Page], share: float) -> None:
-        """Writes the pages of the only file into both parts, a strip of each, about `share` of it, into the held-out one.
-
-        No page is held out as a whole: those of a file often show the same, and would tell nothing of another picture.
-        """
-        for page in pages:
-            try:
-                rest, strip = split(page.pixels, share)
-            except UserError as error:
-                raise UserError(f"--input-dir: {page.path}: {error}") from None
-            self.add([page._replace(pixels=rest)], held_out=False)
-            self.add([page._replace(pixels=strip)], held_out=True)
-            self._page_sizes.append(page.pixels.shape[1:])
-            self._strips[described(strip, page.pixels)] = None
-
-    def close(self) -> None:
-        """Writes what belongs to the shard as a whole."""
-        self.training.close()
-        self.held_out.close()
-        source = self._source
-        self._file.attrs.update({"noisy": True, "black": self.scale.black, "white": self.scale.white})
-        self._file.attrs.update(source_dtype=source.dtype, source_black=source.scale.black, source_white=source.scale.white)
-        self._file.attrs["checksum"] = self._checksum.hexdigest()
-        group = self._file[HELD_OUT]
-        names = [name.encode(errors="surrogateescape") for name in self._names]
-        group.create_dataset("names", data=names, dtype=h5py.string_dtype())
-        group.create_dataset("pages", data=np.array(self._pages, np.int32))
-        if self._page_sizes:
-            group.create_dataset(PAGE_SIZES, data=np.array(self._page_sizes, np.int32))
-
-    def lines(self) -> list[str]:
-        """Returns the block printed at the end."""
-        colours, side = self._first.kind[0], LARGEST_PIECE
-        limits = "black or white" if self._first.dtype.kind == "f" else "0, white or the type's largest"
-        held_out = f"pictures held out: {len(self.held_out)}"
-        if self._strips:
-            held_out = f"held out: a strip of {' or '.join(self._strips)} of each picture"
-        lines = [
-            f"  pictures to train on: {self._pictures}, in {len(self.training)} pieces of at most {side} x {side} pixels",
-            f"  {held_out}",
-            f"  {colours}, {self._first.pixels.dtype}, black {self.scale.black:g}, white {self.scale.white:g}",
-            f"  values at {limits}: {100 * self._clipped / self._values:.2f} %",
-        ]
-        if self._clipped > CLIPPED * self._values:
-            lines.append("Warning: noise that was clipped looks weaker than it is; see docs/real-noise.md")
-        return lines
-
-
 def _read(path: str, root: str, o: NoisyOptions) -> list[Page] | UserError:
     """Reads the pages of a file; returns what is wrong with it where that cannot be."""
     try:
-        picture = read_picture(path)
+        picture = read_filled(path, o.nodata)
     except UserError as error:
         return error
     name, pages = Path(os.path.relpath(path, root or None)).as_posix(), []
@@ -325,25 +205,34 @@ def _read(path: str, root: str, o: NoisyOptions) -> list[Page] | UserError:
             if min(height, width) < o.min_size or max(height, width) > o.max_size:
                 limit = f"--min-size {o.min_size}" if min(height, width) < o.min_size else f"--max-size {o.max_size}"
                 raise UserError(f"{width} x {height} pixels, outside {limit}")
-            pixels = _stored(page[:, :, : picture.colours], found.scale)
-            pages.append(Page(path, name, number, np.ascontiguousarray(pixels.transpose(2, 0, 1)), page.dtype, found))
+            pixels = _stored(page[:, :, : picture.colours], found.scale).transpose(2, 0, 1)
+            whole = Page(path, name, number, np.ascontiguousarray(pixels), page.dtype, found)
+            holes = picture.holes[number] if picture.holes else None
+            pages.append(whole if holes is None else _without(whole, holes.mask, o.min_size))
     except UserError as error:
         return UserError(f"{path}: {error}")
     return pages
+
+
+def _without(page: Page, holes: np.ndarray, least: int) -> Page:
+    """Returns what is left of a page: the largest rectangle without a hole, and the others.
+
+    holes: bool [H,W].
+    least: pixels that both sides of them must have.
+
+    Raises UserError where there is none.
+    """
+    parts = rectangles_without(holes, least)
+    if not parts:
+        raise UserError(f"no rectangle of {least} x {least} pixels (--min-size) or more is without nodata")
+    first, *others = (np.ascontiguousarray(page.pixels[:, rows, columns]) for rows, columns in parts)
+    rows, columns = parts[0]
+    return page._replace(pixels=first, place=(rows.start, columns.start, *holes.shape), others=tuple(others))
 
 
 def _stored(pixels: np.ndarray, scale: Scale) -> np.ndarray:
     """Returns pixels as the shard has them: integers as they are, floats as uint16 on the scale STORED_FLOATS."""
     if pixels.dtype.kind != "f":
         return pixels.astype(pixels.dtype.newbyteorder("="))
-    if not np.isfinite(pixels).all():
-        raise UserError("has values that are NaN or infinite: replace them first")
     parts = (pixels.astype(np.float64) - scale.black) / (scale.white - scale.black)  # float64, unlike `Scale.to_float`
     return STORED_FLOATS.to_stored(parts, np.dtype(np.uint16))
-
-
-def pieces(pixels: np.ndarray) -> Iterator[np.ndarray]:
-    """Cuts [C,H,W] evenly into as few parts as are no larger than LARGEST_PIECE, and yields them."""
-    for rows in np.array_split(np.arange(pixels.shape[1]), -(-pixels.shape[1] // LARGEST_PIECE)):
-        for columns in np.array_split(np.arange(pixels.shape[2]), -(-pixels.shape[2] // LARGEST_PIECE)):
-            yield pixels[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]

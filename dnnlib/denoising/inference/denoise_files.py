@@ -15,7 +15,7 @@ from dnnlib.denoising.inference.picture_networks import PictureNetworks
 from dnnlib.denoising.inference.std_file import STD_WHITE, STDS, to_std16, write_std
 from dnnlib.denoising.options import AUTO_WHITE, DenoisingOptions
 from dnnlib.denoising.pictures.decided_scale import decided
-from dnnlib.denoising.pictures.files import read_picture
+from dnnlib.denoising.pictures.files import read_filled
 from dnnlib.denoising.pictures.images import write_image
 from dnnlib.denoising.pictures.measured_white import SHARE, measured_white
 from dnnlib.denoising.pictures.picture import Picture
@@ -68,7 +68,7 @@ def with_white(options: DenoisingOptions, outputs: list[Output]) -> DenoisingOpt
     """Returns the options with the white that is measured in all pictures, and says it, where --white auto is given."""
     if options.white != AUTO_WHITE:
         return options
-    white = measured_white([output.source for output in outputs], options.black)
+    white = measured_white([output.source for output in outputs], options.black, options.nodata)
     say(f"white is {white:g}, which {100 * SHARE:g} % of the values of all pictures do not exceed (--white auto)")
     return replace(options, white=white)
 
@@ -107,7 +107,7 @@ def _denoise_all(networks: PictureNetworks, outputs: list[Output], options: Deno
 def _denoise_file(networks: PictureNetworks, output: Output, options: DenoisingOptions) -> str:
     """Denoises a file, writes all that is wanted, and returns the line that says what was done."""
     before = time.monotonic()
-    picture = read_picture(output.source)
+    picture = read_filled(output.source, options.nodata)
     reading = time.monotonic() - before
     denoiser = networks.denoiser_for(picture)  # for the first of a kind it takes seconds, which are not this file's
     start = time.monotonic() - reading
@@ -133,11 +133,12 @@ def _denoise_pages(
     denoiser: "Denoiser", picture: Picture, scales: list[Scale], options: DenoisingOptions
 ) -> list[DenoisedPage]:
     """Denoises all pages of a file, each with its scale, after all of them have been checked."""
+    masks = [holes and holes.mask for holes in picture.holes or [None] * len(picture.pages)]
     prepared = [
         denoiser.prepare(
-            page[:, :, : picture.colours], options.given, scale, options.tile, options.strength, options.ensemble
+            page[:, :, : picture.colours], options.given, scale, options.tile, options.strength, options.ensemble, holes
         )
-        for page, scale in zip(picture.pages, scales, strict=True)
+        for page, scale, holes in zip(picture.pages, scales, masks, strict=True)
     ]
     with progress_bar(sum(page.steps for page in prepared), "tile") as bar:
         return [
@@ -162,6 +163,9 @@ def _denoise_page(
     stds = {name: np.empty(page.shape[:2], np.uint16) for name in STDS if name in wanted}
     put_stds = {name: partial(_put_std, std) for name, std in stds.items()}
     level = prepared.run(result[:, :, :colours], put_stds, done)
+    if prepared.holes is not None:
+        for std in stds.values():
+            std[prepared.holes] = 0
     return DenoisedPage(result, stds, level, prepared.scale)
 
 
@@ -188,7 +192,9 @@ def _write_extras(
     if options.compare:
         path = output.extra("compare.png")
         noisy, page = picture.pages[0], pages[0]
-        write_image(path, comparison(noisy, page.pixels, page.stds.get("std"), picture.colours, page.scale))
+        holes = picture.holes[0] if picture.holes else None
+        std, mask = page.stds.get("std"), holes and holes.mask
+        write_image(path, comparison(noisy, page.pixels, std, picture.colours, page.scale, mask))
         written.append(f"{path}")
     return written
 

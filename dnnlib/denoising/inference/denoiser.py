@@ -19,6 +19,7 @@ from dnnlib.denoising.network.architecture import NOISE_VARIABLE, STRIDE
 from dnnlib.denoising.network.network_file import load_configured
 from dnnlib.denoising.network.shipped import network_path
 from dnnlib.denoising.pictures.decided_scale import decide
+from dnnlib.denoising.pictures.holes import filled, holes_in
 from dnnlib.denoising.pictures.scale import Scale, as_stored
 from dnnlib.errors import UserError
 from dnnlib.tflib.network import Network
@@ -83,6 +84,7 @@ class Denoiser:
         strength: float = 1.0,
         ensemble: bool = False,
         prior_std: bool = False,
+        nodata: float | None = None,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Denoises one picture, and returns it and the predicted standard deviation.
 
@@ -102,25 +104,32 @@ class Denoiser:
             long. The std is then the root mean square of theirs.
         prior_std: whether the std shall be what the network expects of the pixel from its surroundings alone, before it
             has seen the pixel's own noisy value.
+        nodata: the value that stands for no value, e.g. -9999. Of integers all channels of a pixel must have it, of floats
+            one. Such pixels, and those of NaN or infinity, stay as they are, bit for bit, and their std is NaN. The network
+            sees what is around them in their place, and they do not count for the noise level.
 
         The picture has the image's shape and type; integers are rounded and clipped to their type, floats are neither (and
         are computed in float32). std is float32 [H,W] in the image's own units, one value for all channels: how far the
         result (of strength 1, whatever the strength) may be from the clean picture; None for networks without (`has_std`).
 
-        Raises UserError for images of another shape or type, of zero area, with NaN or infinity, in colour where the network
+        Raises UserError for images of another shape or type, of zero area, without any value, in colour where the network
         is for one channel, for floats far above 1 without `white`, for a noise level that does not go with the network or
         cannot be estimated, and for a strength that is not from 0 to 1. Warns, by the module `warnings`, of values that use
         little of their type's range, as 12 bits in uint16 do without `white`.
         """
         image = np.asarray(image)
         colours = colour_channels(image.shape)
-        pixels = image if image.ndim == 3 else image[:, :, np.newaxis]
+        result = (image if image.ndim == 3 else image[:, :, np.newaxis]).copy()
         given = {"sigma": sigma, "lambda": lam, "alpha": alpha}
-        found = decide([pixels[:, :, :colours]], Scale(black, white))
+        pixels = result[:, :, :colours].copy()
+        holes = holes_in(pixels, nodata) if pixels.size else None
+        found = decide([pixels if holes is None else holes.with_value(pixels)], Scale(black, white))
         if found.warning:
             warnings.warn(found.warning, stacklevel=2)
-        prepared = self.prepare(pixels[:, :, :colours], given, found.scale, tile, strength, ensemble)
-        result = pixels.copy()
+        if holes is not None:
+            pixels = filled(pixels, holes.mask)
+        mask = None if holes is None else holes.mask
+        prepared = self.prepare(pixels, given, found.scale, tile, strength, ensemble, mask)
         std = np.empty(pixels.shape[:2], np.float32) if self.has_std else None
 
         def keep_std(region: tuple[slice, slice], values: np.ndarray) -> None:
@@ -128,6 +137,10 @@ class Denoiser:
 
         wanted = "prior-std" if prior_std else "std"
         prepared.run(result[:, :, :colours], {wanted: keep_std} if self.has_std else {})
+        if holes is not None:
+            holes.put_back(result[:, :, :colours])
+            if std is not None:
+                std[mask] = np.nan
         return result.reshape(image.shape), std
 
     def prepare(
@@ -138,6 +151,7 @@ class Denoiser:
         tile: int | None = None,
         strength: float = 1.0,
         ensemble: bool = False,
+        holes: np.ndarray | None = None,
     ) -> "PreparedPicture":
         """Checks a picture and all that is told of it, and decides how it is cut; `run` of what this returns denoises it.
 
@@ -147,6 +161,7 @@ class Denoiser:
         tile: side of the tiles in pixels, 0: none; None: as the memory at hand allows.
         strength: how much of the noise is removed, from 0 to 1.
         ensemble: whether the mean over flips and turns is taken.
+        holes: bool [H,W], true for pixels that have no value, and have been filled; None: there are none.
 
         Raises UserError where this network cannot denoise the picture, and for what cannot be told of it.
         """
@@ -168,7 +183,7 @@ class Denoiser:
                 if not np.isfinite(pixels[row : row + 256]).all():
                     raise UserError("the picture has values that are NaN or infinite: replace them first")
         padded = PaddedPicture(pixels, scale, self.configuration.channels)
-        return PreparedPicture(self, pixels, padded, scale, self._tile_side(padded, tile), given, strength, ensemble)
+        return PreparedPicture(self, pixels, padded, scale, self._tile_side(padded, tile), given, strength, ensemble, holes)
 
     def _tile_side(self, padded: PaddedPicture, tile: int | None) -> int:
         """Returns the side of the tiles, a multiple of 32, or 0: not cut. tile: as for `prepare`."""
@@ -191,6 +206,7 @@ class PreparedPicture:
     given: the noise level, as far as the user gave it.
     strength: how much of the noise is removed, from 0 to 1.
     ensemble: whether the mean over flips and turns is taken.
+    holes: where there is no value, see `Denoiser.prepare`.
     """
 
     denoiser: Denoiser
@@ -201,6 +217,7 @@ class PreparedPicture:
     given: Mapping[str, float | None]
     strength: float
     ensemble: bool
+    holes: np.ndarray | None
     _level: NoiseLevel | None = field(default=None, init=False)
 
     @property
@@ -277,13 +294,14 @@ class PreparedPicture:
         if kind is None:
             return NoiseLevel([0.0])
         if kind == "known":
-            return known_level(configuration, self.given, self.pixels, self.scale)
+            return known_level(configuration, self.given, self.pixels, self.scale, self.holes)
         if kind == "global":
             return learned_level(configuration, self.denoiser.raw_global)
         if kind == "per_image":
             height, width, _ = self.pixels.shape
             network = self.denoiser.tiled_network
-            return learned_level(configuration, network.mean_raw_parameter(self.padded, height, width, self.side, done))
+            raw = network.mean_raw_parameter(self.padded, height, width, self.side, done, self.holes)
+            return learned_level(configuration, raw)
         raise ValueError(f"a network of {configuration.name} knows its noise as {kind}")
 
 

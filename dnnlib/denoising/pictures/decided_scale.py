@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dnnlib.denoising.pictures.outliers import named, outliers
 from dnnlib.denoising.pictures.picture import Picture
 from dnnlib.denoising.pictures.scale import Scale, Stated, largest_of
 from dnnlib.errors import UserError
@@ -91,7 +92,7 @@ def decided(picture: Picture, told: Scale) -> list[Decided]:
     kinds = [(page.dtype, one) for page, one in zip(picture.pages, stated, strict=True)]
     groups = {}
     for kind in dict.fromkeys(kinds):
-        pages = [page[:, :, : picture.colours] for page, other in zip(picture.pages, kinds, strict=True) if other == kind]
+        pages = [picture.values(i) for i, other in enumerate(kinds) if other == kind]
         groups[kind] = decide(pages, told, kind[1])
     return [groups[kind] for kind in kinds]
 
@@ -110,17 +111,35 @@ def decide(pages: Sequence[np.ndarray], told: Scale, stated: Stated | None = Non
     used = _used(pages)
     if told.white is not None:
         told.check()
-        return Decided(told, dtype, used, "told", used and _doubt_of_told(told, dtype, used))
+        warning = used and (_odd_values(pages, told, used) or _doubt_of_told(told, dtype, used))
+        return Decided(told, dtype, used, "told", warning)
     if stated is not None and used is not None and not stated.is_statistic(used.highest):
         if used.top <= stated.white or dtype.kind == "f":
             scale = Scale(told.black or stated.black_of(used.lowest), stated.white)
             _check_black(scale, dtype)
-            return Decided(scale, dtype, used, stated.tag, _doubt_of_type(scale, dtype, used))
+            return Decided(scale, dtype, used, stated.tag, _doubt(pages, scale, used))
         contradiction = f"{used.text}, though its {stated.tag} says {_number(stated.white)}: white is taken to be "
         warning = f"{contradiction}{_number(of_type.white)}; if that is wrong, give --white"
         return Decided(of_type, dtype, used, "contradicted", warning)
     _check_black(of_type, dtype)
-    return Decided(of_type, dtype, used, "type", used and _doubt_of_type(of_type, dtype, used))
+    return Decided(of_type, dtype, used, "type", used and _doubt(pages, of_type, used))
+
+
+def _odd_values(pages: Sequence[np.ndarray], scale: Scale, used: Used) -> str | None:
+    """Returns what to say of values that are far beyond all others; None where there are none."""
+    found = outliers(pages, used.lowest, used.highest, scale)
+    return f"{used.text}: {named(found)}" if found else None
+
+
+def _doubt(pages: Sequence[np.ndarray], scale: Scale, used: Used) -> str | None:
+    """Returns what may be wrong with a scale that nobody told, or with single values. Raises UserError where white cannot be
+    right."""
+    odd = _odd_values(pages, scale, used)
+    try:
+        doubt = _doubt_of_type(scale, pages[0].dtype, used)
+    except UserError as error:
+        raise (UserError(f"{odd}; else {str(error).partition(': ')[2]}") if odd else error) from None
+    return (odd or doubt) if pages[0].dtype.kind == "f" else (doubt or odd)
 
 
 def _check_black(scale: Scale, dtype: np.dtype) -> None:
@@ -210,5 +229,6 @@ def _used(pages: Sequence[np.ndarray]) -> Used | None:
 
 
 def _number(value: float) -> str:
-    """Writes a value: whole ones as 4,011, others with three digits."""
-    return f"{value:,.0f}" if abs(value) >= 1000 or value == round(value) else f"{value:.3g}"
+    """Writes a value: whole ones as 4,011, others, and very large ones, with three digits."""
+    is_whole = 1000 <= abs(value) < 1e9 or (abs(value) < 1000 and value == round(value))
+    return f"{value:,.0f}" if is_whole else f"{value:.3g}"

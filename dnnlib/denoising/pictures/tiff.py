@@ -24,7 +24,7 @@ from dnnlib.denoising.pictures.tiff_pages import (
     pictures_in,
     stack_of_tifffile,
 )
-from dnnlib.denoising.pictures.tiff_scale import stated_scale
+from dnnlib.denoising.pictures.tiff_scale import NODATA, stated_nodata, stated_scale
 from dnnlib.errors import UserError, raised_by_library
 
 # What it has to say of odd tags nobody could act on.
@@ -34,7 +34,7 @@ warnings.filterwarnings("ignore", module=r"tifffile\.")
 _NAMED = {2: "1-bit or palette", 3: "palette", 5: "CMYK", 6: "YCbCr", 8: "Lab"}
 # Tags that are kept: of type and value, but for these, tifffile sets all by itself.
 _ORIENTATION, _XMP = 274, 700
-_TEXTS = (271, 272, 305, 306, 315, 316, 33432)  # make, model, software, date, artist, computer, copyright
+_TEXTS = (271, 272, 305, 306, 315, 316, 33432, NODATA)  # make, model, software, date, artist, computer, copyright
 _EXIF_AND_GPS = (34665, 34853)
 _INVERTED = "black and white are stored the wrong way round (white is zero): convert it"
 _ZLIB = (8, 32946)
@@ -69,6 +69,7 @@ def read_tiff(path: str | os.PathLike) -> Picture:
         pages: list[np.ndarray] = []
         settings: list[dict[str, Any]] = []
         scales: list[Stated | None] = []
+        nodata: list[float | None] = []
         for stored in chosen:
             decoded_pages = _decode_stack(stored) if stored.count > 1 else [_decode(path, stored, notes)]
             scale = stated_scale(stored.page, tiff.ome_metadata)
@@ -76,13 +77,15 @@ def read_tiff(path: str | os.PathLike) -> Picture:
             others = first | {"description": None}
             pages += decoded_pages
             scales += [scale] * stored.count
+            nodata += [stated_nodata(stored.page)] * stored.count
             settings += [first, *[others] * (stored.count - 1)]
+        nodata = [nodata[0] if value is None else value for value in nodata]  # writers of stacks tag the first page only
         unwritable = _INVERTED if any(_is_inverted(stored.page) for stored in chosen) else None
         layout = _Layout(tiff.byteorder, tiff.is_bigtiff, _writable(settings, pages, tiff.byteorder, notes))
     colours = {colours_of(pixels.shape[2]) for pixels in pages}
     if len(colours) > 1:
         raise UserError("grey and colour pages are mixed: split them into files of their own")
-    return Picture("TIFF", pages, colours.pop(), layout, list(dict.fromkeys(notes)), unwritable, scales)
+    return Picture("TIFF", pages, colours.pop(), layout, list(dict.fromkeys(notes)), unwritable, scales, nodata)
 
 
 def write_tiff(picture: Picture, pages: list[np.ndarray], file: BinaryIO) -> None:
