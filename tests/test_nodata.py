@@ -143,11 +143,14 @@ def test_holes_are_kept_and_not_seen(networks, file):
     with Denoiser.load(networks / file) as denoiser:
         for value, nodata in ((-9999, -9999), (np.nan, None), (1e30, 1e30)):
             image = np.where(mask, np.float32(value), pixels)
-            result, std = denoiser(image, nodata=nodata, tile=64)
+            level = {} if "per_image" in file else {"sigma": 25}
+            result, std = denoiser(image, nodata=nodata, tile=64, **level)
             assert result[mask].tobytes() == image[mask].tobytes()
             assert np.isnan(std[mask]).all() and np.isfinite(std[~mask]).all() and np.isfinite(result[~mask]).all()
             results.append(result[~mask])
         assert all(np.array_equal(results[0], other) for other in results)
+        seen = filled(pixels[:, :, np.newaxis], mask)[:, :, 0]  # a network of sigma_known sees just that
+        assert "per_image" in file or np.array_equal(results[0], denoiser(seen, sigma=25, tile=64)[0][~mask])
         weak, _ = denoiser(image, nodata=1e30, strength=0)
         assert weak.tobytes() == image.tobytes()
 
@@ -296,7 +299,7 @@ def test_crops_to_adapt_to_have_no_holes(tmp_path):
 
 
 @pytest.mark.parametrize("files", [1, 3])
-def test_a_shard_has_no_holes(tmp_path, files):
+def test_a_shard_has_no_holes(tmp_path, files, capsys):
     """Of one file a strip is held out, of several a file; a reference is cut as what is held out."""
     (tmp_path / "in").mkdir()
     (tmp_path / "clean").mkdir()
@@ -312,6 +315,7 @@ def test_a_shard_has_no_holes(tmp_path, files):
     dataset_tool_h5.main(["--noisy", "--input-dir", str(tmp_path / "in"), "--out", out, *options])
     training, held_out = NoisyShard(out, 64, 1), NoisyShard(out, 1, 1, HELD_OUT)
     assert len(training) >= 2 and all(training.read(i).max() < 4000 for i in range(len(training)))
+    assert "left out, to have no pixels without a value (nodata, NaN): " in capsys.readouterr().out
     pictures = held_out_pictures(held_out, str(tmp_path / "clean"))
     pictures.check()
     (top, left), (height, width) = held_out.corners[0], held_out.read(0).shape[1:]

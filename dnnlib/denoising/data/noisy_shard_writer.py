@@ -123,18 +123,32 @@ class _Counts:
     taken: those that went into the shard.
     skipped: those that cannot be read or are of a wrong size.
     different: those of another kind than the first.
+    pixels, used: of those that are taken: all, and those in rectangles where all have a value.
     """
 
     looked_at: int
     taken: int = 0
     skipped: int = 0
     different: int = 0
+    pixels: int = 0
+    used: int = 0
+
+    def take(self, pages: list[Page]) -> None:
+        """Counts a file that is taken."""
+        self.taken += 1
+        for page in pages:
+            here = sum(part[0].size for part in (page.pixels, *page.others))
+            self.used += here
+            self.pixels += here if page.place is None else page.place[2] * page.place[3]
 
     def lines(self, kind: str) -> list[str]:
         """Returns what the statistics say of the files that are left out. kind: of the first."""
         lines = [f"  files skipped: {self.skipped + self.different}"]
         if self.different:
             lines.append(f"  of them of another kind than the first ({kind}): {self.different}")
+        if self.used < self.pixels:
+            left_out = 100 * (1 - self.used / self.pixels)
+            lines.append(f"  left out, to have no pixels without a value (nodata, NaN): {left_out:.1f} % of the pixels")
         return lines
 
     def none_left(self) -> UserError:
@@ -166,7 +180,7 @@ def _usable(paths: list[str], root: str, o: NoisyOptions, counts: _Counts) -> It
                     raise UserError(f"--input-dir: {reason}, as most are: put each kind into a folder of its own")
                 say(f"skipped: {reason}")
                 continue
-            counts.taken += 1
+            counts.take(pages)
             say(f"{counts.taken}/{most}: {pages[0].path}")
             yield pages
             if counts.taken == most:
