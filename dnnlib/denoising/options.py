@@ -181,6 +181,10 @@ class DenoisingOptions:
         "none anyway, and nan given here says that nothing else is",
         metavar="V", default_text="as the GDAL_NODATA of a TIFF says",
     )  # fmt: skip
+    as_float: bool = _denoising_option(
+        False, "write float32, in the units of the picture, where that has integers: for steps that are too coarse for what "
+        "denoising finds, as counts of few photons; TIFF and .npy only", flag="--float",
+    )  # fmt: skip
     tile: int | None = _denoising_option(
         None, "denoise in tiles of this side; 0: in one piece; the result is the same but for rounding", metavar="PX",
         default_text="as memory allows", at_least=0, at_most=2**31 - 1, must_be="a number of pixels, or 0 for no tiles",

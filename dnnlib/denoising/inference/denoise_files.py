@@ -15,7 +15,7 @@ from dnnlib.denoising.inference.picture_networks import PictureNetworks
 from dnnlib.denoising.inference.std_file import STD_WHITE, STDS, to_std16, write_std
 from dnnlib.denoising.options import AUTO_WHITE, DenoisingOptions
 from dnnlib.denoising.pictures.decided_scale import decided
-from dnnlib.denoising.pictures.files import read_filled
+from dnnlib.denoising.pictures.files import check_holds_floats, read_filled
 from dnnlib.denoising.pictures.images import write_image
 from dnnlib.denoising.pictures.measured_white import SHARE, measured_white
 from dnnlib.denoising.pictures.picture import Picture
@@ -58,10 +58,13 @@ def denoise(inputs: list[str], options: DenoisingOptions, known: Mapping[str, Ma
 
 
 def planned_outputs(inputs: list[str], options: DenoisingOptions) -> list[Output]:
-    """Finds the pictures, and decides where the results go; nothing is read or made. Raises UserError as `denoise`."""
+    """Finds the pictures, and decides where the results go; nothing is decoded or made. Raises UserError as `denoise`."""
     extra_endings = [f"{std}.{suffix}" for std in options.stds for suffix in ("png", "tif")]
     extra_endings += ["compare.png"] if options.compare else []
-    return plan_outputs(find_inputs(inputs), options.out, extra_endings)
+    outputs = plan_outputs(find_inputs(inputs), options.out, extra_endings)
+    for output in outputs if options.as_float else ():
+        check_holds_floats(output.source)
+    return outputs
 
 
 def with_white(options: DenoisingOptions, outputs: list[Output]) -> DenoisingOptions:
@@ -115,6 +118,8 @@ def _denoise_file(networks: PictureNetworks, output: Output, options: DenoisingO
         scales = decided(picture, Scale(options.black, options.white))
         for warning in dict.fromkeys(page.warning for page in scales if page.warning):
             say(f"Warning: {output.source}: {warning}")
+        size = _size(picture)
+        picture = picture.as_floats([page.scale for page in scales]) if options.as_float else picture
         pages = _denoise_pages(denoiser, picture, [page.scale for page in scales], options)
     except UserError as error:
         raise UserError(f"{output.source}: {error}") from error
@@ -125,7 +130,7 @@ def _denoise_file(networks: PictureNetworks, output: Output, options: DenoisingO
     if picture.colours < denoiser.configuration.channels:
         notes.append("grey: repeated for the RGB network (a -mono one does better) and averaged")
     seconds = time.monotonic() - start
-    parts = [_size(picture), level_text([page.level for page in pages]), *notes, f"{seconds:.1f} s"]
+    parts = [size, level_text([page.level for page in pages]), *notes, f"{seconds:.1f} s"]
     return f"{output.source}: {', '.join(parts)} -> {', '.join(written)}"
 
 

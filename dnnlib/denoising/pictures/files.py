@@ -55,6 +55,19 @@ def read_header(path: str | os.PathLike) -> Header:
         raise unreadable(path, error) from error
 
 
+def check_holds_floats(path: str | os.PathLike) -> None:
+    """Raises UserError where results like a picture cannot be floats, by its format; one that cannot be read is let pass."""
+    try:
+        row = _format_of(path, writable_only=True)
+    except (OSError, UserError):
+        return
+    if row.as_floats is None:
+        raise UserError(
+            f"--float: {os.fspath(path)} is a {row.kind}, which holds no floats: convert it to {formats.with_floats()}, or "
+            "leave --float out"
+        )
+
+
 def unreadable(path: str | os.PathLike, error: Exception) -> UserError:
     """Returns the UserError for what a library raised while it read a picture: file and reason in one line."""
     if isinstance(error, UserError):

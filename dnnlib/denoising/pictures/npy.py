@@ -1,12 +1,14 @@
 """Pictures as NumPy arrays in .npy files: integers or floats, one page or many."""
 
 import os
+from collections.abc import Sequence
 from typing import BinaryIO
 
 import numpy as np
 
 from dnnlib.denoising.pictures.limit import Budget
 from dnnlib.denoising.pictures.picture import Header, Picture, mode_of
+from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.errors import UserError
 
 
@@ -23,6 +25,11 @@ def write_npy(picture: Picture, pages: list[np.ndarray], file: BinaryIO) -> None
     whole = np.empty_like(picture.kept)
     whole[...] = pages[0].reshape(whole.shape) if whole.ndim < 4 else pages
     np.save(file, whole, allow_pickle=False)
+
+
+def array_of_floats(picture: Picture, _scales: Sequence[Scale]) -> np.ndarray:
+    """Returns an array of the shape and order of the one that was read, but float32."""
+    return np.empty_like(picture.kept, np.float32)
 
 
 def read_header(path: str | os.PathLike) -> Header:

@@ -1,6 +1,7 @@
 """A user's picture in memory, with all that must survive denoising."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from dnnlib.denoising.pictures import formats
 from dnnlib.denoising.pictures.holes import Holes, filled, holes_in
-from dnnlib.denoising.pictures.scale import Stated
+from dnnlib.denoising.pictures.scale import Scale, Stated
 from dnnlib.errors import UserError, one_line
 from dnnlib.files import atomic_write, remove_abandoned
 
@@ -83,6 +84,18 @@ class Picture:
         if (found := holes_in(self.pages[number][:, :, : self.colours], nodata)) is not None:
             what = _names([found], [nodata], None)
             raise UserError(f"it has pixels without a value ({what}): crop them away, or leave the picture out")
+
+    def as_floats(self, scales: Sequence[Scale]) -> "Picture":
+        """Returns the picture with pages of float32 in its own units, so that results are not rounded; itself, if it has no
+        integers. Its format must hold floats.
+
+        scales: black and white of the pages.
+        """
+        if all(page.dtype.kind == "f" for page in self.pages):
+            return self
+        pages = [page if page.dtype.kind == "f" else page.astype(np.float32) for page in self.pages]
+        kept = formats.function(self.format.as_floats)(self, scales)
+        return replace(self, pages=pages, kept=kept, notes=[*self.notes, "written as float32"])
 
     def values(self, number: int) -> np.ndarray:
         """Returns the pixels of a page that have a value, without alpha: [H,W,C], or, where some have none, [n,1,C]."""

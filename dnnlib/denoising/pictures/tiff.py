@@ -5,7 +5,8 @@ import json
 import logging
 import os
 import warnings
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, BinaryIO
 
@@ -14,7 +15,7 @@ import tifffile
 
 from dnnlib.denoising.pictures.picture import Header, Picture, colours_of, mode_of
 from dnnlib.denoising.pictures.pillow import decoded, open_image
-from dnnlib.denoising.pictures.scale import Stated
+from dnnlib.denoising.pictures.scale import Scale, Stated
 from dnnlib.denoising.pictures.tiff_pages import (
     PLAIN,
     Stored,
@@ -96,6 +97,17 @@ def write_tiff(picture: Picture, pages: list[np.ndarray], file: BinaryIO) -> Non
     with raised_by_library(), tifffile.TiffWriter(file, byteorder=layout.byteorder, bigtiff=bigtiff) as writer:
         for pixels, settings in parts:
             writer.write(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels, **settings)
+
+
+def layout_of_floats(picture: Picture, scales: Sequence[Scale]) -> _Layout:
+    """Returns the layout for the pages of a picture as float32, with tags of their black and white instead of the type's."""
+    settings = []
+    for page, scale, before in zip(picture.pages, scales, picture.kept.settings, strict=True):
+        count = page.shape[2]
+        bounds = [(code, 11, count, (value,) * count, True) for code, value in ((340, scale.black), (341, scale.white))]
+        kept = [tag for tag in before["extratags"] if tag[0] not in (280, 281)]
+        settings.append({**before, "extratags": [*kept, *bounds], "predictor": None})
+    return replace(picture.kept, settings=settings)
 
 
 def needs_bigtiff(pages: list[np.ndarray]) -> bool:
