@@ -21,7 +21,7 @@ from dnnlib.denoising.network.shipped import network_path
 from dnnlib.denoising.options import EvaluationOptions, TrainingOptions
 from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.denoising.run_name import describe_evaluation, describe_training
-from dnnlib.denoising.training.resume import find_run, load_resumable
+from dnnlib.denoising.training.resume import find_run, load_resumable, noise_floor_of, with_floor
 from dnnlib.denoising.training.warm_start import load_start
 from dnnlib.errors import UserError
 from dnnlib.files import file_sha256
@@ -175,12 +175,15 @@ class _Training(_Experiment):
         # The run.
         if run_options.resume is not None and layout.chief:
             self.run_dir = find_run(run_options.resume, self.result_dir, configuration.name)
+        state = None
         if self.run_dir is not None:
-            load_resumable(self.run_dir, self.fixed_options)  # so that wrong options are refused at once
+            state = load_resumable(self.run_dir, self.fixed_options)  # so that wrong options are refused at once
         elif options.init is not None and layout.chief:
             path = network_path(options.init, "--init", networks)
             load_start(path, configuration)  # likewise; its weights are taken where all first values are made
             self.options = replace(options, init=str(path))  # what is recorded is what the user gave
+        if configuration.noise.real:
+            self.configuration = replace(configuration, noise_floor=noise_floor_of(state, layout))
 
     def check_devices(self, replicas: "Replicas") -> None:
         self.layout.check_minibatch(self.options.minibatch_size, self.options.microbatch_size, replicas.count)
@@ -199,8 +202,9 @@ class _Training(_Experiment):
             run.forget_abort()
             beginning = f", from image {state.images}" if state else ""
             print(f"Training {self.configuration.name} on {len(self.shard)} images, in {run.run_dir}{beginning}")
+            kept = with_floor(self.fixed_options, self.configuration)
             path = training_loop(
-                self.configuration, self.options, self.shard, self.pictures, run, replicas, self.fixed_options, state
+                self.configuration, self.options, self.shard, self.pictures, run, replicas, kept, state
             )
             print(f"Network written to {path}")
 

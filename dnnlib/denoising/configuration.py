@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from dnnlib.denoising.noise.families import NoiseStyle, parse_noise_style
+from dnnlib.denoising.noise.learned_parameter import SMALLEST
 from dnnlib.errors import UserError
 
 HOLE_SIZES = (1, 3, 5, 7)  # sides of the blind spot in pixels
@@ -25,6 +26,7 @@ class Configuration:
     diagonal: bool = False  # Sigma_x is diagonal
     channels: int = 3  # 3 (RGB) or 1 (mono)
     hole_size: int = 1  # side of the blind spot in pixels, odd; not in the name
+    noise_floor: float = SMALLEST  # of what is learned of the noise, see `learned_parameter`; not in the name
 
     @classmethod
     def from_name(cls, name: str) -> "Configuration":
@@ -46,7 +48,7 @@ class Configuration:
 
     @property
     def name(self) -> str:
-        """Returns the name, which `from_name` reads back; the hole size is not in it."""
+        """Returns the name, which `from_name` reads back; hole size and floor are not in it."""
         diag = "_diag" if self.diagonal else ""
         sigma = f"-sigma_{self.noise_params}" if self.pipeline == "blindspot" else ""
         mono = "-mono" if self.channels == 1 else ""

@@ -7,7 +7,7 @@ No NumPy at the top, so that `--help` and wrong command lines are answered at on
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dnnlib.denoising.configuration import HOLE_SIZES, Configuration, check_hole_size
 from dnnlib.denoising.data_options import AUTO_WHITE, DENOISE, EVAL, EXPORT, TRAIN, DataOptions, RunOptions
@@ -15,6 +15,9 @@ from dnnlib.errors import UserError
 from dnnlib.option_fields import REQUIRED, check_values, fixed_on_resume, option, shared
 from dnnlib.tflib.layout import DEVICES, Layout
 from dnnlib.tflib.precision import AUTO, FLOAT32, PRECISIONS
+
+if TYPE_CHECKING:
+    from dnnlib.denoising.pictures.scale import Scale
 
 DEFAULT_NETWORKS = "the defaults"  # stands for `--network` left out: a shipped one, by the kind of picture
 NOISE_INIT_ESTIMATE = "estimate"
@@ -175,7 +178,7 @@ class DenoisingOptions:
         None, "level of impulse noise: share of the pixels replaced, 0 to 1", metavar="A"
     )
     white: float | str | None = shared(DataOptions, "white", default=None)
-    black: float = shared(DataOptions, "black", default=0.0)
+    black: float | None = shared(DataOptions, "black", default=None)
     nodata: float | None = _denoising_option(
         None, "the value that stands for no value, e.g. -9999: such pixels stay as they are, and count for nothing. NaN is "
         "none anyway, and nan given here says that nothing else is",
@@ -229,6 +232,13 @@ class DenoisingOptions:
         """Returns the noise level by the names of the command line."""
         return {"sigma": self.sigma, "lambda": self.lam, "alpha": self.alpha}
 
+    @property
+    def told(self) -> "Scale":
+        """Returns black and white, as far as they are told; of --white auto nothing."""
+        from dnnlib.denoising.pictures.scale import Scale  # late: it imports NumPy
+
+        return Scale(self.black or 0.0, None if self.white == AUTO_WHITE else self.white)
+
     def check(self) -> None:
         """Raises UserError naming the first option that cannot be."""
         check_values(self)
@@ -239,9 +249,7 @@ class DenoisingOptions:
             raise UserError(f"--save-network {self.save_network}: is for --adapt, which makes another network; give it, too")
         for name in levels if self.adapt is not None else ():
             raise UserError(f"{name} and --adapt do not go together: the network learns the noise; leave {name} out")
-        from dnnlib.denoising.pictures.scale import Scale  # late: it imports NumPy
-
-        Scale(self.black, None if self.white == AUTO_WHITE else self.white).check()
+        self.told.check()
 
 
 @dataclass(frozen=True)

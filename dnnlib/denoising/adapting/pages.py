@@ -1,7 +1,8 @@
 """The pictures that a network adapts to: all their pages as they are stored, and random crops of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from dnnlib.denoising.inference.tiling import Region
 from dnnlib.denoising.pictures.decided_scale import decided
 from dnnlib.denoising.pictures.files import read_filled
 from dnnlib.denoising.pictures.holes import rectangles_without
-from dnnlib.denoising.pictures.scale import COLOURS, Scale, largest_of
+from dnnlib.denoising.pictures.scale import COLOURS, Scale, Source, kind_of, largest_of
 from dnnlib.errors import UserError
 
 
@@ -34,13 +35,17 @@ class Page:
         return self.scale.to_float(np.array(values))
 
 
-def read_pages(paths: Sequence[str], told: Scale, nodata: float | None = None) -> list[Page]:
+def read_pages(
+    paths: Sequence[str], told: Scale, nodata: float | None = None,
+    trained: Mapping[int, Source | None] = MappingProxyType({}),
+) -> list[Page]:  # fmt: skip
     """Reads all pages of all pictures, and decides what is held out of them.
 
     Where pixels have no value, a page is each rectangle without such that is large enough.
 
     paths: of the files. One that cannot be denoised is left out here: who denoises it will say why.
     told, nodata: black and white, and the value that stands for none, as the user told them.
+    trained: what the networks for 1 and 3 colours were trained on, see `decided`.
 
     Raises UserError where no file can be read, where a page is too small, and where some are grey and others RGB.
     """
@@ -49,7 +54,7 @@ def read_pages(paths: Sequence[str], told: Scale, nodata: float | None = None) -
     failure = None
     for path in paths:
         try:
-            pages = _pages_of(path, told, nodata)
+            pages = _pages_of(path, told, nodata, trained)
         except UserError as error:
             failure = failure or error
             continue
@@ -74,7 +79,15 @@ def read_pages(paths: Sequence[str], told: Scale, nodata: float | None = None) -
     return [Page(pixels, scale, part) for (pixels, scale), part in zip(found, parts, strict=True)]
 
 
-def _pages_of(path: str, told: Scale, nodata: float | None) -> list[tuple[np.ndarray, Scale]]:
+def source_of(pages: Sequence[Page]) -> Source | None:
+    """Returns the type, and black and white, that all pages have in common; None where they have not."""
+    sources = {Source(kind_of(page.pixels.dtype), page.scale) for page in pages}
+    return sources.pop() if len(sources) == 1 else None
+
+
+def _pages_of(
+    path: str, told: Scale, nodata: float | None, trained: Mapping[int, Source | None]
+) -> list[tuple[np.ndarray, Scale]]:
     """Reads the pages of a file, each [H,W,C] with its scale. Raises UserError where it cannot be denoised.
 
     Of pages with pixels that have no value it is the rectangles without.
@@ -82,7 +95,7 @@ def _pages_of(path: str, told: Scale, nodata: float | None) -> list[tuple[np.nda
     try:
         picture = read_filled(path, nodata)
         try:
-            scales = [page.scale for page in decided(picture, told)]
+            scales = [page.scale for page in decided(picture, told, trained.get(picture.colours))]
         except UserError as error:
             raise UserError(f"{path}: {error}") from error
         pages = [page[:, :, : picture.colours] for page in picture.pages]

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from dnnlib.denoising.data.noisy_shard import HELD_OUT, NoisyShard, Source, kind_of
+from dnnlib.denoising.data.noisy_shard import HELD_OUT, NoisyShard
 from dnnlib.denoising.pictures import formats
 from dnnlib.denoising.pictures.decided_scale import Decided, decided
 from dnnlib.denoising.pictures.files import read_header, read_picture
 from dnnlib.denoising.pictures.folder_scale import FolderScale
 from dnnlib.denoising.pictures.picture import Picture
-from dnnlib.denoising.pictures.scale import COLOURS, UNTOLD, Scale
+from dnnlib.denoising.pictures.scale import COLOURS, UNTOLD, Scale, Source, kind_of
 from dnnlib.denoising.pictures.search import pictures_in
 from dnnlib.errors import UserError
 from dnnlib.progress import say

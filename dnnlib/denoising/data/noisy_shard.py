@@ -2,33 +2,16 @@
 
 import hashlib
 import os
-from typing import NamedTuple
 
 import numpy as np
 
 from dnnlib.denoising.data.shard import REMEDY, Shard
-from dnnlib.denoising.pictures.scale import COLOURS, Scale
+from dnnlib.denoising.pictures.scale import COLOURS, SOURCE_TYPES, Scale, Source
 
 HELD_OUT = "held_out"  # the group of the pictures to validate on
 _LONGEST_NAME = 4096  # bytes, with the folders that it is in
 CORNERS = "corners"  # in it, int32 [n,2], where they are other parts of pages: row and column of their first pixel
 PAGE_SIZES = "page_sizes"  # in it, int32 [n,2], where they are parts of pages, mostly their ends: height and width
-
-
-class Source(NamedTuple):
-    """Says what the pictures were before they were stored.
-
-    dtype: 'uint8', 'uint16', or 'float' of any size.
-    scale: the values that stood for black and white.
-    """
-
-    dtype: str
-    scale: Scale
-
-
-def kind_of(dtype: np.dtype) -> str:
-    """Names a type as `Source` does: all sizes of floats are alike."""
-    return "float" if dtype.kind == "f" else dtype.name
 
 
 class NoisyShard(Shard):
@@ -116,7 +99,7 @@ class NoisyShard(Shard):
         if missing := {"source_dtype", "source_black", "source_white", "checksum"} - set(attributes):
             raise self._error(f"does not say its {min(missing)}: it is of an older version; make it anew with --noisy")
         dtype, self._checksum = self._attribute("source_dtype"), self._attribute("checksum")
-        if dtype not in ("uint8", "uint16", "float"):
+        if dtype not in SOURCE_TYPES:
             raise self._error(f"its source_dtype is none that pictures have; {REMEDY}")
         if not isinstance(self._checksum, str) or not self._checksum.isascii():
             raise self._error(f"its checksum is none; {REMEDY}")

@@ -8,10 +8,10 @@ import h5py
 import numpy as np
 
 from dnnlib.denoising.data.held_out_strip import described, split
-from dnnlib.denoising.data.noisy_shard import CORNERS, HELD_OUT, PAGE_SIZES, Source, kind_of
+from dnnlib.denoising.data.noisy_shard import CORNERS, HELD_OUT, PAGE_SIZES
 from dnnlib.denoising.data.shard_rows import ShardFile, ShardRows
 from dnnlib.denoising.pictures.decided_scale import Decided
-from dnnlib.denoising.pictures.scale import COLOURS, Scale
+from dnnlib.denoising.pictures.scale import COLOURS, Scale, Source, kind_of
 from dnnlib.errors import UserError
 
 # Floats are stored as 16 bits, from -1 to 2 times white: noise must not be clipped, and a step of 1/21845 hides none.

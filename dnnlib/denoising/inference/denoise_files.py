@@ -71,7 +71,7 @@ def with_white(options: DenoisingOptions, outputs: list[Output]) -> DenoisingOpt
     """Returns the options with the white that is measured in all pictures, and says it, where --white auto is given."""
     if options.white != AUTO_WHITE:
         return options
-    white = measured_white([output.source for output in outputs], options.black, options.nodata)
+    white = measured_white([output.source for output in outputs], options.told.black, options.nodata)
     say(f"white is {white:g}, which {100 * SHARE:g} % of the values of all pictures do not exceed (--white auto)")
     return replace(options, white=white)
 
@@ -115,7 +115,7 @@ def _denoise_file(networks: PictureNetworks, output: Output, options: DenoisingO
     denoiser = networks.denoiser_for(picture)  # for the first of a kind it takes seconds, which are not this file's
     start = time.monotonic() - reading
     try:
-        scales = decided(picture, Scale(options.black, options.white))
+        scales = decided(picture, options.told, networks.trained_for(picture.colours))
         for warning in dict.fromkeys(page.warning for page in scales if page.warning):
             say(f"Warning: {output.source}: {warning}")
         size = _size(picture)

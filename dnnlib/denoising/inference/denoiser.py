@@ -15,6 +15,7 @@ from dnnlib.denoising.inference.noise_level import NoiseLevel, check_given, know
 from dnnlib.denoising.inference.std_file import STDS
 from dnnlib.denoising.inference.tiled_network import TiledNetwork, fitting_tile
 from dnnlib.denoising.inference.tiling import PaddedPicture, Region, tiles
+from dnnlib.denoising.inference.trained_scale import trained_source
 from dnnlib.denoising.network.architecture import NOISE_VARIABLE, STRIDE
 from dnnlib.denoising.network.network_file import load_configured
 from dnnlib.denoising.network.shipped import network_path
@@ -39,6 +40,7 @@ class Denoiser:
     def __init__(self, network: Network, configuration: Configuration):
         """Takes what `load_configured` gives."""
         self.configuration = configuration
+        self._network = network
         self.raw_global = network.variables.get(NOISE_VARIABLE)
         self.tiled_network = TiledNetwork(configuration, network.variables)
 
@@ -79,7 +81,7 @@ class Denoiser:
         lam: float | None = None,
         alpha: float | None = None,
         white: float | None = None,
-        black: float = 0.0,
+        black: float | None = None,
         tile: int | None = None,
         strength: float = 1.0,
         ensemble: bool = False,
@@ -94,8 +96,9 @@ class Denoiser:
             sigma of 255, whatever the type; the count of photons that white stands for; the share of the pixels replaced,
             0..1. If it is not given, it is estimated, for which H and W must be 64 or more. A sigma or alpha of 0 is no
             noise: the result is the image, bit for bit.
-        white: the value that stands for white; the largest of an integer type, or 1.0. Say 4095 for 12 bits in uint16.
-        black: the value that stands for black, the black level of raw data.
+        white: the value that stands for white; if it is not given, the one that a network of real noise was trained with on
+            pictures of the type, or else the largest of an integer type, or 1.0. Say 4095 for 12 bits in uint16.
+        black: the value that stands for black, the black level of raw data; if it is not given, likewise, or else 0.
         tile: side of the tiles in pixels, 0: none; None: as the memory at hand allows. It changes the result by rounding
             only.
         strength: how much of the noise is removed, from 0, none (the result is the image, bit for bit), to 1, all:
@@ -123,7 +126,8 @@ class Denoiser:
         given = {"sigma": sigma, "lambda": lam, "alpha": alpha}
         pixels = result[:, :, :colours].copy()
         holes = holes_in(pixels, nodata) if pixels.size else None
-        found = decide([pixels if holes is None else holes.with_value(pixels)], Scale(black, white))
+        valued = pixels if holes is None else holes.with_value(pixels)
+        found = decide([valued], Scale(black or 0.0, white), trained=trained_source(self._network, black))
         if found.warning:
             warnings.warn(found.warning, stacklevel=2)
         if holes is not None:

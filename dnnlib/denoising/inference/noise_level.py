@@ -108,7 +108,7 @@ def learned_level(configuration: Configuration, raw: np.ndarray) -> NoiseLevel:
     raw: the values of its variable, or the means of its estimator.
     """
     noise = configuration.noise
-    parameter = parameter_from_raw(np.ravel(raw), noise.learns_root).tolist()
+    parameter = parameter_from_raw(np.ravel(raw), noise.learns_root, configuration.noise_floor).tolist()
     values = in_user_units(noise.family, parameter)
     return NoiseLevel(parameter, values, "learned", _out_of_range(configuration, values))
 

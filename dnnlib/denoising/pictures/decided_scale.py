@@ -11,7 +11,7 @@ import numpy as np
 
 from dnnlib.denoising.pictures.outliers import named, outliers
 from dnnlib.denoising.pictures.picture import Picture
-from dnnlib.denoising.pictures.scale import Scale, Stated, largest_of
+from dnnlib.denoising.pictures.scale import Scale, Source, Stated, kind_of, largest_of
 from dnnlib.errors import UserError
 
 FEW = 1 / 16  # of the range: so much of 16 bits are 12 bits
@@ -51,7 +51,8 @@ class Decided:
     scale: with white filled in.
     dtype: of the pixels.
     used: what values there are; None: no finite one.
-    origin: 'told', the name of the tag, 'type', or 'contradicted': the type, for the values go beyond what a tag states.
+    origin: 'told', the name of the tag, 'network', 'type', or 'contradicted': the type, for the values go beyond what a tag
+        states.
     warning: what may be wrong, in one line, without the file's name; None: nothing.
     """
 
@@ -67,7 +68,8 @@ class Decided:
         if self.origin in ("told", "type", "contradicted"):
             return None
         black = f"black {_number(self.scale.black)}, " if self.scale.black else ""
-        return f"{black}white {_number(self.scale.white)} as its {self.origin} says"
+        why = "the network was trained with" if self.origin == "network" else f"its {self.origin} says"
+        return f"{black}white {_number(self.scale.white)} as {why}"
 
     @property
     def uses_few(self) -> bool:
@@ -81,10 +83,11 @@ class Decided:
         return top / (self.scale.white - self.scale.black) if top > 0 else 1.0
 
 
-def decided(picture: Picture, told: Scale) -> list[Decided]:
+def decided(picture: Picture, told: Scale, trained: Source | None = None) -> list[Decided]:
     """Returns the scale of each page of a picture; pages of one type and statement are looked at together.
 
     told: by the user; white None: nothing, and a black of 0: nothing but white.
+    trained: what a network of real noise was trained on, which counts where white is not told; None: not known.
 
     Raises UserError, without the file's name, where it cannot be right, and for what pictures are not made of.
     """
@@ -93,15 +96,17 @@ def decided(picture: Picture, told: Scale) -> list[Decided]:
     groups = {}
     for kind in dict.fromkeys(kinds):
         pages = [picture.values(i) for i, other in enumerate(kinds) if other == kind]
-        groups[kind] = decide(pages, told, kind[1])
+        groups[kind] = decide(pages, told, kind[1], trained)
     return [groups[kind] for kind in kinds]
 
 
-def decide(pages: Sequence[np.ndarray], told: Scale, stated: Stated | None = None) -> Decided:
+def decide(
+    pages: Sequence[np.ndarray], told: Scale, stated: Stated | None = None, trained: Source | None = None
+) -> Decided:
     """Returns the scale of pages of one type.
 
     pages: [H,W,C], without alpha.
-    told: as for `decided`.
+    told, trained: as for `decided`.
     stated: by tags.
 
     Raises UserError as `decided`.
@@ -113,7 +118,13 @@ def decide(pages: Sequence[np.ndarray], told: Scale, stated: Stated | None = Non
         told.check()
         warning = used and (_odd_values(pages, told, used) or _doubt_of_told(told, dtype, used))
         return Decided(told, dtype, used, "told", warning)
-    if stated is not None and used is not None and not stated.is_statistic(used.highest):
+    if stated is not None and used is not None and stated.is_statistic(used.highest):
+        stated = None
+    if trained is not None and trained.dtype == kind_of(dtype):
+        scale = Scale(told.black or trained.scale.black, trained.scale.white)
+        if stated is not None or scale != of_type:
+            return _decide_as_trained(pages, scale, stated, used)
+    if stated is not None and used is not None:
         if used.top <= stated.white or dtype.kind == "f":
             scale = Scale(told.black or stated.black_of(used.lowest), stated.white)
             _check_black(scale, dtype)
@@ -123,6 +134,23 @@ def decide(pages: Sequence[np.ndarray], told: Scale, stated: Stated | None = Non
         return Decided(of_type, dtype, used, "contradicted", warning)
     _check_black(of_type, dtype)
     return Decided(of_type, dtype, used, "type", used and _doubt(pages, of_type, used))
+
+
+def _decide_as_trained(
+    pages: Sequence[np.ndarray], scale: Scale, stated: Stated | None, used: Used | None
+) -> Decided:
+    """Returns the scale that a network was trained with, for the pages that it denoises: its noise is learned on that scale.
+
+    pages, stated: as for `decide`.
+    used: what values there are.
+    """
+    dtype = pages[0].dtype
+    _check_black(scale, dtype)
+    warning = used and (_odd_values(pages, scale, used) or _doubt_of_told(scale, dtype, used))
+    if not warning and stated is not None and stated.white != scale.white:
+        trained = f"the network was trained with white {_number(scale.white)}"
+        warning = f"its {stated.tag} says {_number(stated.white)}, but {trained}, which counts; --white decides"
+    return Decided(scale, dtype, used, "network", warning)
 
 
 def _odd_values(pages: Sequence[np.ndarray], scale: Scale, used: Used) -> str | None:
@@ -158,7 +186,7 @@ def _doubt_of_told(told: Scale, dtype: np.dtype, used: Used) -> str | None:
         return f"--white {told.white:g} is above {largest}, the largest value of its {dtype}"
     low, high = ((value - told.black) / (told.white - told.black) for value in (used.low, used.high))
     if high > _FAR or low < -_FAR:
-        return f"{used.text}: far beyond --black {told.black:g} and --white {told.white:g}"
+        return f"{used.text}: far beyond black, {told.black:g}, and white, {told.white:g}"
     return None
 
 
