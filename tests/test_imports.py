@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "pictures":      set(),
     "configuration": {"noise"},
     "network":       {"noise", "configuration"},
-    "data_options":  {"configuration"},
+    "data_options":  {"configuration", "pictures"},
     "options":       {"noise", "pictures", "configuration", "network", "data_options"},
     "run_name":      {"configuration", "options"},
     "data":          {"noise", "pictures", "configuration", "network"},

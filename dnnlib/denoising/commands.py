@@ -19,7 +19,9 @@ from dnnlib.denoising.data_options import DEFAULT_VALIDATION_SET, DataOptions, R
 from dnnlib.denoising.network.network_file import load_configured
 from dnnlib.denoising.network.shipped import network_path
 from dnnlib.denoising.options import EvaluationOptions, TrainingOptions
+from dnnlib.denoising.pictures.auto_white import AUTO_WHITE, found_white
 from dnnlib.denoising.pictures.scale import Scale
+from dnnlib.denoising.pictures.search import pictures_in
 from dnnlib.denoising.run_name import describe_evaluation, describe_training
 from dnnlib.denoising.training.resume import find_run, load_resumable, noise_floor_of, with_floor
 from dnnlib.denoising.training.warm_start import load_start
@@ -228,15 +230,16 @@ class _Evaluation(_Experiment):
         self.resolved |= self.paths(configuration)
         self.resolved |= {"num_gpus": layout.num_gpus, "cpu_devices": layout.cpu_devices, "precision": options.precision}
         self.resolved |= {"hole_size": configuration.hole_size} if configuration.hole_size != 1 else {}
-        self.resolved |= data.scale
+        self.resolved |= self.data.scale
 
     def open_pictures(self, validation_sets: Mapping[str, Mapping]) -> ValidationSet | NoisyPictures:
         """Opens the validation set, or of real noise the noisy pictures.
 
         validation_sets: as for `evaluate`. Raises UserError for what does not go with the network.
         """
+        configuration = self.configuration
+        self.data = data = self.with_white(validation_sets)
         # Clean pictures, to which noise is added.
-        configuration, data = self.configuration, self.data
         if not configuration.noise.real:
             if data.reference_dir is not None:
                 raise UserError(
@@ -253,6 +256,20 @@ class _Evaluation(_Experiment):
             for name in data.scale:
                 raise UserError(f"{flag_named(name)}: the shard {data.validation_set} knows its own; leave it out")
         return open_noisy_pictures(data.validation_set, configuration.channels, self.told(), data.reference_dir)
+
+    def with_white(self, validation_sets: Mapping[str, Mapping]) -> DataOptions:
+        """Returns the data options, with the white that is measured, and said, where --white auto is given for pictures."""
+        data, named = self.data, self.data.validation_set
+        if data.white != AUTO_WHITE:
+            return data
+        real = self.configuration.noise.real
+        if real:
+            is_folder = named is not None and named not in validation_sets and Path(named).is_dir()
+            paths = pictures_in(named, "--validation-set", writable_only=True) if is_folder else None
+        else:
+            paths = open_validation_set(self.validation_name(self.configuration), data.dataset_dir, validation_sets).paths
+        white = 1.0 if paths is None else found_white(data.white, paths, data.black or 0.0, writable_only=real)
+        return replace(data, white=white)  # for what is no folder an error follows
 
     def check_devices(self, replicas: "Replicas") -> None:
         """Accepts any: pictures are dealt out one by one."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.pictures.auto_white import AUTO_WHITE, number_or_auto
 from dnnlib.errors import UserError
 from dnnlib.option_fields import flag_named, option
 
@@ -14,17 +15,11 @@ TRAIN, EVAL, DENOISE, EXPORT = "train", "eval", "denoise", "export"
 NEWEST_RUN = "the newest"  # stands for `--resume` without a directory
 NEWEST_UNFINISHED_RUN = "auto"  # `--resume auto`: or else a new run
 DEFAULT_VALIDATION_SET = "kodak"
-AUTO_WHITE = "auto"  # of --white: measured
 _data_option = partial(option, None, group="data", commands=(TRAIN, EVAL))
 _scale_option = partial(
     option, None, group="denoising", commands=(DENOISE, TRAIN, EVAL), metavar="V", free_on_resume=True
 )
 _run_option = partial(option, group="run", free_on_resume=True)
-
-
-def number_or_auto(text: str) -> float | str:
-    """Parses the value of --white. Raises ValueError for what is neither a number nor `auto`."""
-    return text if text == AUTO_WHITE else float(text)
 
 
 @dataclass(frozen=True)
@@ -43,8 +38,8 @@ class DataOptions:
         metavar="DIR", free_on_resume=True,
     )  # fmt: skip
     white: float | str | None = _scale_option(
-        "the value that stands for white in pictures, e.g. 4095 for 12 bits in 16; auto: for --denoise, what 99.9 % of the "
-        "values of all pictures are up to",
+        "the value that stands for white in pictures, e.g. 4095 for 12 bits in 16; auto, for --denoise and "
+        "--eval: what 99.9 % of the values of all pictures are up to",
         default_text="as the file says, or the type's largest; 1.0 for floats", parse=number_or_auto,
     )  # fmt: skip
     black: float | None = _scale_option("the value that stands for black in pictures, of raw data", default_text="0")
@@ -53,7 +48,7 @@ class DataOptions:
     def scale(self) -> dict[str, float]:
         """Returns the values that stand for white and black, as far as they are given. Raises UserError for --white auto."""
         if self.white == AUTO_WHITE:
-            raise UserError(f"--white {AUTO_WHITE}: is for --denoise; give the value that stands for white")
+            raise UserError(f"--white {AUTO_WHITE}: is for --denoise, --eval and shards; give the value itself")
         values = {"white": self.white, "black": self.black}
         return {name: value for name, value in values.items() if value is not None}
 

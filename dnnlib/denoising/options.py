@@ -10,7 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dnnlib.denoising.configuration import HOLE_SIZES, Configuration, check_hole_size
-from dnnlib.denoising.data_options import AUTO_WHITE, DENOISE, EVAL, EXPORT, TRAIN, DataOptions, RunOptions
+from dnnlib.denoising.data_options import DENOISE, EVAL, EXPORT, TRAIN, DataOptions, RunOptions
+from dnnlib.denoising.pictures.auto_white import AUTO_WHITE
 from dnnlib.errors import UserError
 from dnnlib.option_fields import REQUIRED, check_values, fixed_on_resume, option, shared
 from dnnlib.tflib.layout import DEVICES, Layout

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from dnnlib.denoising.data.noisy_shard_parts import STORED_FLOATS, Page, Parts
 from dnnlib.denoising.data.shard_rows import ShardFile
 from dnnlib.denoising.data.shard_writer import MIN_SIDE, check_counts, check_sides, new_shard, shuffled
+from dnnlib.denoising.pictures.auto_white import AUTO_WHITE, found_white
 from dnnlib.denoising.pictures.decided_scale import decided
 from dnnlib.denoising.pictures.files import read_filled
 from dnnlib.denoising.pictures.folder_scale import FolderScale
@@ -30,7 +31,7 @@ class NoisyOptions:
 
     min_size, max_size: of width and height, in pixels.
     holdout: share of the pictures to validate on, or, of a single file, of each picture.
-    black, white: the values that stand for 0 and 1; white None: the type's largest.
+    black, white: the values that stand for 0 and 1; white None: the type's largest; AUTO_WHITE: it is measured.
     nodata: the value that stands for none; None: as the file says.
     max_files: how many are used, None: all.
     workers: threads that decode, None: one a core.
@@ -40,7 +41,7 @@ class NoisyOptions:
     max_size: int = 2**31 - 1
     holdout: float = 0.05
     black: float = 0.0
-    white: float | None = None
+    white: float | str | None = None
     nodata: float | None = None
     max_files: int | None = None
     workers: int | None = None
@@ -55,7 +56,7 @@ class NoisyOptions:
     @property
     def scale(self) -> Scale:
         """Returns the values of black and white in the files."""
-        return Scale(self.black, self.white)
+        return Scale(self.black, None if self.white == AUTO_WHITE else self.white)
 
 
 def write_noisy_shard(input_dir: str, out: str | os.PathLike, options: NoisyOptions) -> None:
@@ -78,6 +79,7 @@ def write_noisy_shard(input_dir: str, out: str | os.PathLike, options: NoisyOpti
     with new_shard(out) as temporary:
         named = os.path.isfile(input_dir)
         paths = [input_dir] if named else shuffled(find_pictures(input_dir, writable_only=True))
+        options = replace(options, white=found_white(options.white, paths, options.black, options.nodata))
         with ShardFile(temporary) as shard:
             root = input_dir if os.path.isdir(input_dir) else os.path.commonpath([os.path.dirname(path) for path in paths])
             lines = _fill(shard, paths, root, options)

@@ -13,11 +13,11 @@ from dnnlib.denoising.inference.noise_level import NoiseLevel, level_text
 from dnnlib.denoising.inference.output_paths import Output, make_folder, plan_outputs
 from dnnlib.denoising.inference.picture_networks import PictureNetworks
 from dnnlib.denoising.inference.std_file import STD_WHITE, STDS, to_std16, write_std
-from dnnlib.denoising.options import AUTO_WHITE, DenoisingOptions
+from dnnlib.denoising.options import DenoisingOptions
+from dnnlib.denoising.pictures.auto_white import found_white
 from dnnlib.denoising.pictures.decided_scale import decided
 from dnnlib.denoising.pictures.files import check_holds_floats, read_filled
 from dnnlib.denoising.pictures.images import write_image
-from dnnlib.denoising.pictures.measured_white import SHARE, measured_white
 from dnnlib.denoising.pictures.picture import Picture
 from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.denoising.pictures.search import find_inputs
@@ -69,10 +69,7 @@ def planned_outputs(inputs: list[str], options: DenoisingOptions) -> list[Output
 
 def with_white(options: DenoisingOptions, outputs: list[Output]) -> DenoisingOptions:
     """Returns the options with the white that is measured in all pictures, and says it, where --white auto is given."""
-    if options.white != AUTO_WHITE:
-        return options
-    white = measured_white([output.source for output in outputs], options.told.black, options.nodata)
-    say(f"white is {white:g}, which {100 * SHARE:g} % of the values of all pictures do not exceed (--white auto)")
+    white = found_white(options.white, [output.source for output in outputs], options.told.black, options.nodata)
     return replace(options, white=white)
 
 

@@ -6,16 +6,20 @@ can be weaker, as of a dim camera whose white is that of 16 bits.
 """
 
 import math
+from typing import TYPE_CHECKING
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 START_OFFSET = 4.0  # softplus(-4) is 0.018: a weak noise
 SMALLEST = 1e-3  # published
 SMALLEST_REAL = 1e-5  # less than a step of 16 bits; of networks of before there was one, SMALLEST
 
 
-def parameter_from_raw(raw: np.ndarray, learns_root: bool = False, floor: float = SMALLEST) -> np.ndarray:
+def parameter_from_raw(raw: "np.ndarray", learns_root: bool = False, floor: float = SMALLEST) -> "np.ndarray":
     """Returns the noise parameters that raw values of any shape stand for, float64."""
+    import numpy as np  # late: command lines are read with the floors at hand
+
     value = np.logaddexp(0.0, np.asarray(raw, np.float64) - START_OFFSET) + floor
     return value * value if learns_root else value
 

@@ -27,12 +27,12 @@ def read_picture(path: str | os.PathLike, writable_only: bool = True) -> Picture
         raise unreadable(path, error) from error
 
 
-def read_filled(path: str | os.PathLike, nodata: float | None) -> Picture:
+def read_filled(path: str | os.PathLike, nodata: float | None, writable_only: bool = True) -> Picture:
     """Reads a picture as `read_picture` does, and fills the pixels that have no value, see `Picture.without_holes`.
 
     nodata: the value that stands for none, as the user told it; None: as the file says.
     """
-    picture = read_picture(path)
+    picture = read_picture(path, writable_only)
     try:
         return picture.without_holes(nodata)
     except UserError as error:
