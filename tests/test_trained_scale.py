@@ -14,6 +14,7 @@ from material import smooth_picture
 import dataset_tool_h5
 import selfsupervised_denoising
 from dnnlib.denoising import Denoiser
+from dnnlib.denoising.adapting.pages import read_pages, source_of
 from dnnlib.denoising.adapting.start import learned_configuration
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.inference.noise_level import learned_level
@@ -95,7 +96,7 @@ def test_the_training_writes_it_and_denoising_uses_it(tmp_path, monkeypatch, cap
         np.save(f"in/{i}.npy", raw_picture(64, 64, i))
     tool = "--noisy --input-dir in --out a.h5 --min-size 64 --black 256 --white 4095"
     dataset_tool_h5.main(shlex.split(tool))
-    options = "--train-resolution 64 --num-iter 2 --minibatch-size 2 --noise-init estimate --num-gpus 0 --precision float32"
+    options = "--train-resolution 64 --num-iter 2 --minibatch-size 2 --num-gpus 0 --precision float32"
     call(f"--train {NAME} --train-h5 a.h5 {options}", monkeypatch)
     (file,) = Path("results").glob("*/network-final-*.pickle")
     network, configuration = load_configured(file)
@@ -137,6 +138,7 @@ def test_a_file_that_says_what_cannot_be_is_refused(tmp_path, monkeypatch, wrong
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_network_that_adapted_remembers_it(tmp_path, monkeypatch):
     tifffile.imwrite(tmp_path / "a.tif", raw_picture(128, 160))
     network_file(tmp_path / "real.pickle")
@@ -144,6 +146,14 @@ def test_a_network_that_adapted_remembers_it(tmp_path, monkeypatch):
     call(f"--denoise {tmp_path}/a.tif --adapt 40 {place} --white 4000", monkeypatch)
     network, _ = load_configured(tmp_path / "adapted.pickle")  # random weights become better
     assert trained_source(network) == Source("uint16", Scale(0.0, 4000.0))
+
+
+def test_pages_that_are_not_alike_have_no_scale_in_common(tmp_path):
+    for i, dtype in enumerate((np.uint16, np.uint16, np.uint8)):
+        np.save(tmp_path / f"{i}.npy", raw_picture(128, 128).astype(dtype))
+    paths = [str(tmp_path / f"{i}.npy") for i in range(3)]
+    assert source_of(read_pages(paths[:2], Scale(), None, {1: SOURCE})) == SOURCE
+    assert source_of(read_pages(paths, Scale(), None, {1: SOURCE})) is None
 
 
 # --- weak noise
