@@ -57,6 +57,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="with --noisy: the value that stands for no value, e.g. -9999; what is learned from is rectangles without it, "
         "and without NaN (default: as the GDAL_NODATA of a TIFF says)",
     )
+    parser.add_argument(
+        "--axes", metavar="AXES",
+        help="what the axes of arrays (.npy) and TIFF files are, a letter each: Y and X; S, samples of RGB; C, channels, "
+        "each of which becomes a grey picture; T, Z, ... (default: as the file says; of .npy YX, YXC or PYXC)",
+    )
     noisy = parser.add_argument_group("noisy pictures, for the real_ configurations")
     noisy.add_argument("--noisy", action="store_true", help="the pictures are noisy already: keep their bits and channels")
     noisy.add_argument(
@@ -75,7 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     allow_pixels(given.pop("max_pixels", None))
     if is_noisy:
-        from dnnlib.denoising.data.noisy_shard_writer import NoisyOptions, write_noisy_shard
+        from dnnlib.denoising.data.noisy_pages import NoisyOptions
+        from dnnlib.denoising.data.noisy_shard_writer import write_noisy_shard
 
         write_noisy_shard(input_dir, out, NoisyOptions(**given))
     else:

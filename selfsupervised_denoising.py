@@ -14,6 +14,7 @@ from config.recipes import RECIPES
 from config.validation_sets import VALIDATION_SETS
 from dnnlib.command_line import CommandLine
 from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.judging.options import JudgingOptions
 from dnnlib.denoising.network.shipped import default_networks, network_path
 from dnnlib.denoising.options import (
     DEFAULT_NETWORKS,
@@ -146,15 +147,17 @@ def named_recipe(name: str) -> dict[str, Any]:
 def evaluate(given: Mapping[str, Any]) -> None:
     """Evaluates a network as the command line says. given: as for `train`."""
     run_options, data, options = (resolved(owner, given) for owner in (RunOptions, DataOptions, EvaluationOptions))
+    judging = resolved(JudgingOptions, given)
     run_options.check()
     options.check()
+    judging.check()
     layout = layout_from({}, given)  # without TF_CONFIG, which names the workers of a training
     from dnnlib.denoising import commands  # late: it imports NumPy and Pillow
     from dnnlib.denoising.pictures.limit import allow_pixels
 
     allow_pixels(options.max_pixels)
     schedules = {name: row["images"] for name, row in (PUBLISHED | REAL).items()}
-    commands.evaluate(options, data, run_options, layout, schedules, VALIDATION_SETS, NETWORKS)
+    commands.evaluate(options, judging, data, run_options, layout, schedules, VALIDATION_SETS, NETWORKS)
 
 
 def denoise(given: Mapping[str, Any]) -> None:

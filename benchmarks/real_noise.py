@@ -31,10 +31,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from dnnlib.denoising.configuration import Configuration  # noqa: E402
+from dnnlib.denoising.data.noisy_pages import FLOAT_BLACK as BLACK  # noqa: E402
+from dnnlib.denoising.data.noisy_pages import FLOAT_WHITE as WHITE  # noqa: E402
+from dnnlib.denoising.data.noisy_pages import LARGEST_PIECE  # noqa: E402
 from dnnlib.denoising.data.noisy_shard import HELD_OUT, NoisyShard  # noqa: E402
-from dnnlib.denoising.data.noisy_shard_parts import FLOAT_BLACK as BLACK  # noqa: E402
-from dnnlib.denoising.data.noisy_shard_parts import FLOAT_WHITE as WHITE  # noqa: E402
-from dnnlib.denoising.data.noisy_shard_parts import LARGEST_PIECE  # noqa: E402
 from dnnlib.denoising.evaluation.whiteness import Whiteness  # noqa: E402
 from dnnlib.denoising.network.network_file import load_configured, to_network  # noqa: E402
 from dnnlib.denoising.pictures import png  # noqa: E402

@@ -15,6 +15,7 @@ import dataclasses
 import json
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -82,13 +83,13 @@ def compare(
     noise_start: where learned noise starts, as a multiple of the true one; None: where the program lets it start.
     """
     from dnnlib.denoising.training.graph import build_training_graph  # late: TensorFlow
-    from dnnlib.denoising.training.schedule import learning_rate, loss_exponent
+    from dnnlib.denoising.training.schedule import crop_side, learning_rate, loss_exponent
     from dnnlib.tflib.replicas import Replicas
     from dnnlib.tflib.runtime import initialize, tf
 
     replicas = Replicas()
     o = with_precision(options, replicas.on_gpu)
-    crops = Crops(Shard(shard, o.train_resolution), o.train_resolution, configuration.channels, o.seed)
+    crops = Crops(Shard(shard, o.largest_crop), partial(crop_side, options=o), configuration.channels, o.seed)
     with tf.Graph().as_default(), replicas.session() as session:
         graph = build_training_graph(configuration, o, replicas)
         judge = Judge(configuration, held_out(folder, o.train_resolution, configuration.channels))

@@ -46,8 +46,8 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike) -> Iterator[BinaryIO]:
-    """Yields, as `atomic_path` does, but the temporary file, open for writing bytes."""
-    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+    """Yields, as `atomic_path` does, but the temporary file, open for writing bytes and reading them again."""
+    with atomic_path(path) as temporary, open(temporary, "wb+") as file:
         yield file
 
 

@@ -3,7 +3,7 @@
 With a hole of n pixels it is the square of n x n around the pixel that is not seen, all of it and no more: a branch sees
 nothing below (n + 1) / 2 rows above the pixel, so what no branch sees is at most (n - 1) / 2 rows and columns away. Just
 outside, what lies straight over a side is seen, up to two pixels to each side: so far the convolutions of full resolution
-reach. Beyond, at the corners of holes of 5 and 7, it depends on where the poolings' seams are.
+reach. Beyond, at the corners of holes of 5 and more, it depends on where the poolings' seams are. So it is with rectangles.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ from dnnlib.denoising.network.architecture import output_channels, variable_shap
 from dnnlib.denoising.network.unet import blind_spot_unet
 from dnnlib.tflib.runtime import create_session, initialize, tf
 
-HOLES = pytest.mark.parametrize("hole", [1, 3, 5, 7])
+HOLES = pytest.mark.parametrize("hole", [1, 3, 5, 7, 9, "7x1", "3x5"])
 CHANNELS = pytest.mark.parametrize("channels", [1, 3], ids=["mono", "RGB"])
 SIDE = 64
 # Corners, edges, and both sides of the seams of every pooling (at multiples of 2, 4, 8, 16, 32).
@@ -29,20 +29,26 @@ def outputs_of(channels):
     return output_channels("blindspot", channels, diagonal=False)
 
 
-def square(row, column, radius, side):
-    around = range(-radius, radius + 1)
-    return {(row + i, column + j) for i in around for j in around if 0 <= row + i < side and 0 <= column + j < side}
+def rectangle(row, column, hole, frame, side):
+    """The hole around a pixel, and a frame of some pixels around the hole, as far as they are in the picture."""
+    width, height = map(int, hole.split("x")) if isinstance(hole, str) else (hole, hole)
+    rows, columns = (range(-(n // 2) - frame, n // 2 + frame + 1) for n in (height, width))
+    return {(row + i, column + j) for i in rows for j in columns if 0 <= row + i < side and 0 <= column + j < side}
 
 
 def not_seen(row, column, hole=1, side=SIDE):
     """Rows and columns of the hole."""
-    return tuple(zip(*square(row, column, hole // 2, side), strict=True))
+    return tuple(zip(*rectangle(row, column, hole, 0, side), strict=True))
 
 
 def neighbours(row, column, hole=1, side=SIDE):
     """The pixels just outside that are seen wherever the seams are."""
-    around = square(row, column, hole // 2 + 1, side) - square(row, column, hole // 2, side)
-    return {(r, c) for r, c in around if min(abs(r - row), abs(c - column)) <= 2}
+    inside = rectangle(row, column, hole, 0, side)
+    rows, columns = ({place[axis] for place in inside} for axis in (0, 1))
+    around = rectangle(row, column, hole, 1, side) - inside
+    return {
+        (r, c) for r, c in around if (r not in rows and abs(c - column) <= 2) or (c not in columns and abs(r - row) <= 2)
+    }
 
 
 def input_gradients(weighting, channels, hole=1):
@@ -70,7 +76,11 @@ def test_gradient_of_every_output(channels):
 
 @pytest.mark.parametrize(
     ("channels", "hole"),
-    [(3, 1), (1, 7), *(pytest.param(*c, marks=pytest.mark.slow) for c in [(1, 1), (1, 3), (3, 3), (1, 5), (3, 5), (3, 7)])],
+    [
+        (3, 1), (1, 7), (1, "9x3"),
+        *(pytest.param(1, hole, marks=pytest.mark.slow) for hole in (1, 3, 5)),
+        *(pytest.param(3, hole, marks=pytest.mark.slow) for hole in (3, 5, 7, 9, "1x5")),
+    ],
 )
 def test_gradient_at_seams_and_borders(channels, hole):
     """All outputs at once, weighted at random so that nothing cancels."""

@@ -94,8 +94,10 @@ def test_pictures_order_and_statistics(tmp_path, out, capsys):
         np.testing.assert_array_equal(image, pixels[path].transpose(2, 0, 1))
 
     lines = capsys.readouterr().out.splitlines()
-    assert lines[:6] == [f"{i}/6: {path}" for i, path in enumerate(kept, start=1)]
-    assert [line.strip() for line in lines[6:]] == [
+    wrong = {f"skipped: {folder / name}: {w} x {h} pixels, outside 256..512" for name, (h, w) in left.items()}
+    assert set(lines[:4]) == wrong
+    assert lines[4:10] == [f"{i}/6: {path}" for i, path in enumerate(kept, start=1)]
+    assert [line.strip() for line in lines[10:]] == [
         "Statistics:",
         "files looked at: 10",
         "skipped, width or height outside 256..512: 4",

@@ -198,5 +198,6 @@ def test_packed_12_bits_that_only_imagecodecs_reads(tmp_path, monkeypatch):
 
     monkeypatch.setattr(tifffile.TiffPage, "asarray", missing)
     (tmp_path / "a.tif").write_bytes(packed_12_bits(integers(0, 4095)[..., 0], ">"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match="a.tif: 12-bit values .* without the package imagecodecs: pip install imagecodecs"):
         read_picture(tmp_path / "a.tif")

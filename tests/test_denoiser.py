@@ -71,11 +71,12 @@ def test_shape_and_type_are_kept(shape, dtype):
     white = 1.0 if dtype.kind == "f" else float(np.iinfo(dtype).max)
     image = (random_images(*shape) * white).astype(dtype)
     before = image.copy()
-    result, std = denoiser(RGB)(image, sigma=50)
+    axes = "YXS" if shape[-1] == 4 else None
+    result, std = denoiser(RGB)(image, sigma=50, axes=axes)
     np.testing.assert_array_equal(image, before)
     assert (result.dtype, result.shape) == (dtype, shape) and (std.dtype, std.shape) == (np.float32, shape[:2])
     colours = image.astype(np.float64) / white
-    expected, expected_std = denoiser(RGB)(colours.astype(np.float32), sigma=50)
+    expected, expected_std = denoiser(RGB)(colours.astype(np.float32), sigma=50, axes=axes)
     step = {np.dtype(np.float16): 2e-3}.get(dtype, 1e-5 if dtype.kind == "f" else 0.5001)
     if dtype.kind == "u":
         expected = np.clip(expected.astype(np.float64) * white, 0, white)
@@ -219,8 +220,8 @@ def test_no_noise_leaves_the_picture_as_it_is():
 
 def test_strength_of_colours_and_alpha_in_tiles():
     image = (random_images(40, 70, 4) * 255).astype(np.uint8)
-    whole = denoiser(RGB)(image, sigma=60, tile=32)[0].astype(float)
-    result = denoiser(RGB)(image, sigma=60, tile=32, strength=0.5)[0]
+    whole = denoiser(RGB)(image, sigma=60, tile=32, axes="YXS")[0].astype(float)
+    result = denoiser(RGB)(image, sigma=60, tile=32, strength=0.5, axes="YXS")[0]
     inside = (whole > 0) & (whole < 255)
     assert inside[..., :3].mean() > 0.3 and (whole != image).mean() > 0.3
     np.testing.assert_allclose(result[inside], ((image + whole) / 2)[inside], atol=0.75 + 1e-9)  # rounded once, and twice
@@ -295,7 +296,7 @@ NAN, INFINITE = np.full_like(IMAGE, np.nan), np.full(IMAGE.shape, np.inf)
         (RGB, NAN, {}, "no pixel has a value"), (RGB, INFINITE, {}, "no pixel has a value"),
         (RGB, IMAGE[:0], {}, "no pixels"), (RGB, IMAGE[:, :0], {}, "no pixels"),
         (RGB, IMAGE[..., :2], {}, r"shape \[64, 64, 2\]"), (RGB, np.zeros([9, 9, 5]), {}, r"shape \[9, 9, 5\]"),
-        (RGB, IMAGE[0, 0], {}, "shape"), (RGB, IMAGE[None], {}, "shape"),
+        (RGB, IMAGE[0, 0], {}, "shape"), (RGB, IMAGE[None, None], {}, "shape"),
         (MONO, IMAGE, {}, "convert it to grey, or take an RGB network"),
         (RGB, np.zeros([9, 9], np.int32), {}, "int32"), (RGB, np.zeros([9, 9], bool), {}, "bool"),
         (RGB, IMAGE[:63], {}, "below 64 pixels.*--sigma"), (POISSON, IMAGE[:, :9], {}, "--lambda.*lam="),

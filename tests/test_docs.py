@@ -106,6 +106,10 @@ def inputs(tmp_path_factory):
     write_picture(folder / "scans" / "a.jpg", 64, 64)
     write_12_bits(folder / "raw" / "a.tif", 64)
     write_12_bits(folder / "picture.tif", 256)
+    np.save(folder / "stack.npy", np.broadcast_to(smooth_picture(64, 64)[..., 0], (1, 2, 2, 64, 64)))
+    (folder / "packed").mkdir()
+    for i in range(2):
+        np.save(folder / "packed" / f"{i}.npy", np.repeat(smooth_picture(256, 260, i)[..., :1], 4, axis=2))
     for name in ("photos.h5", "bsds400.h5", "imagenet_val.h5", "shard.h5"):
         write_bare_shard(folder / name, random_images([(256, 256)]))
     (folder / "tests").symlink_to(PROGRAM / "tests")

@@ -20,6 +20,7 @@ from programs import Program, listening_to_ctrl_c, run, run_here
 from dnnlib.denoising.evaluation.metrics import psnr, ssim
 from dnnlib.denoising.network.network_file import load_configured
 from dnnlib.denoising.pictures.images import pad_to_square, read_image, to_float
+from dnnlib.files import file_sha256
 from dnnlib.tflib.runtime import tf
 
 SCRIPT = "selfsupervised_denoising.py"
@@ -89,7 +90,7 @@ def evaluations(place, runs):
 
 def run_dir(results: Path) -> Path:
     """The only run directory there."""
-    (found,) = [path for path in results.iterdir() if path.name != "_eval"]
+    (found,) = [path for path in results.iterdir() if path.name not in ("_eval", "index.html")]
     assert re.fullmatch(r"00000-(train|eval)-ilsvrc-\w+-[13]c-.*", found.name)
     return found
 
@@ -118,7 +119,7 @@ def read_table(results: Path) -> list[list[str]]:
         return list(csv.reader(file))
 
 
-BOOKS = {"log.txt", "run.txt", "options.txt", "training_options.json", "stats.jsonl"}
+BOOKS = {"log.txt", "run.txt", "options.txt", "training_options.json", "stats.jsonl", "report.html"}
 
 
 # ---- Training
@@ -160,7 +161,8 @@ def test_the_run_directory(place, runs):
     assert names_in(folder) == expected
     assert (folder / "log.txt").read_text() == runs["one"].stdout
     assert ended(folder) == "finished"
-    assert [path.name for path in (place / "one").iterdir()] == [folder.name]  # no reservation, no check left
+    left = {folder.name, "index.html"}
+    assert {path.name for path in (place / "one").iterdir()} == left  # no reservation, no check left
     resolved = json.loads((folder / "training_options.json").read_text())
     assert resolved["device"]
     options = resolved["options"]
@@ -228,7 +230,8 @@ def test_an_evaluation_prints_its_result(place, runs, evaluations):
     for done in evaluations:
         assert (done.status, done.stderr) == (0, "")
         lines = done.stdout.splitlines()
-        assert len(lines) == 4 and lines[0].startswith(f"Evaluating renamed ({NAME}) on ")
+        assert len(lines) == 10 and lines[0].startswith(f"Evaluating renamed ({NAME}) on ")
+        assert lines[2] == "With 95 % intervals over 2 pictures:" and lines[7].startswith("  True values within 1, 2, 3 ")
         assert re.fullmatch(r"RESULT (?=.{8}$) *\d+\.\d{4}", lines[-2])
     # The training validated the same network on the same pictures with the same noise.
     last = printed_records(runs["one"].stdout)[-1]
@@ -238,8 +241,8 @@ def test_an_evaluation_prints_its_result(place, runs, evaluations):
 
 def test_an_evaluation_again_gives_the_same(place, evaluations):
     first, second = (run_dir(place / name / "_eval") for name in ("first", "second"))
-    assert evaluations[0].stdout.splitlines()[1:3] == evaluations[1].stdout.splitlines()[1:3]
-    pictures = names_in(first, *BOOKS, "_finished.txt", "pictures.csv")
+    assert evaluations[0].stdout.splitlines()[1:-1] == evaluations[1].stdout.splitlines()[1:-1]
+    pictures = names_in(first, *BOOKS, "_finished.txt", "pictures.csv", "evaluation.json")
     assert pictures == picture_names(0, "png") | picture_names(1, "png")
     for name in pictures:
         assert (first / name).read_bytes() == (second / name).read_bytes()
@@ -259,17 +262,40 @@ def test_the_result_is_that_of_the_exported_pictures(place, evaluations):
     similar = [
         ssim(*(to_float(read_image(folder / f"img-{i:07d}-{tag}.png")) for tag in ("b_out2", "c_cln"))) for i in range(2)
     ]
-    line, result = evaluations[0].stdout.splitlines()[1:3]
+    _, line, *_, result, _ = evaluations[0].stdout.splitlines()
     means = {tag: f"{np.mean(values[tag]):8.4f}" for tag in ("a_nsy", "b_out", "b_out2")}
     expected = f"noisy_psnr={means['a_nsy']}, valid_psnr_mu={means['b_out']}, valid_psnr_pme={means['b_out2']}"
     assert line == f"2 images: {expected}, valid_ssim_pme={np.mean(similar):8.4f}"
     assert result == f"RESULT {means['b_out2']}"
     index, names, *columns = zip(*read_table(place / "first"), strict=True)
     assert (index, names) == (("index", "0", "1"), ("picture", "a.png", "b.PNG"))
-    assert [name for name, *_ in columns] == ["psnr_noisy", "psnr_mu", "psnr_pme", "ssim_pme"]
-    assert [float(cell) for cell in columns.pop()[1:]] == pytest.approx(similar, rel=1e-5)
-    for (_, *cells), tag in zip(columns, ("a_nsy", "b_out", "b_out2"), strict=True):
-        assert [float(cell) for cell in cells] == pytest.approx(values[tag], rel=1e-5)
+    table = {name: [float(cell) for cell in cells] for name, *cells in columns}
+    assert list(table) == [
+        "psnr_noisy", "psnr_mu", "psnr_pme", "ssim_pme", "gain", "nll", "within_1", "within_2", "within_3"
+    ]  # fmt: skip
+    assert table["ssim_pme"] == pytest.approx(similar, rel=1e-5)
+    for column, tag in (("psnr_noisy", "a_nsy"), ("psnr_mu", "b_out"), ("psnr_pme", "b_out2")):
+        assert table[column] == pytest.approx(values[tag], rel=1e-5)
+    gained = [after - before for after, before in zip(values["b_out2"], values["a_nsy"], strict=True)]
+    assert table["gain"] == pytest.approx(gained, rel=1e-4)
+    assert all(0 < a < b < c <= 1 for a, b, c in zip(*(table[f"within_{k}"] for k in (1, 2, 3)), strict=True))
+
+
+def test_the_record_of_an_evaluation(place, evaluations):
+    """All that is needed to see what a figure is of, and each figure; the same again but for command and folder."""
+    first, second = (json.loads((run_dir(place / n / "_eval") / "evaluation.json").read_text()) for n in ("first", "second"))
+    assert first["sha256"] == file_sha256(place / "renamed") and first["configuration"] == NAME
+    assert first["data"] | {"validation_set": "own", "noise": "gauss25", "channels": 3, "repetitions": 1} == first["data"]
+    assert first["data"]["pictures"] == ["a.png", "b.PNG"] and first["command_line"][-1] == "first"
+    assert first["packages"]["scikit-image"] and first["name"] == "renamed" and first["precision"] == "float32"
+    result = evaluations[0].stdout.splitlines()[-2]
+    assert result == f"RESULT {first['measures']['psnr_pme']['mean']:8.4f}"
+    assert first["calibration"]["within"].keys() == {"1", "2", "3"} and first["calibration"]["curve"]
+    for key in ("data", "values", "measures", "calibration"):
+        assert first[key] == second[key]
+    kodak = json.loads((run_dir(place / "kodak" / "_eval") / "evaluation.json").read_text())
+    assert len(kodak["values"]["psnr_pme"]) == 20 and kodak["data"]["repetitions"] == 10
+    assert kodak["data"]["sha256"] == first["data"]["sha256"]  # the same pixels under other names
 
 
 def test_the_noise_is_that_of_the_protocol(place, evaluations):

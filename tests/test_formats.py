@@ -129,7 +129,7 @@ def test_16_bit_colour_with_alpha(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 65536, (40, 50, 4), np.uint16)
     tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb", extrasamples=["unassalpha"])
     (tmp_path / "a.png").write_bytes(png.encode16(pixels))
-    assert read_header(tmp_path / "a.tif") == (50, 40, "RGBA uint16", 1)
+    assert read_header(tmp_path / "a.tif") == (50, 40, "RGBA uint16", 1, 1)
     np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), np.rint(pixels[:, :, :3] / 257).astype(np.uint8))
     np.testing.assert_array_equal(read_image(tmp_path / "a.png"), pixels[:, :, :3] >> 8)
 

@@ -10,7 +10,7 @@ from PIL import Image
 from programs import run_here
 
 import dataset_tool_h5
-from dnnlib.denoising.data import noisy_shard_parts
+from dnnlib.denoising.data import noisy_pages
 from dnnlib.denoising.data.crops import NoisyCrops
 from dnnlib.denoising.data.held_out_strip import split
 from dnnlib.denoising.data.noisy_pictures import held_out_pictures
@@ -77,7 +77,7 @@ def test_too_small_for_both(height, width, tmp_path):
 @pytest.mark.parametrize(("height", "width", "what"), [(160, 200, "64 columns"), (200, 160, "64 rows")])
 def test_both_parts_are_the_picture_and_share_no_pixel(tmp_path, monkeypatch, capsys, height, width, what):
     """Also where what is left is cut into pieces."""
-    monkeypatch.setattr(noisy_shard_parts, "LARGEST_PIECE", 100)
+    monkeypatch.setattr(noisy_pages, "LARGEST_PIECE", 100)
     (picture,) = numbered(height, width)
     np.save(tmp_path / "a.npy", picture)
     training, held_out = parts(tool(tmp_path, tmp_path / "a.npy"))

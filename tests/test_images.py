@@ -106,7 +106,7 @@ def test_exif_orientation_is_not_applied(tmp_path):
     exif[0x0112] = 6  # rotate by 90 degrees
     save(tmp_path / "a.png", RGB, exif=exif)
     np.testing.assert_array_equal(read_image(tmp_path / "a.png"), RGB)
-    assert read_header(tmp_path / "a.png") == (5, 7, "RGB", 1)
+    assert read_header(tmp_path / "a.png") == (5, 7, "RGB", 1, 1)
 
 
 def test_only_one_or_three_channels():
@@ -229,7 +229,7 @@ def test_pictures_in_no_folder(tmp_path):
 def test_png_round_trip(tmp_path, array):
     write_image(tmp_path / "a.PNG", array)
     grey = array.ndim == 2 or array.shape[2] == 1
-    assert read_header(tmp_path / "a.PNG") == (array.shape[1], array.shape[0], "L" if grey else "RGB", 1)
+    assert read_header(tmp_path / "a.PNG") == (array.shape[1], array.shape[0], "L" if grey else "RGB", 1, 1)
     np.testing.assert_array_equal(read_image(tmp_path / "a.PNG", channels=1 if grey else 3).squeeze(), array.squeeze())
     assert [path.name for path in tmp_path.iterdir()] == ["a.PNG"]
 
@@ -336,4 +336,4 @@ def test_padding_and_scale_are_those_of_the_2019_program(archive):
 
 def test_golden_data_are_there():
     assert len(list(GOLDEN.glob("*-*.npz"))) >= 6
-    assert read_header(GOLDEN / "kodak" / "03.png") == (96, 64, "L", 1)
+    assert read_header(GOLDEN / "kodak" / "03.png") == (96, 64, "L", 1, 1)

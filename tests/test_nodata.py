@@ -290,7 +290,7 @@ def test_crops_to_adapt_to_have_no_holes(tmp_path):
     pixels, mask = noisy(300, 400), border(300, 400)
     mask[150, 200:] = True
     np.save(tmp_path / "a.npy", np.where(mask, np.float32(-9999), pixels))
-    pages = read_pages([str(tmp_path / "a.npy")], Scale(), -9999)
+    pages = read_pages([str(tmp_path / "a.npy")], Scale(), nodata=-9999)
     assert sum(page.pixels.size for page in pages) > 0.8 * np.count_nonzero(~mask)
     assert all(page.pixels.min() > -1 and min(page.pixels.shape[:2]) >= 128 for page in pages)
     np.save(tmp_path / "a.npy", np.where(RNG.random([300, 400]) < 0.01, np.float32(np.nan), pixels))

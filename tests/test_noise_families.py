@@ -24,7 +24,7 @@ from dnnlib.denoising.network.architecture import initial_variables, shapes_of
 from dnnlib.denoising.network.network_file import to_network
 from dnnlib.denoising.network.posterior import LIKELIHOODS, posterior
 from dnnlib.denoising.noise import estimation, families, laws
-from dnnlib.denoising.noise.estimation import ESTIMATORS, estimate_gauss, estimate_level, estimate_parameters
+from dnnlib.denoising.noise.estimation import ESTIMATORS, FINEST, estimate_gauss, estimate_level, estimate_parameters
 from dnnlib.denoising.noise.evaluation_noise import EvaluationNoise, repeatable_noise
 from dnnlib.denoising.noise.families import FAMILIES, Family, NoiseStyle, Parameter, in_user_units, parse_noise_style
 from dnnlib.denoising.noise.laws import CORRUPT, VARIANCES
@@ -144,8 +144,8 @@ def uniform_variances(means, parameters, learned):
     return [width * width / 3.0] * len(means)
 
 
-def estimate_uniform(pixels, white, black=0.0, limits=None):
-    (sigma,) = estimate_gauss(pixels, white, black, limits)
+def estimate_uniform(pixels, white, black=0.0, limits=None, sight=FINEST):
+    (sigma,) = estimate_gauss(pixels, white, black, limits, sight)
     return (math.sqrt(3) * sigma,)
 
 

@@ -11,7 +11,7 @@ from material import random_images, smooth_picture, write_bare_shard, write_pict
 from PIL import Image
 
 import dataset_tool_h5
-from dnnlib.denoising.data import noisy_shard_parts, noisy_shard_writer
+from dnnlib.denoising.data import noisy_pages, noisy_shard_parts, noisy_shard_writer
 from dnnlib.denoising.data.crops import NoisyCrops
 from dnnlib.denoising.data.noisy_pictures import held_out_pictures, open_noisy_pictures
 from dnnlib.denoising.data.noisy_shard import HELD_OUT, NoisyShard
@@ -128,7 +128,7 @@ def test_floats_need_a_white_and_keep_what_is_outside(tmp_path, capsys):
 
 def test_sizes_and_pieces(tmp_path, monkeypatch, capsys):
     """Large pictures are cut for training, into parts that make up the whole; held-out ones are not."""
-    monkeypatch.setattr(noisy_shard_parts, "LARGEST_PIECE", 64)
+    monkeypatch.setattr(noisy_pages, "LARGEST_PIECE", 64)
     write16(tmp_path / "in" / "small.png", values16(31, 100))
     for i in range(2):
         write16(tmp_path / "in" / f"{i}.png", values16(100, 150))
@@ -215,8 +215,8 @@ def test_few_whole_files_wait_in_memory(tmp_path, monkeypatch):
     for i in range(30):
         write16(tmp_path / "in" / f"{i}.npy", values16(32, 32, 1))
     read, ahead = [], []
-    old_read, old_add = noisy_shard_writer._read, noisy_shard_parts.Parts.add
-    monkeypatch.setattr(noisy_shard_writer, "_read", lambda *given: read.append(1) or old_read(*given))
+    old_read, old_add = noisy_shard_writer.read_pages, noisy_shard_parts.Parts.add
+    monkeypatch.setattr(noisy_shard_writer, "read_pages", lambda *given: read.append(1) or old_read(*given))
 
     def add(self, *given, **more):
         self.added = getattr(self, "added", 0) + 1

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import selfsupervised_denoising
+from dnnlib.denoising.judging.options import JudgingOptions
 from dnnlib.denoising.options import (
     OPTION_CLASSES,
     DataOptions,
@@ -79,7 +80,7 @@ def names_for(command: str) -> set[str]:
 def test_what_a_command_is_told_is_for_it():
     told = {
         "train": (TrainingOptions, DataOptions, RunOptions, Layout),
-        "eval": (EvaluationOptions, DataOptions, RunOptions, Layout),
+        "eval": (EvaluationOptions, JudgingOptions, DataOptions, RunOptions, Layout),
         "denoise": (DenoisingOptions,),
         "export": (ExportOptions,),
     }
@@ -95,7 +96,7 @@ def test_what_a_resumed_run_is_compared_by():
     assert keys == {
         "train", "train_h5", "validation_set", "num_iter", "minibatch_size", "learning_rate", "train_resolution",
         "init", "noise_init", "precision", "hole_size", "seed",
-        "recipe", "optimizer", "beta1", "beta2", "rate_shape", "clip_norm", "noise_rate",
+        "recipe", "optimizer", "beta1", "beta2", "rate_shape", "clip_norm", "noise_rate", "end_resolution",
     }  # fmt: skip
     assert keys == {name for name in names_for("train") if not option_of(FIELDS[name]).free_on_resume}
 

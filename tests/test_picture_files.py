@@ -205,15 +205,6 @@ def test_separate_planes_and_big_tiff(tmp_path):
     assert tifffile.TiffFile(out).is_bigtiff
 
 
-def test_a_channel_of_unknown_meaning_is_kept(tmp_path):
-    for name, channels, colours in (("a.tif", 2, 1), ("b.tif", 4, 3)):
-        photometric = "minisblack" if colours == 1 else "rgb"
-        pixels = values(9, 8, channels)
-        tifffile.imwrite(tmp_path / name, pixels, photometric=photometric, planarconfig="contig", extrasamples=[0])
-        out = check_pixels(tmp_path / name, [pixels], "TIFF", colours)
-        assert tifffile.TiffFile(out).pages[0].extrasamples == (0,)
-
-
 def test_imagej_stacks_stay_stacks(tmp_path):
     stack = values(4, 9, 7)
     tifffile.imwrite(tmp_path / "a.tif", stack, imagej=True)
@@ -244,7 +235,7 @@ def test_other_compressions_of_8_bits(tmp_path, compression):
 
 
 @pytest.mark.parametrize("dtype", ["u1", "<u2", ">u2", "f4", "<f8", ">f4"])
-@pytest.mark.parametrize("shape", [(7, 5), (7, 5, 1), (7, 5, 3), (7, 5, 4), (2, 7, 5, 1), (3, 7, 5, 3)], ids=str)
+@pytest.mark.parametrize("shape", [(7, 5), (7, 5, 1), (7, 5, 3), (2, 7, 5, 1), (3, 7, 5, 3)], ids=str)
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_npy(tmp_path, dtype, shape, order):
     array = np.asarray(RNG.random(shape) * 200, np.dtype(dtype), order=order)
@@ -280,12 +271,11 @@ REFUSED = [
     ("a.png", lambda path: path.mkdir(), "Is a directory"),
     ("a.png", os.mkfifo, "not a regular file"),
     ("a.bmp", lambda path: Image.fromarray(values(9, 9)).save(path), "not a picture of a known kind"),
-    ("a.npy", write_npy(values(9, 9, 5)), "shape"), ("a.npy", write_npy(values(9, 9, 2)), "shape"),
+    ("a.npy", write_npy(values(9, 9, 5)), "shape"), ("a.npy", write_npy(values(2, 2, 9, 9, 3)), "shape"),
     ("a.npy", write_npy(values(9)), "shape"), ("a.npy", write_npy(np.zeros([9, 9], np.int64)), "int64"),
     ("a.npy", write_npy(np.zeros([9, 9], complex)), "complex128"), ("a.npy", write_npy(np.zeros([0, 9])), "no pixels"),
     ("a.npy", write_npy(np.array([{}])), "damaged"), ("a.npy", truncated(write_npy(values(90, 90)), "b.npy"), "damaged"),
-    ("a.tif", write_tiff(values(9, 9, 5), photometric="rgb"), "5 channels"),
-    ("a.tif", write_tiff(np.zeros([9, 9], np.int16)), "int16"), ("a.tif", write_tiff(np.zeros([9, 9], np.uint32)), "uint32"),
+    ("a.tif", write_tiff(np.zeros([9, 9], np.int8)), "int8"), ("a.tif", write_tiff(np.zeros([9, 9], np.uint32)), "uint32"),
     ("a.tif", write_tiff(values(9, 9), photometric="miniswhite"), "white is zero"),
     ("a.tif", truncated(write_tiff(values(90, 90, 3), photometric="rgb"), "b.tif"), "truncated|damaged"),
     ("a.gif.png", lambda path: Image.fromarray(values(9, 9)).save(path, format="GIF"), "not a picture of a known kind"),
@@ -328,6 +318,9 @@ def test_sixteen_bits_that_only_imagecodecs_reads(tmp_path, monkeypatch):
         raise ValueError("<COMPRESSION.LZW: 5> requires the 'imagecodecs' package")
 
     monkeypatch.setattr(tifffile.TiffPage, "asarray", missing)
+    with pytest.raises(UserError, match="16-bit values stored as ADOBE_DEFLATE cannot be read: save it uncompressed"):
+        read_picture(tmp_path / "a.tif")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match="pip install imagecodecs"):
         read_picture(tmp_path / "a.tif")
 

@@ -75,9 +75,23 @@ def test_gradients_are_nearly_those_of_float32(unet):
 
 
 def test_which_is_fastest(monkeypatch):
-    for has, on_gpu, expected in ((True, False, "bf16"), (False, False, "float32"), (True, True, "float32")):
-        monkeypatch.setattr(precision, "cpu_has_bf16", lambda has=has: has)
-        assert precision.fastest_precision(on_gpu) == expected
+    for cpu, gpu in ((True, False), (False, True)):
+        monkeypatch.setattr(precision, "cpu_has_bf16", lambda has=cpu: has)
+        monkeypatch.setattr(precision, "gpu_has_bf16", lambda has=gpu: has)
+        assert precision.fastest_precision(on_gpu=False) == ("bf16" if cpu else "float32")
+        assert precision.fastest_precision(on_gpu=True) == ("bf16" if gpu else "float32")
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [([(9, 0)], True), ([(8, 0), (8, 9)], True), ([(9, 0), (7, 5)], False), ([None], False), ([], False)],
+)
+def test_which_gpus_multiply_bfloat16(monkeypatch, capabilities, expected):
+    """One GPU that does not is enough: all of them take their part of each step."""
+    details = {f"gpu{i}": {} if found is None else {"compute_capability": found} for i, found in enumerate(capabilities)}
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: list(details))
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", details.get)
+    assert precision.gpu_has_bf16() is expected
 
 
 @pytest.mark.parametrize(

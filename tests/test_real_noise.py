@@ -83,7 +83,7 @@ def succeeded(place, arguments):
 
 
 def run_dir(results: Path) -> Path:
-    (found,) = (path for path in results.iterdir() if path.name != "_eval")
+    (found,) = (path for path in results.iterdir() if path.name not in ("_eval", "index.html"))
     return found
 
 

@@ -74,7 +74,7 @@ def test_the_recipes_are_in_the_help():
 
 def test_states_of_before_there_were_recipes_are_of_the_published_one():
     older = values_in_older_runs(TrainingOptions)
-    new = {"recipe", "optimizer", "beta1", "beta2", "rate_shape", "clip_norm", "noise_rate"}
+    new = {"recipe", "optimizer", "beta1", "beta2", "rate_shape", "clip_norm", "noise_rate", "end_resolution"}
     assert new <= set(older)
     assert {name: older[name] for name in new} == {name: getattr(TrainingOptions(), name) for name in new}
 

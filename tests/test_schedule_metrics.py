@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from dnnlib.denoising.evaluation.metrics import psnr
 from dnnlib.denoising.options import TrainingOptions
-from dnnlib.denoising.training.schedule import learning_rate, loss_exponent
+from dnnlib.denoising.training.schedule import crop_side, learning_rate, loss_exponent
 from dnnlib.errors import UserError
 
 # ---- The schedule
@@ -55,6 +55,18 @@ def test_learning_rate(length, share, base):
 )
 def test_learning_rate_at_the_marks(n, share):
     assert rate_at(n, 1_000_000, 3e-4) == pytest.approx(3e-4 * share, rel=1e-7, abs=1e-16)
+
+
+@given(st.integers(1, 10_000), st.sampled_from([1, 2, 4, 7]), st.sampled_from([(128, 256), (256, 128), (64, 64), (96, 0)]))
+@settings(max_examples=100, deadline=None)
+def test_crops_grow_in_the_last_tenth(length, minibatch_size, sides):
+    """Never within a step, and only where they are to become larger."""
+    options = TrainingOptions(
+        num_iter=length, minibatch_size=minibatch_size, train_resolution=sides[0], end_resolution=sides[1]
+    )
+    for n in range(0, length, minibatch_size):
+        (side,) = {crop_side(number, options) for number in range(n, n + minibatch_size)}
+        assert side == (max(sides) if 10 * n >= 9 * length else sides[0])
 
 
 def test_learning_rate_is_continuous_and_rises_then_falls():
@@ -162,7 +174,7 @@ def test_the_defaults_are_the_published_settings():
 RIGHT = [
     {"num_iter": 1}, {"minibatch_size": 1}, {"print_interval": 1}, {"eval_interval": 1}, {"snapshot_every": 0}, {"seed": 0},
     {"seed": 2**63 - 1}, {"noise_init": "estimate"}, {"learning_rate": 1e-30},
-    {"train_resolution": 32}, {"train_resolution": 96},
+    {"train_resolution": 32}, {"train_resolution": 96}, {"end_resolution": 0}, {"end_resolution": 32},
 ]
 
 
@@ -177,6 +189,7 @@ WRONG = [
     {"seed": 2**63}, {"num_iter": 10**40},
     *({"learning_rate": value} for value in (0.0, -1e-4, math.nan, math.inf, -math.inf)),
     *({"train_resolution": value} for value in (-32, 16, 31, 33, 48, 100)),
+    *({"end_resolution": value} for value in (-32, 16, 31, 33, 48, 100)),
     *({"noise_init": value} for value in ("", "ZERO", "25")),
 ]  # fmt: skip
 

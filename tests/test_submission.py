@@ -210,7 +210,7 @@ def test_options(tmp_path):
     data = json.loads((tmp_path / "training_options.json").read_text())
     assert data["options"] == {"train_h5": "a\nseed: 5", "minibatch": 4, "resume": None, "sizes": [1, 2]}
     assert data["task"] == "train gauss25-n2c"
-    assert data["packages"].keys() == {"python", "tensorflow", "numpy", "h5py", "pillow"}
+    assert data["packages"].keys() == {"python", "tensorflow", "numpy", "h5py", "pillow", "scipy", "scikit-image"}
     assert data["packages"]["numpy"] == np.__version__
     assert data["packages"]["python"] == sys.version.split()[0]
     assert data["cpu_count"] == os.cpu_count()

@@ -152,8 +152,8 @@ def test_pages_that_are_not_alike_have_no_scale_in_common(tmp_path):
     for i, dtype in enumerate((np.uint16, np.uint16, np.uint8)):
         np.save(tmp_path / f"{i}.npy", raw_picture(128, 128).astype(dtype))
     paths = [str(tmp_path / f"{i}.npy") for i in range(3)]
-    assert source_of(read_pages(paths[:2], Scale(), None, {1: SOURCE})) == SOURCE
-    assert source_of(read_pages(paths, Scale(), None, {1: SOURCE})) is None
+    assert source_of(read_pages(paths[:2], Scale(), trained={1: SOURCE})) == SOURCE
+    assert source_of(read_pages(paths, Scale(), trained={1: SOURCE})) is None
 
 
 # --- weak noise

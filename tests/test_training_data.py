@@ -80,6 +80,13 @@ def test_a_crop_is_a_function_of_seed_and_number(seed, numbers):
         np.testing.assert_array_equal(used[number], Crops(Memory(images), 6, 3, seed)[number])
 
 
+def test_crops_of_several_sizes():
+    images = [np.random.default_rng(i).integers(0, 256, (3, 9 + i, 12 - i), np.uint8) for i in range(3)]
+    growing, small, large = (Crops(Memory(images), side, 3, 1) for side in (lambda m: 4 if m < 5 else 8, 4, 8))
+    for number in range(10):
+        np.testing.assert_array_equal(growing[number], (small if number < 5 else large)[number])
+
+
 def test_the_minibatch_does_not_matter():
     images = [np.random.default_rng(i).integers(0, 256, (3, 10, 11), np.uint8) for i in range(7)]
 

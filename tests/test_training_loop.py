@@ -10,8 +10,9 @@ from material import smooth_picture, write_bare_shard, write_picture
 from config.validation_sets import VALIDATION_SETS
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.data.crops import NoisyCrops
+from dnnlib.denoising.data.noisy_pages import NoisyOptions
 from dnnlib.denoising.data.noisy_shard import NoisyShard
-from dnnlib.denoising.data.noisy_shard_writer import NoisyOptions, write_noisy_shard
+from dnnlib.denoising.data.noisy_shard_writer import write_noisy_shard
 from dnnlib.denoising.data.shard import Shard
 from dnnlib.denoising.data.validation_set import open_validation_set
 from dnnlib.denoising.network.architecture import initial_variables, shapes_of
@@ -82,6 +83,30 @@ def test_the_loop(tmp_path, monkeypatch, capsys):
     expected = initial_variables(shapes_of(configuration), 5)
     for name, value in load_configured(path)[0].variables.items():
         np.testing.assert_array_equal(value, expected[name], name)
+
+
+def test_crops_that_grow(tmp_path, monkeypatch):
+    """The steps of the last tenth see larger crops, by the same weights."""
+    taken = []
+    step = training_loop._Training._step
+
+    def noted(self, batch):
+        statistics = step(self, batch)
+        taken.append((batch.n, batch.images.shape[1:3], statistics["finite"]))
+        return statistics
+
+    monkeypatch.setattr(training_loop._Training, "_step", noted)
+    shard = Shard(write_bare_shard(tmp_path / "shard.h5", [smooth_picture(70, 64, 1).transpose(2, 0, 1)]), 64)
+    write_picture(tmp_path / "own" / "a.png", 30, 40)
+    validation_set = open_validation_set(str(tmp_path / "own"), None, VALIDATION_SETS)
+    options = TrainingOptions(
+        num_iter=20, minibatch_size=2, train_resolution=CROP, end_resolution=64, precision="float32"
+    )
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with tf.Graph().as_default(), RunContext(folder, "test", {}) as run:
+        training_loop.train(Configuration.from_name("gauss25-blindspot-sigma_known"), options, shard, validation_set, run)
+    assert taken == [(n, (CROP, CROP), 1.0) for n in range(0, 18, 2)] + [(n, (64, 64), 1.0) for n in (18, 20)]
 
 
 @pytest.mark.parametrize("change", ["renamed", "missing", "another shape"])

@@ -29,11 +29,15 @@ SIZES = [(40, 60), (64, 33)]
 
 
 def half(configuration, noisy, parameter, window, dtype):
-    """Instead of a network: the noisy picture at half its brightness; the posterior mean and std tell the parameter."""
+    """Instead of a network: the noisy picture at half its brightness; the posterior mean and std tell the parameter.
+
+    Of a network with a posterior the likelihood is the noisy value in the first channel, and the posterior's std 0.3.
+    """
     del configuration, dtype
     noisy = crop(noisy, window)
     std = tf.ones_like(noisy[..., 0]) * parameter[..., 0] / 2
-    return Prediction(noisy / 2, tf.zeros_like(noisy) + parameter, None, std, std)
+    nll, posterior_std = noisy[..., 0], tf.fill(tf.shape(std), 0.3)
+    return Prediction(noisy / 2, tf.zeros_like(noisy) + parameter, None, std, std, nll, posterior_std=posterior_std)
 
 
 @pytest.fixture
@@ -51,7 +55,8 @@ def validate(tmp_path, monkeypatch):
             with create_session() as session:
                 scores = graph.validate(session, validation_set, passes, lambda *found: handed_out.append(found))
                 again = graph.validate(session, validation_set, 1)
-        assert [list(part) for part in again] == [list(part[:2]) for part in scores]  # the noise starts over
+        for column, of_all in scores.pictures.items():
+            assert list(again.pictures[column]) == list(of_all[:2])  # the noise starts over
         return validation_set, scores, handed_out
 
     return run
@@ -76,9 +81,21 @@ def test_two_passes(validate, name):
         np.testing.assert_array_equal(found.posterior_mean, np.full_like(noisy, parameter))
         np.testing.assert_allclose(found.net_std, np.full((height, width), parameter / 2), rtol=1e-6)
         measured = [psnr(picture, found.clean) for picture in (found.noisy, found.mean, found.posterior_mean)]
-        assert [part[index] for part in scores] == [*measured, ssim(found.posterior_mean, found.clean)]
+        expected = [*measured, ssim(found.posterior_mean, found.clean), measured[2] - measured[0]]
+        assert [of_all[index] for of_all in scores.pictures.values()] == expected  # and no likelihood: there is none
     noise.close()
     assert len(scores.noisy) == 4 and len(set(scores.noisy)) == 4
+
+
+def test_likelihood_and_calibration_where_there_is_a_posterior(validate):
+    _, scores, handed_out = validate("gauss25-blindspot-sigma_known", 1)
+    for index, found in handed_out:
+        assert scores.nll[index] == pytest.approx(found.noisy[..., 0].mean(dtype=np.float64), rel=1e-6)
+        assert found.posterior_std.shape == found.clean.shape[:2]
+        error = np.abs(25 / 255 - found.clean)
+        shares = [np.mean(error <= k * np.float32(0.3)) for k in (1, 2, 3)]
+        assert [scores.pictures[f"within_{k}"][index] for k in (1, 2, 3)] == shares
+        assert 0 < shares[0] < shares[1] < shares[2] == 1  # the pictures are between 0.1 and 0.9: each figure is put to use
 
 
 def test_the_table_of_pictures(tmp_path):

@@ -69,16 +69,22 @@ def test_blurred_noise_is_flagged_and_the_remedy_named(kernel):
     value, lag, way = found.largest(1)
     assert value < -1.3 * THRESHOLD and lag < 3 and way == ("vertically" if kernel.shape[1] == 1 else way)
     advice = found.advice(1)
-    assert "correlated between neighbours" in advice and "--hole-size 3" in advice and "\n" not in advice
+    remedy = {(1, 3): "3x1", (3, 1): "1x3", (3, 3): "3"}[kernel.shape]
+    assert "correlated between neighbours" in advice and advice.endswith(f"--hole-size {remedy}") and "\n" not in advice
     found = whiteness(left_over(blurred, hole=5), SURE, ONES)
     assert max(found.values().values()) > 0.5 and found.advice(5) is None
 
 
 def test_what_is_said_of_what():
     nothing = (0.0, 0.0, 0.0)
-    assert "--hole-size 3" in Whiteness((-0.3, 0.0, 0.0), nothing).advice(1)
+    assert Whiteness((-0.3, 0.0, 0.0), (-THRESHOLD / 2 - 0.01, 0.0, 0.0)).advice(1).endswith("--hole-size 3")
+    assert Whiteness((-0.3, 0.0, 0.0), nothing).advice(1).endswith("--hole-size 3x1")
+    assert Whiteness((9.0, -0.3, 0.0), nothing).advice("3x1").endswith("--hole-size 5x1")
+    assert Whiteness((9.0, -0.3, 0.0), (-0.3, 0.0, 0.0)).advice("3x1").endswith("--hole-size 5x3")
+    assert Whiteness((9.0, 9.0, 9.0), (-0.3, 0.0, 0.0)).advice("9x1").endswith("--hole-size 9x3")
+    assert Whiteness((9.0, 9.0, 9.0), nothing).advice("7x1") is None
     assert "-0.30 at 2 pixels vertically" in Whiteness(nothing, (0.0, -0.3, 0.0)).advice(1)
-    assert "--hole-size 5" in Whiteness(nothing, (-0.9, -0.3, 0.0)).advice(3)
+    assert Whiteness(nothing, (-0.9, -0.3, 0.0)).advice(3).endswith("--hole-size 3x5")
     assert Whiteness((-0.9, 0.0, 0.0), (0.9, 0.1, 0.0)).advice(3) is None  # within the hole
     assert Whiteness((-0.9,) * 3, (-0.9,) * 3).advice(7) is None  # beyond the lags that are looked at
     assert "train on" in Whiteness((0.3, 0.0, 0.0), nothing).advice(1)

@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from dnnlib.command_line import CommandLine  # noqa: E402
 from dnnlib.denoising.configuration import Configuration  # noqa: E402
+from dnnlib.denoising.judging.intervals import interval_of_mean  # noqa: E402
 from dnnlib.denoising.network.network_file import network_file_name  # noqa: E402
 from dnnlib.denoising.network.shipped import FOLDER, GREY, NO_DEFAULT, RGB  # noqa: E402
 from dnnlib.errors import UserError, run_script  # noqa: E402
@@ -34,7 +35,6 @@ from dnnlib.tflib.precision import FLOAT32  # noqa: E402
 CHECK = "tests/data/golden/kodak"  # the pictures that are evaluated by the tests
 SETS = {"kodak": "Kodak", "bsd300": "BSD300", CHECK: CHECK}
 MEASURES = {"psnr_noisy": "noisy, dB", "psnr_pme": "PSNR, dB", "ssim_pme": "SSIM"}  # columns of pictures.csv, if there
-RESAMPLES = 9_999
 
 HEADINGS = ("What it is for", "What it is not for", "Training pictures", "Training", "Quality", "Check")
 FACTS = ("commit", "command", "images", "hours", "machine")  # rows under Training
@@ -312,11 +312,9 @@ def picture_means(path: Path) -> dict[str, np.ndarray]:
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:
-    """Returns the 95 % interval of the mean: bootstrapped, bias-corrected and accelerated, the same each time."""
-    from scipy.stats import bootstrap  # late: it takes a while to import
-
-    found = bootstrap((values,), np.mean, n_resamples=RESAMPLES, random_state=np.random.default_rng(0)).confidence_interval
-    return float(found.low), float(found.high)
+    """Returns the 95 % interval of the mean over the pictures, as an evaluation prints it."""
+    found = interval_of_mean(values)
+    return found.low, found.high
 
 
 def check(name: str, evaluation: Run) -> str:

@@ -16,12 +16,15 @@ from dnnlib.denoising.data.noisy_shard import HELD_OUT, NoisyShard
 from dnnlib.denoising.data.shard import Shard
 from dnnlib.denoising.data.validation_set import ValidationSet, open_validation_set
 from dnnlib.denoising.data_options import DEFAULT_VALIDATION_SET, DataOptions, RunOptions
+from dnnlib.denoising.evaluation.rivals import check_baselines, check_data, data_of, open_rivals
+from dnnlib.denoising.judging.options import JudgingOptions
 from dnnlib.denoising.network.network_file import load_configured
 from dnnlib.denoising.network.shipped import network_path
 from dnnlib.denoising.options import EvaluationOptions, TrainingOptions
 from dnnlib.denoising.pictures.auto_white import AUTO_WHITE, found_white
 from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.denoising.pictures.search import pictures_in
+from dnnlib.denoising.reports.run_page import RunPage
 from dnnlib.denoising.run_name import describe_evaluation, describe_training
 from dnnlib.denoising.training.resume import find_run, load_resumable, noise_floor_of, with_floor
 from dnnlib.denoising.training.warm_start import load_start
@@ -58,12 +61,13 @@ def train(
 
 
 def evaluate(
-    options: EvaluationOptions, data: DataOptions, run_options: RunOptions, layout: Layout,
+    options: EvaluationOptions, judging: JudgingOptions, data: DataOptions, run_options: RunOptions, layout: Layout,
     schedules: Mapping[str, int], validation_sets: Mapping[str, Mapping], networks: Mapping[str, Mapping],
 ) -> None:  # fmt: skip
     """Evaluates a network, in a run of its own. Raises UserError for whatever is wrong with what is given.
 
     options: which network, and how it is evaluated.
+    judging: what it is compared with.
     data: the pictures.
     run_options: where the run's directory goes.
     layout: the devices.
@@ -73,7 +77,7 @@ def evaluate(
     """
     if options.precision == AUTO:
         options = replace(options, precision=FLOAT32)
-    _Evaluation(options, data, run_options, layout, schedules, validation_sets, networks).carry_out()
+    _Evaluation(options, judging, data, run_options, layout, schedules, validation_sets, networks).carry_out()
 
 
 class _Experiment(ABC):
@@ -92,6 +96,7 @@ class _Experiment(ABC):
     resolved: dict
     inputs: Sequence[Shard | NoisyShard | ValidationSet | NoisyPictures]
     run_dir: Path | None = None
+    page: RunPage | None = None  # of the run, once there is one
 
     def __init__(self, data: DataOptions, run_options: RunOptions, layout: Layout):
         self.data, self.run_options, self.layout = data, run_options, layout
@@ -104,6 +109,11 @@ class _Experiment(ABC):
     def work(self, run: RunContext | None, replicas: "Replicas") -> None:
         """Does what the run is for. run: entered; None for a worker that is not the chief. replicas: the devices."""
 
+    def check_inputs(self) -> None:
+        """Looks at all shards and pictures. Raises UserError for what is wrong with them."""
+        for shard_or_pictures in self.inputs:
+            shard_or_pictures.check()
+
     def carry_out(self) -> None:
         """Checks everything, makes or enters the run directory and works in it; a dry run only says what it would do."""
         if self.run_dir is None and self.layout.chief:
@@ -113,8 +123,7 @@ class _Experiment(ABC):
             print(f"Would run in {self.run_dir or f'{self.result_dir}/<id>-{self.description}'}")
             return
         # Before anything is made.
-        for shard_or_pictures in self.inputs:
-            shard_or_pictures.check()
+        self.check_inputs()
         check_ports(self.layout.workers, self.layout.open_ports)
         from dnnlib.tflib.replicas import Replicas  # late: it imports TensorFlow
 
@@ -124,9 +133,14 @@ class _Experiment(ABC):
             self.work(None, replicas)
             return
         run_dir = self.run_dir or create_run_dir(self.result_dir, self.description)
-        with RunContext(run_dir, self.task, self.resolved) as run:
-            run.write_options()
-            self.work(run, replicas)
+        self.page = RunPage(run_dir)
+        try:
+            with RunContext(run_dir, self.task, self.resolved) as run:
+                run.write_options()
+                self.page.write()
+                self.work(run, replicas)
+        finally:
+            self.page.write()  # it says how the run ended
 
     def validation_name(self, configuration: Configuration) -> str:
         """Returns the name of what is validated on, or its folder, also where none was given."""
@@ -161,12 +175,12 @@ class _Training(_Experiment):
         self.task, self.result_dir = f"train {configuration.name}", run_options.result_dir
         validation_name = self.validation_name(configuration)
         if configuration.noise.real:
-            self.shard = NoisyShard(data.train_h5, options.train_resolution, configuration.channels)
+            self.shard = NoisyShard(data.train_h5, options.largest_crop, configuration.channels)
             held_out = NoisyShard(data.train_h5, 1, configuration.channels, HELD_OUT)
             self.pictures = held_out_pictures(held_out, data.reference_dir)
         else:
             self.pictures = self.open_clean(configuration, validation_sets)
-            self.shard = Shard(data.train_h5, options.train_resolution)
+            self.shard = Shard(data.train_h5, options.largest_crop)
         self.inputs = [self.pictures, self.shard]
         # The options.
         fingerprint, set_name = self.shard.fingerprint(), Path(validation_name).name
@@ -206,7 +220,7 @@ class _Training(_Experiment):
             print(f"Training {self.configuration.name} on {len(self.shard)} images, in {run.run_dir}{beginning}")
             kept = with_floor(self.fixed_options, self.configuration)
             path = training_loop(
-                self.configuration, self.options, self.shard, self.pictures, run, replicas, kept, state
+                self.configuration, self.options, self.shard, self.pictures, run, replicas, kept, state, self.page
             )
             print(f"Network written to {path}")
 
@@ -214,8 +228,8 @@ class _Training(_Experiment):
 class _Evaluation(_Experiment):
     """An evaluation with its network loaded and its pictures open."""
 
-    def __init__(self, options, data, run_options, layout, schedules, validation_sets, networks):
-        """Loads the network, and opens the pictures. Parameters as for `evaluate`."""
+    def __init__(self, options, judging, data, run_options, layout, schedules, validation_sets, networks):
+        """Loads the network and what it is compared with, and opens the pictures. Parameters as for `evaluate`."""
         super().__init__(data, run_options, layout)
         self.options = options
         path = network_path(options.eval, "--eval", networks)
@@ -224,6 +238,9 @@ class _Evaluation(_Experiment):
         self.task, self.result_dir = f"eval {options.eval}", f"{run_options.result_dir}/_eval"
         self.pictures = self.open_pictures(validation_sets)
         self.inputs = [self.pictures]
+        self.judging, self.rivals = judging, open_rivals(judging.compare_with or (), configuration, networks)
+        if judging.baselines:
+            check_baselines(configuration)
         trained = TrainingOptions(num_iter=schedules.get(configuration.name, TrainingOptions.num_iter))
         self.description = describe_evaluation(configuration, trained, self.validation_name(configuration))
         self.resolved = {"eval": options.eval, "network_sha256": file_sha256(path), "configuration": configuration.name}
@@ -231,6 +248,12 @@ class _Evaluation(_Experiment):
         self.resolved |= {"num_gpus": layout.num_gpus, "cpu_devices": layout.cpu_devices, "precision": options.precision}
         self.resolved |= {"hole_size": configuration.hole_size} if configuration.hole_size != 1 else {}
         self.resolved |= self.data.scale
+        self.resolved |= {name: value for name, value in asdict(judging).items() if value}
+
+    def check_inputs(self) -> None:
+        super().check_inputs()
+        if any(rival.data for rival in self.rivals):
+            check_data(self.rivals, data_of(self.pictures, self.configuration))
 
     def open_pictures(self, validation_sets: Mapping[str, Mapping]) -> ValidationSet | NoisyPictures:
         """Opens the validation set, or of real noise the noisy pictures.
@@ -279,5 +302,8 @@ class _Evaluation(_Experiment):
 
         where = self.validation_name(self.configuration)
         print(f"Evaluating {self.options.eval} ({self.configuration.name}) on {where}, in {run.run_dir}")
-        evaluation_loop(self.network, self.configuration, self.pictures, run, replicas, self.options.precision)
+        about = {"name": self.options.eval, "sha256": self.resolved["network_sha256"]}
+        others = {"rivals": self.rivals, "baselines": self.judging.baselines, "page": self.page}
+        precision = self.options.precision
+        evaluation_loop(self.network, self.configuration, self.pictures, run, replicas, precision, about, **others)
         print(f"Pictures written to {run.run_dir / 'img'}")

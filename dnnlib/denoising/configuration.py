@@ -3,11 +3,11 @@
 import re
 from dataclasses import dataclass
 
+from dnnlib.denoising.hole import Hole, HoleSize
 from dnnlib.denoising.noise.families import NoiseStyle, parse_noise_style
 from dnnlib.denoising.noise.learned_parameter import SMALLEST
 from dnnlib.errors import UserError
 
-HOLE_SIZES = (1, 3, 5, 7)  # sides of the blind spot in pixels
 PIPELINES = ("n2c", "n2n", "blindspot_mean", "blindspot")
 _NAME = re.compile(
     r"(?P<noise_style>[a-z]+[0-9._]+|real_[a-z]+)-"
@@ -25,7 +25,7 @@ class Configuration:
     noise_params: str | None = None  # for blindspot: 'known', 'global' or 'per_image'
     diagonal: bool = False  # Sigma_x is diagonal
     channels: int = 3  # 3 (RGB) or 1 (mono)
-    hole_size: int = 1  # side of the blind spot in pixels, odd; not in the name
+    hole_size: HoleSize = 1  # of the blind spot, see `Hole`; not in the name
     noise_floor: float = SMALLEST  # of what is learned of the noise, see `learned_parameter`; not in the name
 
     @classmethod
@@ -65,9 +65,11 @@ class Configuration:
         return self.pipeline.startswith("blindspot")
 
 
-def check_hole_size(configuration: Configuration, hole_size: int) -> None:
+def check_hole_size(configuration: Configuration, hole_size: HoleSize) -> None:
     """Raises UserError unless the configuration's network can have a blind spot of that size."""
-    if hole_size not in HOLE_SIZES:
-        raise UserError(f"--hole-size {hole_size}: must be one of {', '.join(map(str, HOLE_SIZES))}")
+    try:
+        Hole.of(hole_size)
+    except ValueError as error:
+        raise UserError(f"--hole-size {hole_size}: {error}") from None
     if hole_size != 1 and not configuration.blind_spot:
         raise UserError(f"--hole-size {hole_size}: a network of {configuration.name} has no blind spot; leave it out")

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from dnnlib.denoising.configuration import HOLE_SIZES, Configuration, check_hole_size
+from dnnlib.denoising.configuration import Configuration, check_hole_size
 from dnnlib.denoising.data_options import DENOISE, EVAL, EXPORT, TRAIN, DataOptions, RunOptions
+from dnnlib.denoising.hole import WANTED, HoleSize, parse_hole_size
+from dnnlib.denoising.judging.options import JudgingOptions
 from dnnlib.denoising.pictures.auto_white import AUTO_WHITE
 from dnnlib.errors import UserError
 from dnnlib.option_fields import REQUIRED, check_values, fixed_on_resume, option, shared
@@ -89,6 +91,10 @@ class TrainingOptions:
         in_older_runs=1.0,
     )  # fmt: skip
     train_resolution: int = _training_option(256, "side of the square crops; below 128 whole pictures suffer", metavar="PX")
+    end_resolution: int = _recipe_option(
+        0, "side of the crops of the last tenth of the images, where that is larger; 0: the same to the end", metavar="PX",
+        at_least=0, in_older_runs=0,
+    )  # fmt: skip
     print_interval: int = _count(1_000, "images between printed lines of statistics", free_on_resume=True)
     eval_interval: int = _count(10_000, "images between validations", free_on_resume=True)
     snapshot_every: int = _count(
@@ -110,8 +116,9 @@ class TrainingOptions:
         "good, in a resumed run what it began with, and else float32",
         metavar="P", choices=PRECISIONS, group=DEVICES, commands=(TRAIN, EVAL), in_older_runs=FLOAT32,
     )  # fmt: skip
-    hole_size: int = _training_option(
-        1, "side of the blind spot; 3, 5 or 7 for noise that neighbours share", metavar="PX", choices=HOLE_SIZES,
+    hole_size: HoleSize = _training_option(
+        1, "side of the blind spot: 3 to 9 for noise that neighbours share; or its width and height, e.g. 9x1 for noise "
+        "that rows share", metavar="PX|WxH", parse=parse_hole_size, must_be=WANTED,
         default_text="1; as trained for --eval, --denoise and --export, which may take a smaller one",
         commands=(TRAIN, EVAL, DENOISE, EXPORT), in_older_runs=1,
     )  # fmt: skip
@@ -121,6 +128,11 @@ class TrainingOptions:
     state_minutes: float = _training_option(
         10.0, "minutes between states, where that is sooner", metavar="MIN", positive=True, free_on_resume=True
     )
+
+    @property
+    def largest_crop(self) -> int:
+        """Returns the side of the largest crops, in pixels."""
+        return max(self.train_resolution, self.end_resolution)
 
     def check(self) -> None:
         """Raises UserError naming the first option that cannot be."""
@@ -132,8 +144,10 @@ class TrainingOptions:
 
         if self.noise_init == NOISE_INIT_ESTIMATE and self.train_resolution < PATCH_SIDE:
             raise UserError(f"--train-resolution {self.train_resolution}: --noise-init estimate needs {PATCH_SIDE} or more")
-        if self.train_resolution < STRIDE or self.train_resolution % STRIDE:
-            raise UserError(f"--train-resolution {self.train_resolution}: must be a multiple of {STRIDE}, e.g. 128 or 256")
+        for side, at_least in ((self.train_resolution, STRIDE), (self.end_resolution, 0)):
+            if side < at_least or side % STRIDE:
+                flag = "--train-resolution" if at_least else "--end-resolution"
+                raise UserError(f"{flag} {side}: must be a multiple of {STRIDE}, e.g. 128 or 256")
 
     def check_for(self, configuration: Configuration) -> None:
         """Raises UserError naming the first option that cannot be, or not in a training of the configuration."""
@@ -189,6 +203,11 @@ class DenoisingOptions:
         False, "write float32, in the units of the picture, where that has integers: for steps that are too coarse for what "
         "denoising finds, as counts of few photons; TIFF and .npy only", flag="--float",
     )  # fmt: skip
+    axes: str | None = _denoising_option(
+        None, "what the axes of arrays (.npy) and TIFF files are, a letter each, as tifffile has them: Y and X; S, samples "
+        "of RGB; C, channels that are denoised each by itself; T, Z, ... of many pictures",
+        metavar="AXES", default_text="as the file says; of .npy YX, YXC or PYXC",
+    )  # fmt: skip
     tile: int | None = _denoising_option(
         None, "denoise in tiles of this side; 0: in one piece; the result is the same but for rounding", metavar="PX",
         default_text="as memory allows", at_least=0, at_most=2**31 - 1, must_be="a number of pixels, or 0 for no tiles",
@@ -220,7 +239,7 @@ class DenoisingOptions:
         metavar="N", at_least=1, at_most=LARGEST_INTEGER, must_be="1 or more",
         default_text="178956970; more in pages that are stored uncompressed", commands=(DENOISE, EVAL),
     )  # fmt: skip
-    hole_size: int | None = shared(TrainingOptions, "hole_size", default=None)  # None: as trained
+    hole_size: HoleSize | None = shared(TrainingOptions, "hole_size", default=None)  # None: as trained
 
     @property
     def stds(self) -> list[str]:
@@ -250,6 +269,9 @@ class DenoisingOptions:
             raise UserError(f"--save-network {self.save_network}: is for --adapt, which makes another network; give it, too")
         for name in levels if self.adapt is not None else ():
             raise UserError(f"{name} and --adapt do not go together: the network learns the noise; leave {name} out")
+        from dnnlib.denoising.pictures.axes import check_axes  # late: it imports NumPy
+
+        check_axes(self.axes)
         self.told.check()
 
 
@@ -259,7 +281,7 @@ class ExportOptions:
 
     export: str = shared(CommandOptions, "export", default=REQUIRED)
     network: str = shared(DenoisingOptions, "network", default=REQUIRED)
-    hole_size: int | None = shared(TrainingOptions, "hole_size", default=None)  # None: as trained
+    hole_size: HoleSize | None = shared(TrainingOptions, "hole_size", default=None)  # None: as trained
 
     def check(self) -> None:
         """Raises UserError naming the first option that cannot be."""
@@ -271,7 +293,7 @@ class EvaluationOptions:
     """Holds which network is evaluated, and how."""
 
     eval: str = shared(CommandOptions, "eval", default=REQUIRED)
-    hole_size: int | None = shared(TrainingOptions, "hole_size", default=None)  # None: as trained
+    hole_size: HoleSize | None = shared(TrainingOptions, "hole_size", default=None)  # None: as trained
     precision: str = shared(TrainingOptions, "precision", default=AUTO)  # which is FLOAT32 here
     max_pixels: int | None = shared(DenoisingOptions, "max_pixels", default=None)
 
@@ -282,4 +304,5 @@ class EvaluationOptions:
 
 OPTION_CLASSES = (  # of the whole command line, in the order of `--help`
     CommandOptions, DenoisingOptions, DataOptions, RunOptions, Layout, TrainingOptions, EvaluationOptions, ExportOptions,
+    JudgingOptions,
 )  # fmt: skip

@@ -30,6 +30,8 @@ def describe_training(configuration: Configuration, options: TrainingOptions, va
         parts.append(configuration.noise_params)
     if options.train_resolution != TrainingOptions.train_resolution:
         parts.append(f"res{options.train_resolution}")
+    if options.end_resolution > options.train_resolution:
+        parts.append(f"end{options.end_resolution}")
     if configuration.hole_size != TrainingOptions.hole_size:
         parts.append(f"hole{configuration.hole_size}")
     return "-".join(parts)

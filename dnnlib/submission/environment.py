@@ -19,6 +19,8 @@ _PACKAGES = {
     "numpy": ("numpy",),
     "h5py": ("h5py",),
     "pillow": ("pillow",),
+    "scipy": ("scipy",),
+    "scikit-image": ("scikit-image",),
 }
 
 

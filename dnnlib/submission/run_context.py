@@ -113,6 +113,10 @@ class RunContext:
         csv.writer(text).writerows([columns, *rows])
         self._write(name, text.getvalue())
 
+    def write_json(self, name: str, content: dict) -> None:
+        """Writes an object as JSON, atomically; NaN and infinities become null."""
+        self._write(name, settings_json(content))
+
     def write_options(self, **facts) -> None:
         """Writes the options as JSON to `training_options.json`, and as text to `options.txt`.
 

@@ -5,11 +5,12 @@ from pathlib import Path
 
 AUTO, FLOAT32, BF16 = "auto", "float32", "bf16"
 PRECISIONS = (AUTO, FLOAT32, BF16)
+_AMPERE = (8, 0)
 
 
 def fastest_precision(on_gpu: bool) -> str:
-    """Returns BF16 on a CPU that has instructions for it, where trainings end as well in it; otherwise FLOAT32."""
-    return FLOAT32 if on_gpu or not cpu_has_bf16() else BF16
+    """Returns BF16 where the GPUs or the CPU have instructions for it, for trainings end as well in it; else FLOAT32."""
+    return BF16 if (gpu_has_bf16() if on_gpu else cpu_has_bf16()) else FLOAT32
 
 
 def cpu_has_bf16() -> bool:
@@ -18,6 +19,14 @@ def cpu_has_bf16() -> bool:
         flags = Path("/proc/cpuinfo").read_text("utf-8", "replace").split()
         return "avx512_bf16" in flags or "amx_bf16" in flags
     return False
+
+
+def gpu_has_bf16() -> bool:
+    """Returns whether all GPUs multiply bfloat16 themselves, as those of compute capability 8.0 (Ampere) and later do."""
+    from dnnlib.tflib.runtime import tf
+
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
+    return bool(details) and all(found.get("compute_capability", (0, 0)) >= _AMPERE for found in details)
 
 
 def dtype_of(precision: str):

@@ -6,7 +6,8 @@
 #                                        trains, or goes on with what is under OUT/results; stops in time, with a state
 # OUT: a folder that travels back; what a training needs to go on lies there (a state of --recipe fast: 20 MB).
 # benchmarks/RESULTS.md has what came out on an H200 on 2026-11-26. A training is ready to step after 40 s, and --recipe fast keeps
-# a GPU busy with launching: several trainings at a time share it, four of minibatch 2 at 256 made 46 steps a second on 16 cores.
+# a GPU busy with launching: several trainings at a time share it. Start `nvidia-cuda-mps-control -d` first, so that their kernels run
+# beside each other: four made 101 steps a second on 16 cores, where without it four made 46 (benchmarks/RESULTS.md has both).
 set -euo pipefail
 part=${1:?usage: run.sh check|bench|train OUT ...}; out=$(mkdir -p "${2:?usage: run.sh $1 OUT ...}" && cd "$2" && pwd)
 python=${PYTHON:-python3}

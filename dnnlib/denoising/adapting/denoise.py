@@ -32,7 +32,7 @@ def denoise_adapted(inputs: list[str], options: DenoisingOptions, recipe: Mappin
     outputs = planned_outputs(inputs, options)
     options = with_white(options, outputs)
     trained = {colours: networks.trained_for(colours) for colours in (1, 3)}
-    pages = read_pages([output.source for output in outputs], options.told, options.nodata, trained)
+    pages = read_pages([output.source for output in outputs], options.told, options.axes, options.nodata, trained)
     colours = pages[0].pixels.shape[2]
     name, network, source = networks.loaded_for(colours)
     start = Start(network, source, learned_configuration(source, colours))

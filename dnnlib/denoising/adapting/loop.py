@@ -105,7 +105,7 @@ def training_options(recipe: Mapping, images: int, side: int, precision: str) ->
     """
     size = recipe.get("minibatch_size", TrainingOptions.minibatch_size)
     settings = {"learning_rate": PEAK_RATE, "num_iter": max(images // size, 1) * size}
-    return TrainingOptions(**{**recipe, **settings, "train_resolution": side, "precision": precision})
+    return TrainingOptions(**{**recipe, **settings, "train_resolution": side, "end_resolution": 0, "precision": precision})
 
 
 def _steps(graph: TrainingGraph, crops: PageCrops, options: TrainingOptions, session) -> Iterator[int]:

@@ -36,7 +36,7 @@ class Page:
 
 
 def read_pages(
-    paths: Sequence[str], told: Scale, nodata: float | None = None,
+    paths: Sequence[str], told: Scale, axes: str | None = None, nodata: float | None = None,
     trained: Mapping[int, Source | None] = MappingProxyType({}),
 ) -> list[Page]:  # fmt: skip
     """Reads all pages of all pictures, and decides what is held out of them.
@@ -44,7 +44,7 @@ def read_pages(
     Where pixels have no value, a page is each rectangle without such that is large enough.
 
     paths: of the files. One that cannot be denoised is left out here: who denoises it will say why.
-    told, nodata: black and white, and the value that stands for none, as the user told them.
+    told, axes, nodata: black and white, the axes, and the value that stands for none, as the user told them.
     trained: what the networks for 1 and 3 colours were trained on, see `decided`.
 
     Raises UserError where no file can be read, where a page is too small, and where some are grey and others RGB.
@@ -54,7 +54,7 @@ def read_pages(
     failure = None
     for path in paths:
         try:
-            pages = _pages_of(path, told, nodata, trained)
+            pages = _pages_of(path, told, nodata, trained, axes)
         except UserError as error:
             failure = failure or error
             continue
@@ -86,14 +86,14 @@ def source_of(pages: Sequence[Page]) -> Source | None:
 
 
 def _pages_of(
-    path: str, told: Scale, nodata: float | None, trained: Mapping[int, Source | None]
+    path: str, told: Scale, nodata: float | None, trained: Mapping[int, Source | None], axes: str | None
 ) -> list[tuple[np.ndarray, Scale]]:
     """Reads the pages of a file, each [H,W,C] with its scale. Raises UserError where it cannot be denoised.
 
     Of pages with pixels that have no value it is the rectangles without.
     """
     try:
-        picture = read_filled(path, nodata)
+        picture = read_filled(path, nodata, axes=axes)
         try:
             scales = [page.scale for page in decided(picture, told, trained.get(picture.colours))]
         except UserError as error:

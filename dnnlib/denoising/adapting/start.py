@@ -7,9 +7,8 @@ import numpy as np
 from dnnlib.denoising.adapting.pages import PageCrops
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.network.architecture import NOISE_VARIABLE, initial_variables, shapes_of
-from dnnlib.denoising.noise.estimation import estimate_parameters
 from dnnlib.denoising.noise.learned_parameter import SMALLEST_REAL, raw_from_parameter
-from dnnlib.denoising.training.noise_start import ESTIMATE_FROM, subsample_beyond_hole
+from dnnlib.denoising.training.noise_start import ESTIMATE_FROM, estimate_noise
 from dnnlib.denoising.training.warm_start import take_over
 from dnnlib.errors import UserError
 from dnnlib.tflib.network import Network
@@ -48,9 +47,8 @@ class Start:
         """Estimates the noise as `--noise-init estimate` does, on the scale of the variable."""
         noisy = np.stack([crops[number] for number in range(ESTIMATE_FROM)])
         style = self.wanted.noise
-        seen = subsample_beyond_hole(noisy, self.wanted.hole_size)
-        found = estimate_parameters(style.family, seen, crops.limits)
-        return [raw_from_parameter(x, style.learns_root, self.wanted.noise_floor) for x in found]
+        estimated = estimate_noise(style.family, noisy, self.wanted.hole_size, crops.limits)
+        return [raw_from_parameter(x, style.learns_root, self.wanted.noise_floor) for x in estimated]
 
 
 def learned_configuration(source: Configuration, channels: int) -> Configuration:

@@ -6,7 +6,7 @@ can start anywhere, and does not depend on the minibatch or on what was drawn be
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,21 +21,22 @@ class Batch(NamedTuple):
 
     n: int  # of the step: the images before it
     numbers: np.ndarray  # int64 [B]: of the images in the run
-    images: np.ndarray  # [B, crop, crop, C]: uint8, noisy ones float32
+    images: np.ndarray  # [B, side, side, C]: uint8, noisy ones float32
 
 
 class Crops:
-    """Cuts crop number m of a run out of a shard: uint8 [crop, crop, channels]; one channel is the rounded mean of three."""
+    """Cuts crop number m of a run out of a shard: uint8 [side, side, channels]; one channel is the rounded mean of three."""
 
-    def __init__(self, shard: Shard, crop: int, channels: int, seed: int):
+    def __init__(self, shard: Shard, side: int | Callable[[int], int], channels: int, seed: int):
         """Prepares for cutting squares out of a shard.
 
-        shard: of images of at least crop x crop pixels.
-        crop: the side in pixels.
+        shard: of images of at least side x side pixels.
+        side: of the squares, in pixels; or a function that tells it by the number of the crop.
         channels: 3, or 1 for mono.
         seed: of the run.
         """
-        self._shard, self._crop, self._channels, self._seed = shard, crop, channels, seed
+        self._shard, self._channels, self._seed = shard, channels, seed
+        self._side_of = side if callable(side) else lambda _: side
         self._epoch, self._order = -1, np.empty(0, np.int64)
 
     def __getitem__(self, number: int) -> np.ndarray:
@@ -46,9 +47,15 @@ class Crops:
             self._epoch = epoch
         image = self._shard.read(int(self._order[position]))
         random = _random(self._seed, _CROP, number)
-        y, x = (int(random.integers(0, size - self._crop, endpoint=True)) for size in image.shape[1:])
-        crop = image[:, y : y + self._crop, x : x + self._crop]
+        side = self._side_of(number)
+        y, x = (int(random.integers(0, size - side, endpoint=True)) for size in image.shape[1:])
+        crop = image[:, y : y + side, x : x + side]
         return self._finished(crop).transpose(1, 2, 0)
+
+    @property
+    def pictures(self) -> int:
+        """Returns how many pictures there are to cut from."""
+        return len(self._shard)
 
     @property
     def limits(self) -> Sequence[float]:
@@ -56,12 +63,12 @@ class Crops:
         return ()
 
     def _finished(self, crop: np.ndarray) -> np.ndarray:
-        """Makes what the training is given out of stored pixels [C, crop, crop]."""
+        """Makes what the training is given out of stored pixels [C, side, side]."""
         return np.rint(crop.mean(axis=0, keepdims=True)).astype(np.uint8) if self._channels == 1 else crop
 
 
 class NoisyCrops(Crops):
-    """Cuts crops out of a NoisyShard, as it has them: float32 [crop, crop, channels], 0 for black and 1 for white, not
+    """Cuts crops out of a NoisyShard, as it has them: float32 [side, side, channels], 0 for black and 1 for white, not
     clipped."""
 
     @property

@@ -13,6 +13,7 @@ from dnnlib.denoising.pictures import formats
 from dnnlib.denoising.pictures.decided_scale import Decided, decided
 from dnnlib.denoising.pictures.files import read_header, read_picture
 from dnnlib.denoising.pictures.folder_scale import FolderScale
+from dnnlib.denoising.pictures.images import pixels_sha256
 from dnnlib.denoising.pictures.picture import Picture
 from dnnlib.denoising.pictures.scale import COLOURS, UNTOLD, Scale, Source, kind_of
 from dnnlib.denoising.pictures.search import pictures_in
@@ -26,6 +27,7 @@ LARGEST_SIDE = 1024  # pixels; of larger pictures the middle is what is measured
 class NoisyPictures:
     """Finds and reads noisy pictures to validate on, each when it is needed.
 
+    name: of all of them, as the user gave it.
     names, pages: of the files, and the page in each.
     stored(i): picture i as it was stored, [H,W,C].
     scale: the values that stand for black and white; of a folder, as the user told them.
@@ -45,6 +47,7 @@ class NoisyPictures:
     page_sizes: Sequence[Sequence[int]] | None = None
     corners: Sequence[Sequence[int]] | None = None
     found: Callable[[int], Decided] | None = None
+    name: str = ""
 
     repeats = 1  # passes in an evaluation
 
@@ -64,6 +67,10 @@ class NoisyPictures:
         noisy = self.scale_of(i, stored.dtype).to_float(stored)
         reference = None if self.references is None else self._reference(i, stored)[0]
         return _middle(noisy), None if reference is None else _middle(reference)
+
+    def sha256(self, _channels: int) -> str:
+        """Returns the digest of the pictures' pixels as an evaluation sees them, and of their references."""
+        return pixels_sha256(part for i in range(len(self)) for part in self.read(i) if part is not None)
 
     def scale_of(self, i: int, dtype: np.dtype) -> Scale:
         """Returns the values that stand for black and white in picture i, of pixels of a type."""
@@ -123,8 +130,8 @@ def held_out_pictures(shard: NoisyShard, reference_dir: str | None) -> NoisyPict
         """Reads a picture by its number in the held-out part."""
         return shard.read(i).transpose(1, 2, 0)
 
-    folder, where = _folder(reference_dir), (shard.page_sizes, shard.corners)
-    return NoisyPictures(shard.names, shard.pages, stored, shard.scale, folder, shard.source, *where)
+    where = {"page_sizes": shard.page_sizes, "corners": shard.corners, "name": os.fspath(shard.path)}
+    return NoisyPictures(shard.names, shard.pages, stored, shard.scale, _folder(reference_dir), shard.source, **where)
 
 
 def open_noisy_pictures(given: str, channels: int, scale: Scale, reference_dir: str | None) -> NoisyPictures:
@@ -174,7 +181,7 @@ def open_noisy_pictures(given: str, channels: int, scale: Scale, reference_dir: 
         return read(paths[i])[1][page]
 
     names, pages = [os.path.basename(paths[i]) for i, _ in numbers], [page for _, page in numbers]
-    return NoisyPictures(names, pages, stored, scale, _folder(reference_dir), found=found)
+    return NoisyPictures(names, pages, stored, scale, _folder(reference_dir), found=found, name=given)
 
 
 def _page_count(path: str) -> int:

@@ -1,53 +1,21 @@
 """The two parts of a shard of noisy pictures while it is written: pages to train on, cut into pieces, and those held out."""
 
 import hashlib
-from collections.abc import Iterator
-from typing import NamedTuple
 
 import h5py
 import numpy as np
 
+from dnnlib.denoising.data import noisy_pages
 from dnnlib.denoising.data.held_out_strip import described, split
+from dnnlib.denoising.data.noisy_pages import Page, pieces, stored_scale
 from dnnlib.denoising.data.noisy_shard import CORNERS, HELD_OUT, PAGE_SIZES
 from dnnlib.denoising.data.shard_rows import ShardFile, ShardRows
-from dnnlib.denoising.pictures.decided_scale import Decided
-from dnnlib.denoising.pictures.scale import COLOURS, Scale, Source, kind_of
+from dnnlib.denoising.pictures.scale import Source, kind_of
 from dnnlib.errors import UserError
 
-# Floats are stored as 16 bits, from -1 to 2 times white: noise must not be clipped, and a step of 1/21845 hides none.
-FLOAT_BLACK, FLOAT_WHITE = 21845, 43690
-STORED_FLOATS = Scale(float(FLOAT_BLACK), float(FLOAT_WHITE))
-LARGEST_PIECE = 1024  # pixels; a crop costs the reading of its whole piece
 CLIPPED = 0.005  # a share of the values that is worth a warning
-
-
-class Page(NamedTuple):
-    """A picture of a file.
-
-    path: of the file.
-    name: the same, from the input folder on.
-    page: the picture's number in the file, from 0.
-    pixels: [C,H,W], as they are stored in the shard.
-    dtype: of the file.
-    found: black and white in the file.
-    place: (top, left, height, width), where the pixels are in the page, and its size, if some of it have no value; pixels is
-        then the largest rectangle that is without such.
-    others: further such rectangles, to train on only.
-    """
-
-    path: str
-    name: str
-    page: int
-    pixels: np.ndarray
-    dtype: np.dtype
-    found: Decided
-    place: tuple[int, int, int, int] | None = None
-    others: tuple[np.ndarray, ...] = ()
-
-    @property
-    def kind(self) -> tuple[str, str]:
-        """Returns what must be the same of all pages: 'grey' or 'RGB', and the type as `Source` names it."""
-        return COLOURS[self.pixels.shape[0]], kind_of(self.dtype)
+# Values that may be clipped ones, by the kind of type.
+_LIMITS = {"u": "0, white or the type's largest", "i": "white or the type's ends", "f": "black or white"}
 
 
 class Parts:
@@ -58,7 +26,7 @@ class Parts:
         self._first, self._file = first, shard.file
         source = first.found.scale
         self._source = Source(kind_of(first.dtype), source)
-        self.scale = STORED_FLOATS if first.dtype.kind == "f" else source  # in the shard
+        self.scale = stored_scale(first.dtype, source)  # in the shard
         self._checksum = hashlib.sha256()
         self.training = ShardRows(shard, shard.file, first.pixels.dtype)
         self.held_out = ShardRows(shard, shard.file.create_group(HELD_OUT), first.pixels.dtype)
@@ -142,8 +110,8 @@ class Parts:
 
     def lines(self) -> list[str]:
         """Returns the block printed at the end."""
-        colours, side = self._first.kind[0], LARGEST_PIECE
-        limits = "black or white" if self._first.dtype.kind == "f" else "0, white or the type's largest"
+        colours, side = self._first.kind[0], noisy_pages.LARGEST_PIECE
+        limits = _LIMITS[self._first.dtype.kind]
         held_out = f"pictures held out: {len(self.held_out)}"
         if self._strips:
             held_out = f"held out: a strip of {' or '.join(self._strips)} of each picture"
@@ -156,10 +124,3 @@ class Parts:
         if self._clipped > CLIPPED * self._values:
             lines.append("Warning: noise that was clipped looks weaker than it is; see docs/real-noise.md")
         return lines
-
-
-def pieces(pixels: np.ndarray) -> Iterator[np.ndarray]:
-    """Cuts [C,H,W] evenly into as few parts as are no larger than LARGEST_PIECE, and yields them."""
-    for rows in np.array_split(np.arange(pixels.shape[1]), -(-pixels.shape[1] // LARGEST_PIECE)):
-        for columns in np.array_split(np.arange(pixels.shape[2]), -(-pixels.shape[2] // LARGEST_PIECE)):
-            yield pixels[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]

@@ -4,59 +4,19 @@ import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-import numpy as np
-
-from dnnlib.denoising.data.noisy_shard_parts import STORED_FLOATS, Page, Parts
+from dnnlib.denoising.data.noisy_pages import NoisyOptions, Page, read_pages
+from dnnlib.denoising.data.noisy_shard_parts import Parts
 from dnnlib.denoising.data.shard_rows import ShardFile
-from dnnlib.denoising.data.shard_writer import MIN_SIDE, check_counts, check_sides, new_shard, shuffled
-from dnnlib.denoising.pictures.auto_white import AUTO_WHITE, found_white
-from dnnlib.denoising.pictures.decided_scale import decided
-from dnnlib.denoising.pictures.files import read_filled
+from dnnlib.denoising.data.shard_writer import new_shard, shuffled
+from dnnlib.denoising.pictures.auto_white import found_white
 from dnnlib.denoising.pictures.folder_scale import FolderScale
-from dnnlib.denoising.pictures.holes import rectangles_without
-from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.denoising.pictures.search import find_pictures
 from dnnlib.errors import UserError
 from dnnlib.parallel import cores, ordered_map
 from dnnlib.progress import progress_bar, say
 
 _MOST_DIFFERENT = 10  # files of another kind that may be odd ones; if they also outnumber the others, the first is
-
-
-@dataclass(frozen=True)
-class NoisyOptions:
-    """Holds the options of the tool. Raises UserError for what cannot be.
-
-    min_size, max_size: of width and height, in pixels.
-    holdout: share of the pictures to validate on, or, of a single file, of each picture.
-    black, white: the values that stand for 0 and 1; white None: the type's largest; AUTO_WHITE: it is measured.
-    nodata: the value that stands for none; None: as the file says.
-    max_files: how many are used, None: all.
-    workers: threads that decode, None: one a core.
-    """
-
-    min_size: int = MIN_SIDE
-    max_size: int = 2**31 - 1
-    holdout: float = 0.05
-    black: float = 0.0
-    white: float | str | None = None
-    nodata: float | None = None
-    max_files: int | None = None
-    workers: int | None = None
-
-    def __post_init__(self):
-        check_counts(self.max_files, self.workers)
-        check_sides(self.min_size, self.max_size)
-        self.scale.check()
-        if not 0 < self.holdout < 1:
-            raise UserError(f"--holdout {self.holdout:g}: must be a share of the pictures, above 0 and below 1, e.g. 0.05")
-
-    @property
-    def scale(self) -> Scale:
-        """Returns the values of black and white in the files."""
-        return Scale(self.black, None if self.white == AUTO_WHITE else self.white)
 
 
 def write_noisy_shard(input_dir: str, out: str | os.PathLike, options: NoisyOptions) -> None:
@@ -79,7 +39,7 @@ def write_noisy_shard(input_dir: str, out: str | os.PathLike, options: NoisyOpti
     with new_shard(out) as temporary:
         named = os.path.isfile(input_dir)
         paths = [input_dir] if named else shuffled(find_pictures(input_dir, writable_only=True))
-        options = replace(options, white=found_white(options.white, paths, options.black, options.nodata))
+        options = replace(options, white=found_white(options.white, paths, options.black, options.nodata, axes=options.axes))
         with ShardFile(temporary) as shard:
             root = input_dir if os.path.isdir(input_dir) else os.path.commonpath([os.path.dirname(path) for path in paths])
             lines = _fill(shard, paths, root, options)
@@ -169,7 +129,7 @@ def _usable(paths: list[str], root: str, o: NoisyOptions, counts: _Counts) -> It
     most = min(len(paths), o.max_files or len(paths))
     first: Page | None = None
     with progress_bar(len(paths), "file") as bar:
-        for pages in ordered_map(lambda path: _read(path, root, o), paths, o.workers or cores(), ahead=1):
+        for pages in ordered_map(lambda path: read_pages(path, root, o), paths, o.workers or cores(), ahead=1):
             bar.update()
             if isinstance(pages, UserError):
                 counts.skipped += 1
@@ -183,7 +143,8 @@ def _usable(paths: list[str], root: str, o: NoisyOptions, counts: _Counts) -> It
                 say(f"skipped: {reason}")
                 continue
             counts.take(pages)
-            say(f"{counts.taken}/{most}: {pages[0].path}")
+            several = f", {len(pages)} pictures" if len(pages) > 1 else ""
+            say(f"{counts.taken}/{most}: {pages[0].path}{several}")
             yield pages
             if counts.taken == most:
                 return
@@ -204,51 +165,3 @@ def _difference(first: Page, pages: list[Page]) -> str | None:
 def _rank(name: str) -> float:
     """Returns a number from 0 to 1, as if drawn by lot, but always the same of a name."""
     return int.from_bytes(hashlib.sha256(name.encode(errors="surrogateescape")).digest()[:7], "big") / 2**56
-
-
-def _read(path: str, root: str, o: NoisyOptions) -> list[Page] | UserError:
-    """Reads the pages of a file; returns what is wrong with it where that cannot be."""
-    try:
-        picture = read_filled(path, o.nodata)
-    except UserError as error:
-        return error
-    name, pages = Path(os.path.relpath(path, root or None)).as_posix(), []
-    try:
-        if o.white is None and any(page.dtype.kind == "f" for page in picture.pages) and not any(picture.stated):
-            raise UserError("holds floats: give --white (and --black), the values that stand for 1 (and 0)")
-        for number, (page, found) in enumerate(zip(picture.pages, decided(picture, o.scale), strict=True)):
-            height, width = page.shape[:2]
-            if min(height, width) < o.min_size or max(height, width) > o.max_size:
-                limit = f"--min-size {o.min_size}" if min(height, width) < o.min_size else f"--max-size {o.max_size}"
-                raise UserError(f"{width} x {height} pixels, outside {limit}")
-            pixels = _stored(page[:, :, : picture.colours], found.scale).transpose(2, 0, 1)
-            whole = Page(path, name, number, np.ascontiguousarray(pixels), page.dtype, found)
-            holes = picture.holes[number] if picture.holes else None
-            pages.append(whole if holes is None else _without(whole, holes.mask, o.min_size))
-    except UserError as error:
-        return UserError(f"{path}: {error}")
-    return pages
-
-
-def _without(page: Page, holes: np.ndarray, least: int) -> Page:
-    """Returns what is left of a page: the largest rectangle without a hole, and the others.
-
-    holes: bool [H,W].
-    least: pixels that both sides of them must have.
-
-    Raises UserError where there is none.
-    """
-    parts = rectangles_without(holes, least)
-    if not parts:
-        raise UserError(f"no rectangle of {least} x {least} pixels (--min-size) or more is without nodata")
-    first, *others = (np.ascontiguousarray(page.pixels[:, rows, columns]) for rows, columns in parts)
-    rows, columns = parts[0]
-    return page._replace(pixels=first, place=(rows.start, columns.start, *holes.shape), others=tuple(others))
-
-
-def _stored(pixels: np.ndarray, scale: Scale) -> np.ndarray:
-    """Returns pixels as the shard has them: integers as they are, floats as uint16 on the scale STORED_FLOATS."""
-    if pixels.dtype.kind != "f":
-        return pixels.astype(pixels.dtype.newbyteorder("="))
-    parts = (pixels.astype(np.float64) - scale.black) / (scale.white - scale.black)  # float64, unlike `Scale.to_float`
-    return STORED_FLOATS.to_stored(parts, np.dtype(np.uint16))

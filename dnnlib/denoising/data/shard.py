@@ -178,7 +178,7 @@ class Shard:
             _, h, w = self.shapes[small[0]]
             raise self._error(
                 f"{len(small)} of {count} images are smaller than the crop of {crop} (the first is {w}x{h}); "
-                "use a smaller --train-resolution"
+                "use a smaller --train-resolution and --end-resolution"
             )
 
     def check(self) -> None:

@@ -15,10 +15,11 @@ from tqdm import tqdm
 
 from dnnlib.denoising.data.shard_rows import ShardFile, ShardRows
 from dnnlib.denoising.pictures.auto_white import AUTO_WHITE, found_white
+from dnnlib.denoising.pictures.axes import check_axes
 from dnnlib.denoising.pictures.decided_scale import Decided
 from dnnlib.denoising.pictures.files import read_header
 from dnnlib.denoising.pictures.folder_scale import FolderScale
-from dnnlib.denoising.pictures.images import read_clean
+from dnnlib.denoising.pictures.images import read_clean_channels
 from dnnlib.denoising.pictures.picture import Header
 from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.denoising.pictures.search import find_pictures
@@ -30,6 +31,7 @@ from dnnlib.progress import progress_bar, say
 MIN_SIDE, MAX_SIDE = 256, 512  # of width and of height, in pixels, both inclusive
 SHUFFLE_SEED = 0xBADF00D
 MOST_WORKERS = 256
+MOST_NAMED = 20  # files of a wrong size: of a large folder it may be most
 
 
 class Candidate(NamedTuple):
@@ -37,15 +39,20 @@ class Candidate(NamedTuple):
 
     path: of the file.
     mode: what its pixels are: RGB, L, ...
+    channels: how many pictures it makes: one, or one of each channel where they are no RGB.
     """
 
     path: str
     mode: str
+    channels: int
+
+
+Read = tuple[Candidate, list[tuple[np.ndarray, Decided]] | UserError]  # what a file makes, with the scale of each
 
 
 @dataclass
 class Statistics:
-    """Counts what `write_shard` did, in files."""
+    """Counts what `write_shard` did, in files, and the images written."""
 
     looked_at: int = 0
     wrong_size: int = 0
@@ -74,6 +81,7 @@ class Statistics:
 def write_shard(
     input_dir: str, out: str | os.PathLike, max_files: int | None = None, workers: int | None = None,
     min_size: int | None = None, max_size: int | None = None, black: float = 0.0, white: float | str | None = None,
+    axes: str | None = None,
 ) -> Statistics:  # fmt: skip
     """Writes all pictures below a folder whose width and height are right to a shard.
 
@@ -83,10 +91,12 @@ def write_shard(
     workers: threads that read and decode, None: one a core; the shard is the same, byte for byte, whatever their number.
     min_size, max_size: of width and height, in pixels, both inclusive; None: 256 and 512.
     black, white: the values that become 0 and 255; white None: as tags or the type say; AUTO_WHITE: it is measured.
+    axes: of arrays and TIFF files, a letter each; None: as the file says, or as is usual.
 
     The order is that of the sorted paths, shuffled with a fixed seed. The shard: `images`, vlen uint8 (n,), each RGB,
     channels first, flattened; `shapes`, int32 (n, 3): 3, height, width; attribute `complete`. Of files with several pages
-    the first is taken. Progress and statistics are printed. Files that cannot be read are named, counted and left out.
+    the first is taken; where its channels are no RGB, each becomes a picture. Progress and statistics are printed. Files
+    that cannot be read are named, counted and left out.
 
     Raises UserError for wrong arguments, where no picture is left, where most pictures would be nearly black since white is
     another than the type's, and where `out` cannot be written.
@@ -94,12 +104,13 @@ def write_shard(
     check_counts(max_files, workers)
     sides = check_sides(MIN_SIDE if min_size is None else min_size, MAX_SIDE if max_size is None else max_size)
     Scale(black, None if white == AUTO_WHITE else white).check()
+    check_axes(axes)
     with new_shard(out) as temporary:  # first of all, so that an unwritable folder is known at once
         paths = shuffled(find_pictures(input_dir))
-        told = Scale(black, found_white(white, paths, black, writable_only=False))
+        told = Scale(black, found_white(white, paths, black, writable_only=False, axes=axes))
         statistics = Statistics(sides=sides)
         scales = FolderScale("--input-dir")
-        _write(temporary, paths, max_files, statistics, workers or cores(), told, scales)
+        _write(temporary, paths, max_files, statistics, workers or cores(), told, axes, scales)
     for line in [*statistics.lines(), *scales.warnings()]:
         say(line)
     return statistics
@@ -145,10 +156,16 @@ def shuffled(paths: list[str]) -> list[str]:
     return paths
 
 
-def right_size(paths: Sequence[str], statistics: Statistics, workers: int) -> Iterator[Candidate]:
-    """Looks at the headers and yields the pictures of the right size, in the order of the paths."""
+def right_size(paths: Sequence[str], axes: str | None, statistics: Statistics, workers: int) -> Iterator[Candidate]:
+    """Looks at the headers and yields the pictures of the right size, in the order of the paths; the first others are named.
+
+    paths: of the files.
+    axes: of arrays and TIFF files, as the user told them.
+    statistics: what is counted on the way.
+    workers: threads that read.
+    """
     with progress_bar(len(paths), "file") as bar:
-        for path, header in ordered_map(_header, paths, workers):
+        for path, header in ordered_map(partial(_header, axes=axes), paths, workers):
             bar.update()
             statistics.looked_at += 1
             if statistics.looked_at % 100 == 0:
@@ -159,31 +176,36 @@ def right_size(paths: Sequence[str], statistics: Statistics, workers: int) -> It
                 continue
             sides = header.width, header.height
             if min(sides) >= statistics.sides[0] and max(sides) <= statistics.sides[1]:
-                yield Candidate(path, header.mode)
-            else:
-                statistics.wrong_size += 1
+                yield Candidate(path, header.mode, header.channels)
+                continue
+            statistics.wrong_size += 1
+            if statistics.wrong_size <= MOST_NAMED:
+                limit = f"{statistics.sides[0]}..{statistics.sides[1]}"
+                more = "; others of a wrong size are only counted" if statistics.wrong_size == MOST_NAMED else ""
+                say(f"skipped: {path}: {header.width} x {header.height} pixels, outside {limit}{more}")
 
 
-def _header(path: str) -> tuple[str, Header | UserError]:
+def _header(path: str, axes: str | None) -> tuple[str, Header | UserError]:
     """Reads a header; returns what is wrong with the file where that cannot be."""
     try:
-        return path, read_header(path)
+        return path, read_header(path, axes)
     except UserError as error:
         return path, error
 
 
-def _decode(candidate: Candidate, told: Scale) -> tuple[Candidate, tuple[np.ndarray, Decided] | UserError]:
-    """Reads a picture as RGB, uint8 [3, H, W], with its scale; returns what is wrong with the file where that cannot be."""
+def _decode(candidate: Candidate, told: Scale, axes: str | None) -> Read:
+    """Reads what a file makes, each as RGB, uint8 [3, H, W], with its scale; returns what is wrong with the file where that
+    cannot be."""
     try:
-        pixels, found = read_clean(candidate.path, 3, told)
-        return candidate, (np.ascontiguousarray(pixels.transpose(2, 0, 1)), found)
+        read = read_clean_channels(candidate.path, told, axes)
+        return candidate, [(np.ascontiguousarray(pixels.transpose(2, 0, 1)), found) for pixels, found in read]
     except UserError as error:
         return candidate, error
 
 
 def _write(
     file_name: Path, paths: Sequence[str], max_files: int | None, statistics: Statistics, workers: int,
-    told: Scale, scales: FolderScale,
+    told: Scale, axes: str | None, scales: FolderScale,
 ) -> None:  # fmt: skip
     """Fills the HDF5 file; a few pictures a worker are in memory.
 
@@ -193,24 +215,25 @@ def _write(
     statistics: what is counted on the way.
     workers: threads that read and decode.
     told: black and white, as the user told them.
+    axes: likewise.
     scales: collects those of the pictures.
     """
-    candidates = right_size(paths, statistics, workers)
+    candidates = right_size(paths, axes, statistics, workers)
     with contextlib.closing(candidates):
         selected = list(itertools.islice(candidates, max_files))
         if not selected:
             raise _nothing_kept(statistics)
         # Where a selected picture turns out to be damaged, the next one of the right size takes its place.
-        decode = partial(_decode, told=told)
+        decode = partial(_decode, told=told, axes=axes)
+        most = sum(candidate.channels for candidate in selected)
         pictures = itertools.chain(ordered_map(decode, selected, workers), map(decode, candidates))
-        with ShardFile(file_name) as shard, progress_bar(len(selected), "image") as bar:
-            rows = ShardRows(shard, shard.file, np.dtype(np.uint8), len(selected))
-            _write_rows(rows, pictures, len(selected), statistics, scales, bar)
+        with ShardFile(file_name) as shard, progress_bar(most, "image") as bar:
+            rows = ShardRows(shard, shard.file, np.dtype(np.uint8), most)
+            _write_rows(rows, pictures, most, statistics, scales, bar)
 
 
 def _write_rows(
-    rows: ShardRows, pictures: Iterator[tuple[Candidate, tuple[np.ndarray, Decided] | UserError]],
-    most: int, statistics: Statistics, scales: FolderScale, bar: tqdm,
+    rows: ShardRows, pictures: Iterator[Read], most: int, statistics: Statistics, scales: FolderScale, bar: tqdm,
 ) -> None:  # fmt: skip
     """Adds pictures to a shard, in order.
 
@@ -226,15 +249,16 @@ def _write_rows(
             statistics.unreadable += 1
             say(f"skipped: {read}")
             continue
-        pixels, found = read
-        scales.add(candidate.path, found)
-        scales.check_clean(complete=False)
-        rows.append(pixels)
-        statistics.written += 1
-        statistics.pixels += pixels.shape[1] * pixels.shape[2]
-        statistics.modes[candidate.mode] += 1
-        say(f"{statistics.written}/{most}: {candidate.path}")
-        bar.update()
+        for channel, (pixels, found) in enumerate(read[: most - statistics.written], start=1):
+            scales.add(candidate.path, found)
+            scales.check_clean(complete=False)
+            rows.append(pixels)
+            statistics.written += 1
+            statistics.pixels += pixels.shape[1] * pixels.shape[2]
+            statistics.modes[candidate.mode] += 1
+            which = f", channel {channel} of {len(read)}" if len(read) > 1 else ""
+            say(f"{statistics.written}/{most}: {candidate.path}{which}")
+            bar.update()
         if statistics.written == most:
             break
     if not len(rows):

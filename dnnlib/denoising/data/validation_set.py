@@ -11,7 +11,7 @@ from dnnlib.denoising.network.architecture import STRIDE
 from dnnlib.denoising.pictures import formats
 from dnnlib.denoising.pictures.files import read_header
 from dnnlib.denoising.pictures.folder_scale import FolderScale
-from dnnlib.denoising.pictures.images import pad_to_square, read_clean, read_image, to_float
+from dnnlib.denoising.pictures.images import pad_to_square, pixels_sha256, read_clean, read_image, to_float
 from dnnlib.denoising.pictures.scale import UNTOLD, Scale
 from dnnlib.denoising.pictures.search import pictures_in
 from dnnlib.errors import UserError
@@ -49,6 +49,10 @@ class ValidationSet:
         """Reads picture i, padded by reflection: float32 [side, side, channels] in [0, 1], and its true height and width."""
         image = read_image(self.paths[i], channels, self.told)
         return pad_to_square(to_float(image), self.side), image.shape[0], image.shape[1]
+
+    def sha256(self, channels: int) -> str:
+        """Returns the digest of the pictures' pixels as an evaluation sees them; their names do not matter."""
+        return pixels_sha256(read_image(path, channels, self.told) for path in self.paths)
 
     def check(self) -> None:
         """Decodes every picture once. Raises UserError naming one that is broken, before hours of work are spent, and where

@@ -11,6 +11,7 @@ import numpy as np
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.network.model import build_model
 from dnnlib.denoising.pictures.images import STD_SHOWN, to_uint8, write_image
+from dnnlib.denoising.reports.gallery import STD
 from dnnlib.tflib.replicas import Replicas, sum_over_workers
 from dnnlib.tflib.runtime import out_of_memory, tf
 
@@ -30,6 +31,7 @@ class Denoised(NamedTuple):
     clean: [H,W,C], None if not known.
     noisy, mean, posterior_mean: [H,W,C].
     net_std: [H,W].
+    posterior_std: [H,W], of the posterior mean; None where it was not asked for.
     """
 
     clean: np.ndarray | None
@@ -37,13 +39,20 @@ class Denoised(NamedTuple):
     mean: np.ndarray
     posterior_mean: np.ndarray
     net_std: np.ndarray
+    posterior_std: np.ndarray | None = None
+
+    @property
+    def error(self) -> np.ndarray:
+        """Returns result minus truth, [H,W,C]; there must be a clean picture."""
+        return self.posterior_mean - self.clean
 
     @classmethod
     def of(cls, picture: Input, output: Mapping[str, np.ndarray]) -> "Denoised":
         """Puts together what was known of a picture and what the graph gave, by name."""
         height, width = picture.size
         results = {name: output[name] for name in ("mean", "posterior_mean", "net_std")}
-        return cls(clean=picture.clean, noisy=picture.noisy[:height, :width], **results)
+        std = output.get("posterior_std")
+        return cls(clean=picture.clean, noisy=picture.noisy[:height, :width], **results, posterior_std=std)
 
     def export(self, folder: Path, number: int, suffix: str) -> None:
         """Writes `img-<number>-<tag>.<suffix>` for each of the five that there are (SPEC 7.1)."""
@@ -57,6 +66,12 @@ class Denoised(NamedTuple):
             "b_std": self.net_std[..., None] / STD_SHOWN, "c_cln": self.clean,
         }
         return {tag: to_uint8(picture) for tag, picture in pictures.items() if picture is not None}
+
+    def to_look_at(self) -> dict[str, np.ndarray]:
+        """Returns `pictures`, and as STD the std of the result (or that from the surroundings, if there is no other)."""
+        std = self.net_std if self.posterior_std is None else self.posterior_std
+        predicted = {STD: to_uint8(std[..., None] / STD_SHOWN)} if std.any() else {}
+        return self.pictures() | predicted
 
     def side_by_side(self) -> np.ndarray:
         """Returns the five as one picture: uint8 [H,5W,C], 4W without a clean picture."""

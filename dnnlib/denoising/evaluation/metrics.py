@@ -12,6 +12,12 @@ def psnr(image: np.ndarray, reference: np.ndarray) -> float:
     return float(10.0 * np.log10(255.0**2 / error)) if error > 0 else float("inf")
 
 
+def gain(psnr: np.ndarray, psnr_noisy: np.ndarray) -> np.ndarray:
+    """Returns by how many dB pictures became better than they were; NaN where both are infinitely good."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(psnr) - psnr_noisy
+
+
 def ssim(image: np.ndarray, reference: np.ndarray) -> float:
     """Returns the structural similarity, at most 1, of two images [H,W,C], float with [0, 1] for black to white.
 

@@ -8,8 +8,9 @@ import numpy as np
 
 from dnnlib.denoising.data.noisy_pictures import NoisyPictures
 from dnnlib.denoising.evaluation.graph import Denoised, EvaluationGraph, Input
-from dnnlib.denoising.evaluation.metrics import psnr, ssim
+from dnnlib.denoising.evaluation.metrics import gain, psnr, ssim
 from dnnlib.denoising.evaluation.whiteness import NAMES, Whiteness, averaged, whiteness
+from dnnlib.denoising.judging.calibration import WITHIN, shares_within
 from dnnlib.denoising.network.architecture import STRIDE
 from dnnlib.denoising.noise.families import in_user_units, named_in_user_units, parameter_names
 from dnnlib.denoising.pictures.images import pad_to_multiple
@@ -45,12 +46,12 @@ class RealScores(NamedTuple):
 class RealValidation(EvaluationGraph):
     """Evaluates on noisy pictures, with clean ones or without."""
 
-    results = ("noise_std", "nll", "parameter")
+    results = ("noise_std", "nll", "parameter", "posterior_std")
 
     @property
     def measures(self) -> Sequence[str]:
         """Returns the names of what is measured; the noise's parameters are in the units of `posterior`."""
-        return ["nll", *parameter_names(self._configuration.noise), *NAMES, *_QUALITY]
+        return ["nll", *parameter_names(self._configuration.noise), *NAMES, *_QUALITY, *WITHIN.values()]
 
     def _inputs(
         self, pictures: NoisyPictures, total: int, assigned: Callable[[int], bool]
@@ -64,13 +65,20 @@ class RealValidation(EvaluationGraph):
         parameters = dict(zip(parameter_names(self._configuration.noise), output["parameter"].ravel(), strict=True))
         noise_std = np.broadcast_to(output["noise_std"], denoised.net_std.shape)
         correlations = whiteness(denoised.noisy - denoised.mean, denoised.net_std, noise_std).by_name()
-        quality = _quality(denoised) if denoised.clean is not None else {}
+        quality = {}
+        if denoised.clean is not None:
+            quality = _quality(denoised) | shares_within(denoised.error, denoised.posterior_std)
         return {"nll": output["nll"].mean(dtype=np.float64), **parameters, **correlations, **quality}
 
     def _scores(self, pictures: NoisyPictures, measured: Mapping[str, np.ndarray]) -> RealScores:
         noise = self._configuration.noise
         correlations = {name: measured[name] for name in NAMES}
-        quality = {name: measured[name] for name in _QUALITY} if pictures.references is not None else {}
+        with_references = pictures.references is not None
+        quality = {name: measured[name] for name in _QUALITY} if with_references else {}
+        more = {}
+        if with_references:
+            more = {"gain": gain(quality["psnr_pme"], quality["psnr_noisy"])}
+            more |= {name: measured[name] for name in WITHIN.values()}
         # Averages.
         parameters = np.stack([measured[name] for name in parameter_names(noise)], axis=1).mean(axis=0).tolist()
         of_each = [Whiteness.of(dict(zip(NAMES, row, strict=True))) for row in zip(*correlations.values(), strict=True)]
@@ -81,7 +89,7 @@ class RealValidation(EvaluationGraph):
             whiteness=averaged(of_each),
             hole_size=self._configuration.hole_size,
             quality=means,
-            pictures={"nll": measured["nll"], **named_in_user_units(noise, measured), **correlations, **quality},
+            pictures={"nll": measured["nll"], **named_in_user_units(noise, measured), **correlations, **quality, **more},
         )
 
 

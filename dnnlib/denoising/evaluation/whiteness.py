@@ -9,15 +9,15 @@ noise's; Kolmogorov 1941), of one that is half learned at least pixels some way 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-from dnnlib.denoising.configuration import HOLE_SIZES
-from dnnlib.denoising.network.architecture import hole_shift
+from dnnlib.denoising.hole import HOLE_SIDES, Hole, HoleSize
 
 LAGS = (1, 2, 3)  # pixels
+HORIZONTALLY, VERTICALLY = "horizontally", "vertically"
 HORIZONTAL = {lag: f"corr_h{lag}" for lag in LAGS}  # names of the correlations
 VERTICAL = {lag: f"corr_v{lag}" for lag in LAGS}
 NAMES = (*HORIZONTAL.values(), *VERTICAL.values())
@@ -44,7 +44,7 @@ class Correlation(NamedTuple):
 
     value: float
     lag: int  # pixels
-    direction: str  # "horizontally" or "vertically"
+    direction: str  # HORIZONTALLY or VERTICALLY
 
 
 class Whiteness(NamedTuple):
@@ -72,52 +72,68 @@ class Whiteness(NamedTuple):
         """Returns what `by_name` does, but nothing unless judged."""
         return self.by_name() if self.judged else {}
 
-    def largest(self, hole_size: int) -> Correlation | None:
+    def largest(self, hole_size: HoleSize) -> Correlation | None:
         """Returns the correlation farthest from 0 that a network with such a blind spot must not show.
 
         At lags that the blind spot covers a correlation is no matter: the network cannot see it. None where no lag is left,
         or there was too little to judge by.
         """
-        return max(self._visible(hole_size), key=lambda correlation: abs(correlation.value), default=None)
+        return max(self._visible(Hole.of(hole_size)), key=lambda correlation: abs(correlation.value), default=None)
 
-    def _visible(self, hole_size: int) -> list[Correlation]:
+    def _visible(self, hole: Hole) -> list[Correlation]:
         """Returns the correlations at lags that a network with such a blind spot can see, if judged."""
-        directions = {"horizontally": self.horizontal, "vertically": self.vertical} if self.judged else {}
+        nearest = _nearest(hole)
+        directions = {HORIZONTALLY: self.horizontal, VERTICALLY: self.vertical} if self.judged else {}
         return [
             Correlation(value, lag, direction)
             for direction, values in directions.items()
             for lag, value in zip(LAGS, values, strict=True)
-            if lag >= hole_shift(hole_size)
+            if lag >= nearest[direction]
         ]
 
-    def advice(self, hole_size: int) -> str | None:
+    def advice(self, hole_size: HoleSize) -> str | None:
         """Returns a line that says what is wrong and what helps; None where the residual is white, or that cannot be told.
 
         Pixels that are alike, and the more the nearer they are, are what a network leaves of the picture that has not
         learned it yet; anything else is what an interpolation leaves of correlated noise.
         """
         # What is beyond the limits.
-        nearest = hole_shift(hole_size)
-        limit = {lag: THRESHOLD if lag == nearest else FARTHER for lag in LAGS}
-        visible = self._visible(hole_size)
-        beyond = [correlation for correlation in visible if abs(correlation.value) > limit[correlation.lag]]
+        hole = Hole.of(hole_size)
+        nearest = _nearest(hole)
+        limit = {way: {lag: THRESHOLD if lag == nearest[way] else FARTHER for lag in LAGS} for way in nearest}
+        visible = self._visible(hole)
+        beyond = [c for c in visible if abs(c.value) > limit[c.direction][c.lag]]
         if not beyond:
             return None
 
         # The farthest of it, in words.
         value, lag, direction = max(beyond, key=lambda correlation: abs(correlation.value))
         pixels = f"{lag} pixel{'s' if lag > 1 else ''}"
-        found = f"{value:.2f} at {pixels} {direction}; of white noise it stayed within {limit[lag]}"
+        found = f"{value:.2f} at {pixels} {direction}; of white noise it stayed within {limit[direction][lag]}"
 
         # Picture or noise?
-        (neighbours,) = (c.value for c in visible if c.lag == nearest and c.direction == direction)
+        (neighbours,) = (c.value for c in visible if c.lag == nearest[direction] and c.direction == direction)
         if 0 < value <= neighbours:
             return f"The residual still holds a part of the picture ({found}): train on before you judge the noise by it"
-        larger = min(size for size in HOLE_SIZES if size > hole_size)  # there is one: with the largest no lag is left
+        shared = [way for way in nearest if any(abs(c.value) > limit[way][c.lag] / 2 for c in visible if c.direction == way)]
         return (
             f"The noise is correlated between neighbours ({found}), and what the network can tell of it stays in the "
-            f"picture: train with --hole-size {larger}"
+            f"picture: train with --hole-size {_larger(hole, shared).size}"
         )
+
+
+def _nearest(hole: Hole) -> dict[str, int]:
+    """Returns the nearest lag, in pixels, at which a network with such a blind spot sees, by direction."""
+    return {HORIZONTALLY: hole.shifts.columns, VERTICALLY: hole.shifts.rows}
+
+
+def _larger(hole: Hole, directions: Collection[str]) -> Hole:
+    """Returns the blind spot that is larger by a step in the directions in which noise is shared.
+
+    There is one: in a direction with the largest side no lag is left to complain of.
+    """
+    wider, higher = (min(side for side in HOLE_SIDES if side > old or side == HOLE_SIDES[-1]) for old in hole)
+    return Hole(wider if HORIZONTALLY in directions else hole.width, higher if VERTICALLY in directions else hole.height)
 
 
 def whiteness(residual: np.ndarray, net_std: np.ndarray, noise_std: np.ndarray) -> Whiteness:

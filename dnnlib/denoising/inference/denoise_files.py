@@ -19,7 +19,7 @@ from dnnlib.denoising.pictures.decided_scale import decided
 from dnnlib.denoising.pictures.files import check_holds_floats, read_filled
 from dnnlib.denoising.pictures.images import write_image
 from dnnlib.denoising.pictures.picture import Picture
-from dnnlib.denoising.pictures.scale import Scale
+from dnnlib.denoising.pictures.scale import COLOURS, Scale
 from dnnlib.denoising.pictures.search import find_inputs
 from dnnlib.errors import UserError
 from dnnlib.progress import progress_bar, say
@@ -69,7 +69,8 @@ def planned_outputs(inputs: list[str], options: DenoisingOptions) -> list[Output
 
 def with_white(options: DenoisingOptions, outputs: list[Output]) -> DenoisingOptions:
     """Returns the options with the white that is measured in all pictures, and says it, where --white auto is given."""
-    white = found_white(options.white, [output.source for output in outputs], options.told.black, options.nodata)
+    paths = [output.source for output in outputs]
+    white = found_white(options.white, paths, options.told.black, options.nodata, axes=options.axes)
     return replace(options, white=white)
 
 
@@ -107,7 +108,7 @@ def _denoise_all(networks: PictureNetworks, outputs: list[Output], options: Deno
 def _denoise_file(networks: PictureNetworks, output: Output, options: DenoisingOptions) -> str:
     """Denoises a file, writes all that is wanted, and returns the line that says what was done."""
     before = time.monotonic()
-    picture = read_filled(output.source, options.nodata)
+    picture = read_filled(output.source, options.nodata, axes=options.axes)
     reading = time.monotonic() - before
     denoiser = networks.denoiser_for(picture)  # for the first of a kind it takes seconds, which are not this file's
     start = time.monotonic() - reading
@@ -127,7 +128,8 @@ def _denoise_file(networks: PictureNetworks, output: Output, options: DenoisingO
     if picture.colours < denoiser.configuration.channels:
         notes.append("grey: repeated for the RGB network (a -mono one does better) and averaged")
     seconds = time.monotonic() - start
-    parts = [size, level_text([page.level for page in pages]), *notes, f"{seconds:.1f} s"]
+    levels = level_text([page.level for page in pages], "page" if len(picture.first) == 1 else "channel")
+    parts = [size, levels, *notes, f"{seconds:.1f} s"]
     return f"{output.source}: {', '.join(parts)} -> {', '.join(written)}"
 
 
@@ -204,7 +206,8 @@ def _write_extras(
 def _size(picture: Picture) -> str:
     """Describes a picture for the line that says what was done."""
     height, width = picture.pages[0].shape[:2]
-    colour = "grey" if picture.colours == 1 else "RGB"
+    channels, pages = len(picture.first), len(picture.pages)
+    colour = f" {COLOURS[picture.colours]}" if channels == 1 else f", {channels} channels"
     alpha = " with alpha" if picture.pages[0].shape[2] > picture.colours else ""
-    pages = f", {len(picture.pages)} pages" if len(picture.pages) > 1 else ""
-    return f"{width} x {height} {colour}{alpha}, {picture.pages[0].dtype}{pages}"
+    several = f", {pages // channels} pages" if pages > channels else ""
+    return f"{width} x {height}{colour}{alpha}, {picture.pages[0].dtype}{several}"

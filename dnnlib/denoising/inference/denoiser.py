@@ -4,12 +4,15 @@ import os
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 
 import numpy as np
 
 from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.hole import HoleSize
 from dnnlib.denoising.inference.ensemble import SYMMETRIES, denoise_ensemble
+from dnnlib.denoising.inference.kept_means import KeptMeans
 from dnnlib.denoising.inference.memory import network_budget
 from dnnlib.denoising.inference.noise_level import NoiseLevel, check_given, known_level, learned_level
 from dnnlib.denoising.inference.std_file import STDS
@@ -19,9 +22,10 @@ from dnnlib.denoising.inference.trained_scale import trained_source
 from dnnlib.denoising.network.architecture import NOISE_VARIABLE, STRIDE
 from dnnlib.denoising.network.network_file import load_configured
 from dnnlib.denoising.network.shipped import network_path
+from dnnlib.denoising.pictures.axes import arrangement_of, doubt_of
 from dnnlib.denoising.pictures.decided_scale import decide
 from dnnlib.denoising.pictures.holes import filled, holes_in
-from dnnlib.denoising.pictures.scale import Scale, as_stored
+from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.errors import UserError
 from dnnlib.tflib.network import Network
 
@@ -45,11 +49,11 @@ class Denoiser:
         self.tiled_network = TiledNetwork(configuration, network.variables)
 
     @classmethod
-    def load(cls, path: str | os.PathLike, hole_size: int | None = None) -> "Denoiser":
+    def load(cls, path: str | os.PathLike, hole_size: HoleSize | None = None) -> "Denoiser":
         """Reads a network file (.pickle) of this program or of the 2019 one.
 
         path: of the file, or the name of a network that comes with the program.
-        hole_size: side of the blind spot in pixels, odd, at most that of the training, which is the default. Raises
+        hole_size: of the blind spot, see `Hole`, within that of the training, which is the default. Raises
         UserError, naming the file and what is wrong with it, and for a hole size that the network cannot have.
         """
         if not os.path.isfile(path):
@@ -78,6 +82,7 @@ class Denoiser:
         image: np.ndarray,
         sigma: float | None = None,
         *,
+        axes: str | None = None,
         lam: float | None = None,
         alpha: float | None = None,
         white: float | None = None,
@@ -88,10 +93,13 @@ class Denoiser:
         prior_std: bool = False,
         nodata: float | None = None,
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Denoises one picture, and returns it and the predicted standard deviation.
+        """Denoises one picture, or all of an array, and returns it and the predicted standard deviation.
 
-        image: [H,W], [H,W,1], [H,W,3] (RGB) or [H,W,4] (RGB and alpha, which is kept), uint8, uint16 or float; any H and W.
-            A grey one is repeated for an RGB network, and the results are averaged.
+        image: [H,W], [H,W,1] or [H,W,3] (RGB), or an array of other `axes`, uint8, uint16, int16 or float; any H and W. A
+            grey one is repeated for an RGB network, and the results are averaged.
+        axes: of the image, a letter each, as tifffile has them: Y and X; S, samples of a pixel, grey or RGB, and one more
+            is alpha, which is kept; C, channels that are no RGB, each denoised by itself, as are those along T, Z and any
+            other letter. YXS: RGB or RGB and alpha. If it is left out, two or four channels at the end are C.
         sigma, lam, alpha: the noise level, for networks of sigma_known, in the unit of the noise that the network is for:
             sigma of 255, whatever the type; the count of photons that white stands for; the share of the pixels replaced,
             0..1. If it is not given, it is estimated, for which H and W must be 64 or more. A sigma or alpha of 0 is no
@@ -112,40 +120,50 @@ class Denoiser:
             sees what is around them in their place, and they do not count for the noise level.
 
         The picture has the image's shape and type; integers are rounded and clipped to their type, floats are neither (and
-        are computed in float32). std is float32 [H,W] in the image's own units, one value for all channels: how far the
-        result (of strength 1, whatever the strength) may be from the clean picture; None for networks without (`has_std`).
+        are computed in float32). std is float32 [H,W] in the image's own units, one value for all samples of a pixel (of
+        other axes: of the image's shape, without S): how far the result (of strength 1, whatever the strength) may be from
+        the clean picture; None for networks without (`has_std`).
 
-        Raises UserError for images of another shape or type, of zero area, without any value, in colour where the network
-        is for one channel, for floats far above 1 without `white`, for a noise level that does not go with the network or
-        cannot be estimated, and for a strength that is not from 0 to 1. Warns, by the module `warnings`, of values that use
-        little of their type's range, as 12 bits in uint16 do without `white`.
+        Raises UserError for images of another type, of no pixels, whose axes are not known or do not fit, without any
+        value, in colour where the network is for one channel, for floats far above 1 without `white`, for a noise level
+        that does not go with the network or cannot be estimated, and for a strength that is not from 0 to 1. Warns, by the
+        module `warnings`, of values that use little of their type's range, as 12 bits in uint16 do without `white`, and of
+        channels that may be alpha.
         """
         image = np.asarray(image)
-        colours = colour_channels(image.shape)
-        result = (image if image.ndim == 3 else image[:, :, np.newaxis]).copy()
+        arranged = arrangement_of(image.shape, axes)
+        pages = [page[:, :, : arranged.colours] for page in arranged.views(image)]
         given = {"sigma": sigma, "lambda": lam, "alpha": alpha}
-        pixels = result[:, :, :colours].copy()
-        holes = holes_in(pixels, nodata) if pixels.size else None
-        valued = pixels if holes is None else holes.with_value(pixels)
-        found = decide([valued], Scale(black or 0.0, white), trained=trained_source(self._network, black))
-        if found.warning:
-            warnings.warn(found.warning, stacklevel=2)
-        if holes is not None:
-            pixels = filled(pixels, holes.mask)
-        mask = None if holes is None else holes.mask
-        prepared = self.prepare(pixels, given, found.scale, tile, strength, ensemble, mask)
-        std = np.empty(pixels.shape[:2], np.float32) if self.has_std else None
+        holes = [holes_in(page, nodata) for page in pages]
+        valued = [page if here is None else here.with_value(page) for page, here in zip(pages, holes, strict=True)]
+        found = decide(valued, Scale(black or 0.0, white), trained=trained_source(self._network, black))
+        doubt = doubt_of(arranged, "axes=") if axes is None else None
+        if doubt and self.configuration.channels == 3:
+            asked = f"an array of shape {list(image.shape)}, which does not say what its channels are"
+            raise UserError(f"{asked}: {doubt}; if it is not: axes={arranged.axes}")
+        for warning in filter(None, (found.warning, doubt)):
+            warnings.warn(warning, stacklevel=2)
+        masks = [None if here is None else here.mask for here in holes]
+        pages = [page if mask is None else filled(page, mask) for page, mask in zip(pages, masks, strict=True)]
+        prepared = [
+            self.prepare(page, given, found.scale, tile, strength, ensemble, mask)
+            for page, mask in zip(pages, masks, strict=True)
+        ]
+        result = image.copy()
+        of_std = arranged.without_samples()
+        std = np.empty(of_std.shape, np.float32)
 
-        def keep_std(region: tuple[slice, slice], values: np.ndarray) -> None:
-            std[region] = prepared.scale.spread(values)
+        def keep_std(page: np.ndarray, region: tuple[slice, slice], values: np.ndarray) -> None:
+            page[region] = found.scale.spread(values)[:, :, np.newaxis]
 
-        wanted = "prior-std" if prior_std else "std"
-        prepared.run(result[:, :, :colours], {wanted: keep_std} if self.has_std else {})
-        if holes is not None:
-            holes.put_back(result[:, :, :colours])
-            if std is not None:
-                std[mask] = np.nan
-        return result.reshape(image.shape), std
+        views = zip(prepared, holes, arranged.views(result), of_std.views(std), strict=True)
+        for ready, here, page, std_page in views:
+            put_std = {"prior-std" if prior_std else "std": partial(keep_std, std_page)} if self.has_std else {}
+            ready.run(page[:, :, : arranged.colours], put_std)
+            if here is not None:
+                here.put_back(page[:, :, : arranged.colours])
+                std_page[here.mask] = np.nan
+        return result, std if self.has_std else None
 
     def prepare(
         self,
@@ -258,16 +276,18 @@ class PreparedPicture:
         height, width, colours = self.pixels.shape
         level = self.level(done)
         maps = [STDS[name] for name in put_stds]
+        kept = KeptMeans(result, self.pixels, self.scale, self.strength, self.holes)
 
         def put(region: Region, mean: np.ndarray, *stds: np.ndarray) -> None:
             """Writes what the network gives for a region into the result."""
             rows = slice(region.top, min(region.bottom, height))
             columns = slice(region.left, min(region.right, width))
-            part = result[rows, columns]  # without the padding
-            mean, *stds = (x[: part.shape[0], : part.shape[1]] for x in (mean, *stds))
+            inside = self.pixels[rows, columns].shape[:2]  # without the padding
+            mean, *stds = (x[: inside[0], : inside[1]] for x in (mean, *stds))
             if colours < mean.shape[2]:
                 mean = mean.mean(axis=2, keepdims=True)
-            part[...] = self._weakened(mean, self.pixels[rows, columns])
+            if self.strength > 0:
+                kept.put((rows, columns), self.scale.to_values(mean))
             for put_std, std in zip(put_stds.values(), stds, strict=True):
                 put_std((rows, columns), std)
 
@@ -276,20 +296,11 @@ class PreparedPicture:
             denoise_ensemble(network, self.pixels, self.scale, level.parameter, self.side, put, done, maps)
         else:
             network.denoise(self.padded, level.parameter, self.side, put, done, maps)
-        return level
-
-    def _weakened(self, denoised: np.ndarray, noisy: np.ndarray) -> np.ndarray:
-        """Returns what the strength makes of a part of the picture, in the type of the pixels.
-
-        denoised: float32 [h,w,C], in parts of white.
-        noisy: [h,w,C], as it is stored. At a strength of 0 it is returned as it is, bit for bit.
-        """
         if self.strength == 0:
-            return noisy
-        if self.strength == 1:
-            return self.scale.to_stored(denoised, noisy.dtype)
-        start = noisy.astype(np.float64)  # so much of it as it holds; float32 would lose some of files of float64
-        return as_stored(start + self.strength * (self.scale.to_values(denoised) - start), noisy.dtype)
+            result[...] = self.pixels  # bit for bit
+        elif self.denoiser.configuration.noise.row.keeps_mean:
+            kept.finish()
+        return level
 
     def _find_level(self, done: Callable[[], None]) -> NoiseLevel:
         """Finds the noise level in the way of the network's configuration."""
@@ -307,12 +318,3 @@ class PreparedPicture:
             raw = network.mean_raw_parameter(self.padded, height, width, self.side, done, self.holes)
             return learned_level(configuration, raw)
         raise ValueError(f"a network of {configuration.name} knows its noise as {kind}")
-
-
-def colour_channels(shape: tuple[int, ...]) -> int:
-    """Counts the channels of [H,W] or [H,W,C] that are to be denoised: 1 or 3. Raises UserError for other shapes."""
-    channels = 1 if len(shape) == 2 else shape[2] if len(shape) == 3 else 0
-    if channels not in (1, 3, 4):
-        wanted = "[H,W], or [H,W,C] with C of 1 (grey), 3 (RGB) or 4 (RGB and alpha)"
-        raise UserError(f"an array of shape {list(shape)} is no picture: expected {wanted}")
-    return min(channels, 3)

@@ -6,13 +6,14 @@ import tempfile
 from pathlib import Path
 
 from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.hole import HoleSize
 from dnnlib.denoising.network.network_file import load_configured
 from dnnlib.errors import UserError, one_line
 from dnnlib.files import temporary_prefix
 from dnnlib.tflib.network import Network
 
 
-def export(network_file: str | os.PathLike, out: str, hole_size: int | None = None) -> None:
+def export(network_file: str | os.PathLike, out: str, hole_size: HoleSize | None = None) -> None:
     """Reads a network file and writes a SavedModel into the folder `out`, which must be empty or not there yet.
 
     hole_size: of the blind spot, as for `Denoiser.load`.

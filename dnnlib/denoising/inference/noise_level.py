@@ -34,15 +34,15 @@ class NoiseLevel(NamedTuple):
         return level_text([self])
 
 
-def level_text(levels: Sequence[NoiseLevel]) -> str:
-    """Returns what to print of the levels of a picture's pages, which are of one network."""
+def level_text(levels: Sequence[NoiseLevel], each: str = "page") -> str:
+    """Returns what to print of the levels of a picture's pages, or whatever each is of, which are of one network."""
     if not levels[0].values:
         return "no noise level needed"
     parts, pages = [], ""
     for name in levels[0].values:
         least, most = (f"{choose(level.values[name] for level in levels):.4g}" for choose in (min, max))
         parts.append(f"{name} {least}" if least == most else f"{name} {least} to {most}")
-        pages = pages if least == most else ", page by page"
+        pages = pages if least == most else f", {each} by {each}"
     return f"{', '.join(parts)} ({levels[0].origin}{pages})"
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.hole import Hole, HoleSize
 from dnnlib.denoising.inference.tiling import PaddedPicture, Region, surroundings, tiles
 from dnnlib.denoising.network.architecture import DECODER_CHANNELS, ESTIMATOR_SCOPE, output_channels, unet_layers
 from dnnlib.denoising.network.layers import rotate
@@ -33,6 +34,7 @@ class TiledNetwork:
         """Builds the graph, and opens the session. variables: of the network, by name."""
         c = self.configuration = configuration
         self._turns = range(4 if c.blind_spot else 1)
+        self._shifts = Hole.of(c.hole_size).shifts
         graph = tf.Graph()
         with graph.as_default():
             # What is fed.
@@ -59,7 +61,7 @@ class TiledNetwork:
             if not self.configuration.blind_spot:
                 return trunk(self._picture, layers, False, self._window)
             window = rotate_window(self._window, k, self._picture)
-            return rotate(blind_branch(rotate(self._picture, k), layers, self.configuration.hole_size, window), -k)
+            return rotate(blind_branch(rotate(self._picture, k), layers, self._shifts.of_branch(k), window), -k)
 
     def close(self) -> None:
         """Frees the session; the object is of no use afterwards."""
@@ -124,7 +126,7 @@ class TiledNetwork:
         """Computes what the head sees of a core: float32 [h,w,96], or [h,w,384] of the four branches."""
         features = np.empty([core.height, core.width, len(self._turns), DECODER_CHANNELS], np.float32)
         for k in self._turns:
-            field = receptive_field(self.configuration.blind_spot, self.configuration.hole_size)
+            field = receptive_field(self.configuration.blind_spot, self._shifts.of_branch(k))
             around = surroundings(core, field, k, picture.height, picture.width)
             # No name for the branch: it would live on during the next one.
             features[:, :, k] = self._run(self._branches[k], self._feed(picture, around, core))[0]
@@ -142,16 +144,17 @@ class TiledNetwork:
             return self._session.run(fetches, feed)
 
 
-def fitting_tile(height: int, width: int, budget: float, hole_size: int = 1) -> int:
+def fitting_tile(height: int, width: int, budget: float, hole_size: HoleSize = 1) -> int:
     """Returns the side of the largest tiles, a multiple of 32, that fit in memory; 0 where the picture need not be cut.
 
     32 is the least, whatever the budget.
 
     height, width: of the picture in pixels, padded.
     budget: bytes that the network may take.
-    hole_size: side of the blind spot in pixels.
+    hole_size: of the blind spot, see `Hole`.
     """
-    r = receptive_field(blind=True, hole_size=hole_size)  # the plain network looks less far, and has one branch
+    shift = max(Hole.of(hole_size).shifts)
+    r = receptive_field(blind=True, shift=shift)  # the plain network looks less far, and has one branch
 
     def needed(side: int) -> float:
         """Returns the bytes that tiles of a side take."""

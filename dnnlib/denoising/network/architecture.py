@@ -61,14 +61,6 @@ def output_channels(pipeline: str, channels: int, diagonal: bool) -> int:
     return channels + (channels if diagonal else channels * (channels + 1) // 2)
 
 
-def hole_shift(hole_size: int) -> int:
-    """Returns by how many rows each branch is shifted for a blind spot of hole_size x hole_size pixels (AT-BSN, CVPR 2024).
-
-    A branch sees nothing below so many rows above the pixel, so four of them leave out a square of side 2 * shift - 1.
-    """
-    return (hole_size + 1) // 2
-
-
 def variable_shapes(
     *, pipeline: str, channels: int, diagonal: bool = False, noise_params: str | None = None, parameters: int = 1
 ) -> Shapes:

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from dnnlib.denoising.configuration import HOLE_SIZES, Configuration, check_hole_size
+from dnnlib.denoising.configuration import Configuration, check_hole_size
+from dnnlib.denoising.hole import WANTED, Hole, HoleSize
 from dnnlib.denoising.network.architecture import shapes_of
 from dnnlib.denoising.noise.learned_parameter import SMALLEST
 from dnnlib.errors import UserError
@@ -51,7 +52,7 @@ def configuration_name_in(file_name: str | os.PathLike) -> str | None:
 
 
 def load_configured(
-    path: str | os.PathLike, option: str = "--eval", hole_size: int | None = None
+    path: str | os.PathLike, option: str = "--eval", hole_size: HoleSize | None = None
 ) -> tuple[Network, Configuration]:
     """Reads a network file and finds out its configuration: from inside, or else from the file's name.
 
@@ -86,23 +87,25 @@ def load_configured(
     return network, replace(configuration, hole_size=hole_size, noise_floor=floor)
 
 
-def _hole_size(network: Network, configuration: Configuration, file: str, wanted: int | None) -> int:
-    """Returns the side of the blind spot in pixels: as it was trained, or a smaller one that is wanted.
+def _hole_size(network: Network, configuration: Configuration, file: str, wanted: HoleSize | None) -> HoleSize:
+    """Returns the size of the blind spot: as it was trained, or a smaller one that is wanted.
 
     network: whose settings have the trained size; files that say nothing of it, those of 2019, mean 1.
     configuration: of the network.
     file: what a message calls the file.
-    wanted: the side that is wanted, None: as trained.
+    wanted: what is wanted, None: as trained.
 
     Raises UserError for a size that cannot be.
     """
     trained = network.static_kwargs.get("hole_size", 1)
-    if type(trained) is not int or trained not in HOLE_SIZES:
-        raise UserError(f"{file}: its hole_size is {str(trained)[:20]}; it must be one of {', '.join(map(str, HOLE_SIZES))}")
+    try:
+        largest = Hole.of(trained)
+    except ValueError:
+        raise UserError(f"{file}: its hole_size is {str(trained)[:20]}; it must be one of {WANTED}") from None
     if wanted is None:
-        return trained
+        return largest.size
     check_hole_size(configuration, wanted)
-    if wanted > trained:
+    if not Hole.of(wanted).within(largest):
         raise UserError(f"--hole-size {wanted}: the network was trained with {trained}, and can have no larger one")
     return wanted
 

@@ -3,7 +3,7 @@
 import functools
 from typing import NamedTuple
 
-from dnnlib.denoising.network.architecture import POOLINGS, STRIDE, hole_shift
+from dnnlib.denoising.network.architecture import POOLINGS, STRIDE
 
 
 class ReceptiveField(NamedTuple):
@@ -22,14 +22,17 @@ class Rows(NamedTuple):
 
 
 @functools.cache
-def receptive_field(blind: bool, hole_size: int = 1) -> ReceptiveField:
-    """Returns how far the trunk sees: of the blind-spot network (288, 0, 128), of the plain one (128, 128, 128)."""
+def receptive_field(blind: bool, shift: int = 1) -> ReceptiveField:
+    """Returns how far the trunk sees: of the blind-spot network (288, 0, 128), of the plain one (128, 128, 128).
+
+    blind, shift: as for `receptive_rows`.
+    """
 
     def rounded_up(pixels: int) -> int:
         return -(-max(pixels, 0) // STRIDE) * STRIDE
 
     output = Rows(0, STRIDE - 1)
-    rows = receptive_rows(output, blind, hole_size)
+    rows = receptive_rows(output, blind, shift)
     columns = receptive_rows(output, blind=False)  # columns are seen as rows are where the network looks both ways
     left, right = output.first - columns.first, columns.last - output.last
     return ReceptiveField(
@@ -37,14 +40,14 @@ def receptive_field(blind: bool, hole_size: int = 1) -> ReceptiveField:
     )
 
 
-def receptive_rows(output: Rows, blind: bool, hole_size: int = 1) -> Rows:
+def receptive_rows(output: Rows, blind: bool, shift: int = 1) -> Rows:
     """Returns the rows of the input that some output rows of the trunk can depend on.
 
     output: the output rows.
-    blind: whether the trunk looks only upwards, and its output is shifted down by a row, or more for a larger hole.
-    hole_size: of the blind spot.
+    blind: whether the trunk looks only upwards, and its output is shifted down.
+    shift: by so many rows, see `Hole.shifts`.
     """
-    shift = hole_shift(hole_size) if blind else 0
+    shift = shift if blind else 0
     rows = Rows(output.first - shift, output.last - shift)
     skips = {}
     for level in range(1, POOLINGS + 1):  # the decoder, from its end

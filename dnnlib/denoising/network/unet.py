@@ -3,7 +3,8 @@
 They can be asked for a window of their output alone; `UnetWindows` and `ShiftDown` see to that.
 """
 
-from dnnlib.denoising.network.architecture import POOLINGS, Layers, hole_shift, unet_layers
+from dnnlib.denoising.hole import Hole, HoleSize, Shifts
+from dnnlib.denoising.network.architecture import POOLINGS, Layers, unet_layers
 from dnnlib.denoising.network.layers import (
     biased,
     conv3x3,
@@ -11,6 +12,7 @@ from dnnlib.denoising.network.layers import (
     leaky_relu,
     pool,
     rotate,
+    shift_down,
     upsampled_conv3x3,
     variables,
 )
@@ -31,14 +33,14 @@ def plain_unet(x, outputs: int, window=None, dtype=tf.float32):
     return head(features, layers)
 
 
-def blind_spot_unet(x, outputs: int, hole_size: int = 1, window=None, dtype=tf.float32):
+def blind_spot_unet(x, outputs: int, hole_size: HoleSize = 1, window=None, dtype=tf.float32):
     """Builds the U-Net whose output at a pixel does not depend on that pixel of x, and may on any other (SPEC 3.2).
 
     Four rotated copies of x go through one network that only looks upwards; shifted down by one row and turned back,
     they look up, right, down and left of the pixel. Returns [N,H,W,outputs].
 
     x, outputs, dtype: as in `plain_unet`.
-    hole_size: odd; the output does not depend on the hole_size x hole_size pixels around its own either.
+    hole_size: see `Hole`; the output does not depend on the pixels of the hole around its own either.
     window: as in `plain_unet`. Without one the four copies go through together, which wants a square: H = W.
     """
     layers = unet_layers(x.shape[-1], outputs, blind_spot=True)
@@ -47,7 +49,7 @@ def blind_spot_unet(x, outputs: int, hole_size: int = 1, window=None, dtype=tf.f
     # Four rotations, one branch each.
     if window is None:
         rotated = tf.concat([rotate(x, k) for k in range(4)], axis=0)
-        branches = tf.split(blind_branch(rotated, layers, hole_size), 4, axis=0)
+        branches = _opened(trunk(rotated, layers, blind=True), Hole.of(hole_size).shifts)
     else:
         branches = _branches_in_turn(x, layers, hole_size, window)
 
@@ -56,7 +58,14 @@ def blind_spot_unet(x, outputs: int, hole_size: int = 1, window=None, dtype=tf.f
     return head(features, layers)
 
 
-def _branches_in_turn(x, layers: Layers, hole_size: int, window) -> list:
+def _opened(features, shifts: Shifts) -> list:
+    """Shifts the trunk's outputs for the four rotations [4*N,H,W,96], so that the blind spot opens; and splits them."""
+    if shifts.rows == shifts.columns:
+        return tf.split(shift_down(features, shifts.rows), 4, axis=0)  # in one go
+    return [shift_down(x, shifts.of_branch(k)) for k, x in enumerate(tf.split(features, 4, axis=0))]
+
+
+def _branches_in_turn(x, layers: Layers, hole_size: HoleSize, window) -> list:
     """Builds the four branches for a window, each of which needs another part of x; in turn, for the memory's sake.
 
     x, hole_size, window: as in `blind_spot_unet`.
@@ -65,19 +74,20 @@ def _branches_in_turn(x, layers: Layers, hole_size: int, window) -> list:
     branches = []
     for k in range(4):
         with tf.control_dependencies(branches), tf.variable_scope(tf.get_variable_scope(), reuse=bool(branches) or None):
-            branches.append(blind_branch(rotate(x, k), layers, hole_size, rotate_window(window, k, x)))
+            shift = Hole.of(hole_size).shifts.of_branch(k)
+            branches.append(blind_branch(rotate(x, k), layers, shift, rotate_window(window, k, x)))
     return branches
 
 
-def blind_branch(x, layers: Layers, hole_size: int, window=None):
+def blind_branch(x, layers: Layers, shift: int, window=None):
     """Builds one branch of the blind-spot network: what lies above each pixel, as features [N,H,W,96].
 
     x: [N,H,W,C], H and W multiples of 32.
     layers: of `unet_layers`.
-    hole_size: as in `blind_spot_unet`.
+    shift: in rows, see `Hole.shifts`.
     window: as in `plain_unet`.
     """
-    opening = ShiftDown(hole_shift(hole_size), window)  # this opens the blind spot
+    opening = ShiftDown(shift, window)  # this opens the blind spot
     return opening.shift(trunk(x, layers, blind=True, window=opening.window_before))
 
 

@@ -11,17 +11,18 @@ def number_or_auto(text: str) -> float | str:
 
 
 def found_white(
-    white: float | str | None, paths: Sequence[str], black: float, nodata: float | None = None, writable_only: bool = True
-) -> float | None:
+    white: float | str | None, paths: Sequence[str], black: float, nodata: float | None = None,
+    writable_only: bool = True, axes: str | None = None,
+) -> float | None:  # fmt: skip
     """Returns white as it is told; for AUTO_WHITE it is measured in all pictures, and said.
 
-    paths, black, nodata, writable_only: as for `measured_white`, which also says what is raised.
+    paths, black, nodata, writable_only, axes: as for `measured_white`, which also says what is raised.
     """
     if white != AUTO_WHITE:
         return white
     from dnnlib.denoising.pictures.measured_white import SHARE, measured_white
     from dnnlib.progress import say
 
-    white = measured_white(paths, black, nodata, writable_only)
+    white = measured_white(paths, black, nodata, writable_only, axes)
     say(f"white is {white:g}, which {100 * SHARE:g} % of the values of all pictures do not exceed (--white auto)")
     return white

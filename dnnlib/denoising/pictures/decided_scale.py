@@ -18,6 +18,9 @@ FEW = 1 / 16  # of the range: so much of 16 bits are 12 bits
 DIM = 1 / 4  # of the range of 16 bits: 14 bits, the most that cameras have
 _FAR = 4.0  # times white: beyond it, or as far below black, no noise brings a hundredth of the values
 _OUTSIDE = 2.0  # times white, or 1 below black: what single values of noisy floats hardly reach
+_BELOW = 0.04  # of white: means of blocks further below 0 are no noise about black, not even of a sigma of 60
+_BLOCK = 16  # pixels a side: the mean has a sixteenth of the noise
+_ODD = 0.01  # a share of blocks that do not count
 _SAMPLE = 1_000_000  # pixels of a page that its quantiles are taken from
 _BITS = (4, 8, 10, 12, 14, 16)  # that pictures are made of
 
@@ -116,8 +119,8 @@ def decide(
     used = _used(pages)
     if told.white is not None:
         told.check()
-        warning = used and (_odd_values(pages, told, used) or _doubt_of_told(told, dtype, used))
-        return Decided(told, dtype, used, "told", warning)
+        odd = used and (_odd_values(pages, told, used) or _below(told, used, pages))
+        return Decided(told, dtype, used, "told", odd or (used and _doubt_of_told(told, dtype, used)))
     if stated is not None and used is not None and stated.is_statistic(used.highest):
         stated = None
     if trained is not None and trained.dtype == kind_of(dtype):
@@ -165,6 +168,7 @@ def _doubt(pages: Sequence[np.ndarray], scale: Scale, used: Used) -> str | None:
     odd = _odd_values(pages, scale, used)
     try:
         doubt = _doubt_of_type(scale, pages[0].dtype, used)
+        doubt = _below(scale, used, pages) or doubt
     except UserError as error:
         raise (UserError(f"{odd}; else {str(error).partition(': ')[2]}") if odd else error) from None
     return (odd or doubt) if pages[0].dtype.kind == "f" else (doubt or odd)
@@ -211,13 +215,46 @@ def _doubt_of_type(scale: Scale, dtype: np.dtype, used: Used) -> str | None:
     largest = largest_of(dtype)
     if scale.white != (largest or 1.0) or top <= 0:
         return None  # a tag says it; or all is black
-    if top > (DIM if dtype.kind == "u" and dtype.itemsize == 2 else FEW):
+    if top > (DIM if dtype.kind != "f" and dtype.itemsize == 2 else FEW):
         return None
     of = f"{used.text} of {_number(scale.white)}"
     bits = next(bits for bits in _BITS if used.top < 2**bits)
     if largest is None or 2**bits > largest:
         return f"{of}: if white is not {_number(scale.white)}, give --white"
     return f"{of}: if these are {bits} bits give --white {2**bits - 1}"
+
+
+def _below(scale: Scale, used: Used, pages: Sequence[np.ndarray]) -> str | None:
+    """Returns what is wrong where a black of 0, which nobody told, lies amid the values: below it networks know noise only.
+
+    Raises UserError instead where the type is of signed integers, which are made for such values.
+
+    scale: that is decided.
+    used: the values of the pages.
+    pages: as for `decide`.
+    """
+    limit = -_BELOW * scale.white
+    if scale.black or used.low >= limit:
+        return None
+    if not any(np.count_nonzero((means := _block_means(page)) < limit) > 2 + _ODD * means.size for page in pages):
+        return None
+    lowest = math.floor(used.lowest) if pages[0].dtype.kind == "i" else used.lowest
+    line = f"{used.text}, and black is 0, which is not below them: give --black, the value that stands for black"
+    if pages[0].dtype.kind == "i":
+        raise UserError(f"{line}, e.g. --black {lowest}")
+    return f"{line}, e.g. --black {lowest:.4g}"
+
+
+def _block_means(page: np.ndarray) -> np.ndarray:
+    """Returns the finite means of blocks of a page [H,W,C], float64: values with next to no noise. Empty of small pages."""
+    height, width = (size // _BLOCK * _BLOCK for size in page.shape[:2])
+    if page.shape[1] == 1:  # pixels one after the other
+        runs = page[: len(page) // _BLOCK**2 * _BLOCK**2].reshape(-1, _BLOCK**2, page.shape[2])
+        means = runs.mean(axis=1, dtype=np.float64)
+    else:
+        blocks = page[:height, :width].reshape(height // _BLOCK, _BLOCK, width // _BLOCK, _BLOCK, page.shape[2])
+        means = blocks.mean(axis=(1, 3), dtype=np.float64)
+    return means[np.isfinite(means)]
 
 
 def likely_white(top: float) -> str:

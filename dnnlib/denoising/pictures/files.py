@@ -12,14 +12,16 @@ from dnnlib.denoising.pictures.pillow import open_image
 from dnnlib.errors import LONGEST_REASON, UserError, one_line, printable
 
 
-def read_picture(path: str | os.PathLike, writable_only: bool = True) -> Picture:
+def read_picture(path: str | os.PathLike, writable_only: bool = True, axes: str | None = None) -> Picture:
     """Reads a picture so that another like it can be written; or any picture, with writable_only=False.
+
+    axes: of arrays and TIFF files, as the user told them, a letter each; None: as the file says, or as is usual.
 
     Raises UserError, naming the file and what is wrong.
     """
     try:
         row = _format_of(path, writable_only)
-        picture = formats.function(row.reader)(path)
+        picture = formats.function(row.reader)(path, *_told(row, axes))
         if writable_only and picture.unwritable:
             raise UserError(picture.unwritable)
         return picture
@@ -27,28 +29,32 @@ def read_picture(path: str | os.PathLike, writable_only: bool = True) -> Picture
         raise unreadable(path, error) from error
 
 
-def read_filled(path: str | os.PathLike, nodata: float | None, writable_only: bool = True) -> Picture:
+def read_filled(
+    path: str | os.PathLike, nodata: float | None, writable_only: bool = True, axes: str | None = None
+) -> Picture:
     """Reads a picture as `read_picture` does, and fills the pixels that have no value, see `Picture.without_holes`.
 
     nodata: the value that stands for none, as the user told it; None: as the file says.
     """
-    picture = read_picture(path, writable_only)
+    picture = read_picture(path, writable_only, axes)
     try:
         return picture.without_holes(nodata)
     except UserError as error:
         raise UserError(f"{os.fspath(path)}: {error}") from error
 
 
-def read_header(path: str | os.PathLike) -> Header:
+def read_header(path: str | os.PathLike, axes: str | None = None) -> Header:
     """Reads the size, mode and number of pages of any picture, undecoded where that is possible.
+
+    axes: as for `read_picture`.
 
     Raises UserError, naming the file and what is wrong.
     """
     try:
         row = _format_of(path, writable_only=False)
         if row.header:
-            return formats.function(row.header)(path)
-        picture = formats.function(row.reader)(path)
+            return formats.function(row.header)(path, *_told(row, axes))
+        picture = formats.function(row.reader)(path, *_told(row, axes))
         height, width, channels = picture.pages[0].shape
         return Header(width, height, mode_of(channels, picture.pages[0].dtype), len(picture.pages))
     except Exception as error:
@@ -97,3 +103,13 @@ def _format_of(path: str | os.PathLike, writable_only: bool) -> Format:
     if row not in formats.formats(writable_only):
         raise OSError(f"not a picture of a known kind ({formats.kinds(writable_only)})")
     return row
+
+
+def _told(row: Format, axes: str | None) -> tuple[str | None, ...]:
+    """Returns the arguments that tell a format's functions the axes. Raises UserError where it has axes of its own."""
+    if row.takes_axes:
+        return (axes,)
+    if axes is not None:
+        taking = " and ".join(other.kind for other in formats.FORMATS if other.takes_axes)
+        raise UserError(f"--axes {axes} is for {taking} files, and this is {row.kind}: denoise it without")
+    return ()

@@ -25,6 +25,7 @@ class Format:
     holds_pages: whether a file may hold several pictures.
     as_floats: (picture, scales of its pages) -> what the writer needs to write float32 in the picture's units instead of
         integers. None: the format holds no floats.
+    takes_axes: whether the user may tell the axes, so that reader and header take them (a string or None) after the path.
     takes_upper_bits: of 16-bit values the upper 8 are kept where 8 bits are wanted; else they are scaled and rounded.
     """
 
@@ -36,6 +37,7 @@ class Format:
     header: str | None = None
     holds_pages: bool = False
     as_floats: str | None = None
+    takes_axes: bool = False
     takes_upper_bits: bool = False
 
 
@@ -59,14 +61,14 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         "TIFF", (".tif", ".tiff"), rb"II[*+]\0|MM\0[*+]", f"{_PACKAGE}.tiff:read_tiff", f"{_PACKAGE}.tiff:write_tiff",
-        f"{_PACKAGE}.tiff:read_header", holds_pages=True, as_floats=f"{_PACKAGE}.tiff:layout_of_floats",
+        f"{_PACKAGE}.tiff:read_header", holds_pages=True, takes_axes=True, as_floats=f"{_PACKAGE}.tiff:layout_of_floats",
     ),
     _with_pillow(
         "WebP", (".webp",), rb"RIFF....WEBP", reader="read_webp", writer=f"{_PACKAGE}.pillow:write_with_options"
     ),
     Format(
         "NumPy", (".npy",), rb"\x93NUMPY", f"{_PACKAGE}.npy:read_npy", f"{_PACKAGE}.npy:write_npy",
-        f"{_PACKAGE}.npy:read_header", holds_pages=True, as_floats=f"{_PACKAGE}.npy:array_of_floats",
+        f"{_PACKAGE}.npy:read_header", holds_pages=True, takes_axes=True, as_floats=f"{_PACKAGE}.npy:array_of_floats",
     ),
     _with_pillow("BMP", (".bmp",), rb"BM"),
     _with_pillow("GIF", (), rb"GIF8[79]a"),

@@ -1,6 +1,8 @@
 """Pictures as 8-bit arrays, as the published protocol has them: read and written, padded, and rounded."""
 
+import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import numpy as np
 
 from dnnlib.denoising.pictures.decided_scale import Decided, decide
 from dnnlib.denoising.pictures.files import read_picture, unreadable
+from dnnlib.denoising.pictures.picture import Picture
 from dnnlib.denoising.pictures.pillow import JPEG_QUALITY, encoded
 from dnnlib.denoising.pictures.scale import UNTOLD, Scale, Stated, largest_of
 from dnnlib.errors import UserError, one_line
@@ -41,10 +44,26 @@ def read_clean(path: str | os.PathLike, channels: int, told: Scale) -> tuple[np.
     if channels not in (1, 3):
         raise ValueError(f"channels must be 1 or 3, not {channels}")
     picture = read_picture(path, writable_only=False)
-    pixels = picture.pages[0][:, :, : picture.colours]
+    if len(picture.first) > 1:
+        raise UserError(f"cannot read {path}: it has {len(picture.first)} channels that are no RGB: save each as a picture")
+    return _clean(path, picture, 0, channels, told)
+
+
+def read_clean_channels(path: str | os.PathLike, told: Scale, axes: str | None) -> list[tuple[np.ndarray, Decided]]:
+    """Reads a picture as `read_clean` does, as RGB; of one whose channels are no RGB, each as a grey picture.
+
+    axes: as for `read_picture`.
+    """
+    picture = read_picture(path, writable_only=False, axes=axes)
+    return [_clean(path, picture, page, 3, told) for page in picture.first]
+
+
+def _clean(path: str | os.PathLike, picture: Picture, page: int, channels: int, told: Scale) -> tuple[np.ndarray, Decided]:
+    """Makes a page of a picture what `read_clean` returns. page: its number."""
+    pixels = picture.pages[page][:, :, : picture.colours]
     try:
-        picture.check_whole(0)
-        found = _decided_clean(pixels, told, picture.stated[0] if picture.stated else None)
+        picture.check_whole(page)
+        found = _decided_clean(pixels, told, picture.stated[page] if picture.stated else None)
     except UserError as error:
         raise unreadable(path, error) from error
     pixels = _to_8_bits(pixels, found.scale, picture.format.takes_upper_bits)
@@ -117,6 +136,15 @@ def to_uint8(image: np.ndarray) -> np.ndarray:
         raise TypeError(f"expected floating-point values in [0, 1], got {image.dtype}")
     clipped = np.clip(image.astype(np.promote_types(image.dtype, np.float32), copy=False), 0, 1)  # before 255 x can overflow
     return np.minimum(np.nan_to_num(clipped) * 255 + 0.5, 255).astype(np.uint8)  # the cast is the floor: none is negative
+
+
+def pixels_sha256(pictures: Iterable[np.ndarray]) -> str:
+    """Returns the SHA-256 of pictures of any type: of their shapes, types and pixels, in their order."""
+    digest = hashlib.sha256()
+    for pixels in pictures:
+        digest.update(f"{pixels.dtype.str}{list(pixels.shape)}".encode())
+        digest.update(np.ascontiguousarray(pixels))
+    return digest.hexdigest()
 
 
 def pad_to_multiple(image: np.ndarray, multiple: int) -> np.ndarray:

@@ -13,13 +13,13 @@ _SAMPLE, _LEAST = 4_000_000, 1000  # pixels of all pictures together, and of eac
 
 
 def measured_white(
-    paths: Sequence[str], black: float, nodata: float | None = None, writable_only: bool = True
+    paths: Sequence[str], black: float, nodata: float | None = None, writable_only: bool = True, axes: str | None = None
 ) -> float:
     """Returns the value that all but a thousandth of the values in all pages of all pictures do not exceed.
 
     paths: of the files. One that cannot be read is left out here: who needs it will say why.
     black, nodata: as the user told them. Pixels without a value do not count.
-    writable_only: as for `read_picture`.
+    writable_only, axes: as for `read_picture`.
 
     Raises UserError where no file can be read, for files of several types, and where no such value is above black.
     """
@@ -28,7 +28,7 @@ def measured_white(
     failure = None
     for path in paths:
         try:
-            picture = read_filled(path, nodata, writable_only)
+            picture = read_filled(path, nodata, writable_only, axes)
         except UserError as error:
             failure = failure or error
             continue

@@ -16,7 +16,8 @@ def outliers(pages: Sequence[np.ndarray], lowest: float, highest: float, scale: 
 
     pages: [H,W,C], of one type.
     lowest, highest: of all their values.
-    scale: their black and white. Of floats only values beyond it count, of 16 bits only the largest that there is.
+    scale: their black and white. Of floats only values beyond it count, of integers only the largest of 16 bits and
+        values below black.
     """
     found: list[float] = []
     while len(found) < _MOST:
@@ -41,6 +42,8 @@ def named(values: Sequence[float]) -> str:
 
 def _is_suspect(value: float, scale: Scale, dtype: np.dtype) -> bool:
     """Tells whether a value may be an outlier at all."""
+    if dtype.kind == "i":
+        return value < scale.black or value == largest_of(dtype)
     if dtype.kind != "f":
         return dtype.itemsize == 2 and value == largest_of(dtype)
     part = (value - scale.black) / (scale.white - scale.black)

@@ -10,8 +10,10 @@ import numpy as np
 from dnnlib.denoising.pictures import formats
 from dnnlib.denoising.pictures.holes import Holes, filled, holes_in
 from dnnlib.denoising.pictures.scale import Scale, Stated
-from dnnlib.errors import UserError, one_line
+from dnnlib.errors import UserError, one_line, printable
 from dnnlib.files import atomic_write, remove_abandoned
+
+_MOST_NAMED = 6  # of what is left out, in a line
 
 
 class Header(NamedTuple):
@@ -20,12 +22,14 @@ class Header(NamedTuple):
     width, height: in pixels.
     mode: kind of the pixels, Pillow's name for it (RGB, L, ...) or one in the same manner.
     pages: how many pictures there are, the size and mode being those of the first.
+    channels: how many of them are the channels of the first picture, where each channel is a page.
     """
 
     width: int
     height: int
     mode: str
     pages: int = 1
+    channels: int = 1
 
 
 @dataclass
@@ -39,6 +43,7 @@ class Picture:
     notes: what the user should know of the conversion.
     unwritable: why no file like the one that was read can be written; None where it can.
     stated: for each page what the file's tags state of black and white, None: nothing; empty: nothing of any page.
+    first: numbers of the pages that are the channels of one picture, the first; others follow in the same manner.
     nodata: for each page the value that stands for none, as the tags state it; likewise.
     holes: for each page the pixels without a value, None: there are none; empty: nobody looked yet, or none of any page.
     """
@@ -50,6 +55,7 @@ class Picture:
     notes: list[str] = field(default_factory=list)
     unwritable: str | None = None
     stated: list[Stated | None] = field(default_factory=list)
+    first: tuple[int, ...] = (0,)
     nodata: list[float | None] = field(default_factory=list)
     holes: list[Holes | None] = field(default_factory=list)
 
@@ -142,6 +148,12 @@ def _names(holes: list[Holes | None], nodata: list[float | None], told: float | 
 def colours_of(channels: int) -> int:
     """Returns how many of the channels of a picture are no alpha: 1 of grey, 3 of RGB."""
     return 1 if channels <= 2 else 3
+
+
+def left_out(what: str, names: list[str]) -> str:
+    """Returns a note of what a result is without. what: what they are, in the plural; names: of some of a file."""
+    rest = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return f"its {what} {printable(', '.join(names[:_MOST_NAMED]))}{rest} are left out"
 
 
 def mode_of(channels: int, dtype: np.dtype) -> str:

@@ -11,13 +11,15 @@ from PIL import Image, JpegImagePlugin, TiffImagePlugin, WebPImagePlugin
 
 from dnnlib.denoising.pictures import png
 from dnnlib.denoising.pictures.limit import Budget
-from dnnlib.denoising.pictures.picture import Header, Picture, colours_of
+from dnnlib.denoising.pictures.picture import Header, Picture, colours_of, left_out
 from dnnlib.errors import UserError, raised_by_library
 
 JPEG_QUALITY = 95
 _READ = (  # all that Pillow is let to read, TIFF where tifffile cannot
     "PNG", "JPEG", "BMP", "GIF", "PPM", TiffImagePlugin.TiffImageFile.format, WebPImagePlugin.WebPImageFile.format
 )  # fmt: skip
+# How segments of a JPEG file begin that are kept, written anew, or told of otherwise.
+_SEGMENTS = (b"JFIF", b"Exif", b"http://ns.adobe.com/xap/1.0/", b"ICC_PROFILE", b"MPF", b"Adobe")
 _KEPT = ("exif", "icc_profile", "xmp", "dpi", "comment")  # of Pillow's `info`; the EXIF orientation among them, unapplied
 
 # Odd EXIF blocks, palette transparency, large pictures: nothing a user could act on. Set once and not around each
@@ -55,12 +57,15 @@ def read_png(path: str | os.PathLike) -> Picture:
     """Reads a PNG file, of 8 or 16 bits. Raises UserError or whatever Pillow does."""
     with open_image(path) as image, open(path, "rb") as file:
         data, notes = file.read(), []
+        png.check_length(data)
         if png.bit_depth(data) == 16:
             pixels = png.decode16(data)
             if png.has_chunk(data, b"tRNS"):
                 notes.append("its transparent colour is left out")
         else:
             pixels = decoded(image, notes)
+        if others := png.other_chunks(data):
+            notes.append(left_out("chunks", others))
         chunks = png.metadata_chunks(data)
         return Picture("PNG", [pixels], colours_of(pixels.shape[2]), chunks, notes, _animation(image))
 
@@ -70,6 +75,9 @@ def read_jpeg(path: str | os.PathLike) -> Picture:
     with open_image(path) as image:
         notes = ["only the first of the pictures in the file is kept"] if _frames(image) > 1 else []
         pixels = decoded(image, notes)
+        others = [name for name, start in image.applist if not start.startswith(_SEGMENTS) and name != "COM"]
+        if others:
+            notes.append(left_out("segments", list(dict.fromkeys(others))))
         options = {"format": "JPEG", "quality": JPEG_QUALITY, "subsampling": JpegImagePlugin.get_sampling(image)}
         return Picture("JPEG", [pixels], colours_of(pixels.shape[2]), _metadata(image) | options, notes)
 

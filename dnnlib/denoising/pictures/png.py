@@ -1,6 +1,7 @@
 """What Pillow cannot do for PNG files: 16 bits a channel in colour, and metadata kept as they are."""
 
 import functools
+import struct
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,6 +13,9 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _METADATA = (
     b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"mDCV", b"cLLI", b"pHYs", b"eXIf", b"tEXt", b"zTXt", b"iTXt",
 )  # fmt: skip
+_PIXELS = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"acTL", b"fcTL", b"fdAT")  # read, or refused; no metadata
+_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
+_MOST_DEFLATED = 1032  # bytes that one of zlib can stand for
 
 
 def bit_depth(data: bytes) -> int:
@@ -19,9 +23,23 @@ def bit_depth(data: bytes) -> int:
     return data[24]
 
 
+def check_length(data: bytes) -> None:
+    """Raises UserError where a PNG file is too short for the pixels that it claims: libpng would leave the rest empty."""
+    width, height, bits, colour_type = struct.unpack(">IIBB", data[16:26])
+    row = 1 + width * bits * _SAMPLES.get(colour_type, 1) // 8
+    packed = sum(len(chunk) - 12 for name, chunk in _chunks(data) if name == b"IDAT")
+    if height * row > packed * _MOST_DEFLATED:
+        raise UserError(f"the file is damaged ({packed} bytes cannot hold {width} x {height} pixels)")
+
+
 def metadata_chunks(data: bytes) -> bytes:
     """Returns the chunks of a PNG file that say something of the picture, as they are in the file."""
     return b"".join(chunk for name, chunk in _chunks(data) if name in _METADATA)
+
+
+def other_chunks(data: bytes) -> list[str]:
+    """Returns the names of chunks that are neither pixels nor among `metadata_chunks`, each once."""
+    return list(dict.fromkeys(name.decode("latin-1") for name, _ in _chunks(data) if name not in _METADATA + _PIXELS))
 
 
 def has_chunk(data: bytes, wanted: bytes) -> bool:

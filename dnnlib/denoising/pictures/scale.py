@@ -9,6 +9,8 @@ import numpy as np
 from dnnlib.errors import UserError
 
 COLOURS = {1: "grey", 3: "RGB"}  # by number of channels
+PIXEL_TYPES = "uint8, uint16 or float32"  # that others are to be converted to
+_PIXEL_KINDS = {("u", 1), ("u", 2), ("i", 2), ("f", 2), ("f", 4), ("f", 8)}  # with the bytes of each
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class Source(NamedTuple):
         return cls(values["dtype"], Scale(float(black), float(white)))
 
 
-SOURCE_TYPES = ("uint8", "uint16", "float")  # the last of any size
+SOURCE_TYPES = ("uint8", "uint16", "int16", "float")  # the last of any size
 
 
 def kind_of(dtype: np.dtype) -> str:
@@ -123,14 +125,18 @@ class Stated:
 
 def as_stored(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Makes pixels of a type of values of their scale: integers are rounded and clipped to it, floats are neither."""
-    largest = largest_of(dtype)
-    return (values if largest is None else np.clip(np.rint(values), 0, largest)).astype(dtype)
+    if largest_of(dtype) is None:
+        return values.astype(dtype)
+    return np.clip(np.rint(values), np.iinfo(dtype).min, np.iinfo(dtype).max).astype(dtype)
 
 
 def largest_of(dtype: np.dtype) -> int | None:
     """Returns the largest value of an integer type, None for floats. Raises UserError for what pictures are not made of."""
-    if dtype.kind == "f" and dtype.itemsize <= 8:
-        return None
-    if dtype.kind == "u" and dtype.itemsize <= 2:
-        return np.iinfo(dtype).max
-    raise UserError(f"pictures of {dtype} are not supported: convert it to uint8, uint16 or float32")
+    if not is_of_pictures(dtype):
+        raise UserError(f"pictures of {dtype} are not supported: convert it to {PIXEL_TYPES}")
+    return None if dtype.kind == "f" else np.iinfo(dtype).max
+
+
+def is_of_pictures(dtype: np.dtype | None) -> bool:
+    """Tells whether pictures may be made of a type: uint8, uint16, int16, and floats of up to 64 bits."""
+    return dtype is not None and (dtype.kind, dtype.itemsize) in _PIXEL_KINDS

@@ -1,31 +1,26 @@
 """TIFF files: 8 and 16 bits and floats, one page or many, with the tags that say something of the picture."""
 
-import io
-import json
+import importlib.util
 import logging
 import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import tifffile
 
-from dnnlib.denoising.pictures.picture import Header, Picture, colours_of, mode_of
+from dnnlib.denoising.pictures.axes import Arrangement, doubt_of
+from dnnlib.denoising.pictures.picture import Header, Picture, mode_of
 from dnnlib.denoising.pictures.pillow import decoded, open_image
-from dnnlib.denoising.pictures.scale import Scale, Stated
-from dnnlib.denoising.pictures.tiff_pages import (
-    PLAIN,
-    Stored,
-    check_list,
-    check_segments,
-    described,
-    pictures_in,
-    stack_of_tifffile,
-)
-from dnnlib.denoising.pictures.tiff_scale import NODATA, stated_nodata, stated_scale
+from dnnlib.denoising.pictures.scale import PIXEL_TYPES, Scale, Stated, is_of_pictures
+from dnnlib.denoising.pictures.tiff_axes import page_arrangement, whole_arrangement
+from dnnlib.denoising.pictures.tiff_blocks import Blocks, read_blocks, stand_ins, write_blocks
+from dnnlib.denoising.pictures.tiff_pages import PLAIN, Stored, check_list, check_segments, described, pictures_in
+from dnnlib.denoising.pictures.tiff_scale import stated_nodata, stated_scale
+from dnnlib.denoising.pictures.tiff_tags import OF_ALL_PAGES, ORIENTATION, Room, settings_of, writable
 from dnnlib.errors import UserError, raised_by_library
 
 # What it has to say of odd tags nobody could act on.
@@ -33,17 +28,7 @@ logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 warnings.filterwarnings("ignore", module=r"tifffile\.")
 
 _NAMED = {2: "1-bit or palette", 3: "palette", 5: "CMYK", 6: "YCbCr", 8: "Lab"}
-# Tags that are kept: of type and value, but for these, tifffile sets all by itself.
-_ORIENTATION, _XMP = 274, 700
-_TEXTS = (271, 272, 305, 306, 315, 316, 33432, NODATA)  # make, model, software, date, artist, computer, copyright
-_EXIF_AND_GPS = (34665, 34853)
 _INVERTED = "black and white are stored the wrong way round (white is zero): convert it"
-_ZLIB = (8, 32946)
-# Of what `_settings` returns, what a picture can do without; the words are for people.
-_OPTIONAL = {
-    "resolution": "resolution", "resolutionunit": "unit of resolution", "iccprofile": "colour profile",
-    "description": "description", "predictor": "predictor",
-}  # fmt: skip
 _RAW = (tifffile.PHOTOMETRIC.CFA, tifffile.PHOTOMETRIC.LINEAR_RAW)
 
 
@@ -53,61 +38,125 @@ class _Layout:
 
     byteorder: '<' or '>'.
     bigtiff: whether offsets have 64 bits.
-    settings: the arguments of `TiffWriter.write` for each page.
+    settings: the arguments of `TiffWriter.write` for each page of the file.
+    blocks: of EXIF and GPS, of each.
+    shapes: of each, as it is written.
+    arrays: what was read, a page of the file each, or all of them as one.
+    arrangements: how each is made of pictures.
     """
 
     byteorder: str
     bigtiff: bool
     settings: list[dict[str, Any]]
+    blocks: list[Blocks]
+    shapes: list[tuple[int, ...]]
+    arrays: list[np.ndarray]
+    arrangements: list[Arrangement]
 
 
-def read_tiff(path: str | os.PathLike) -> Picture:
-    """Reads all pages of a TIFF file but thumbnails. Raises UserError or whatever tifffile and Pillow do."""
+class _Read(NamedTuple):
+    """Holds what was read of each page of a file: see `_Layout` for most.
+
+    scales, nodata: what the tags state of black and white, and of no value.
+    """
+
+    arrays: list[np.ndarray]
+    arrangements: list[Arrangement]
+    settings: list[dict[str, Any]]
+    blocks: list[Blocks]
+    scales: list[Stated | None]
+    nodata: list[float | None]
+
+
+def read_tiff(path: str | os.PathLike, axes: str | None = None) -> Picture:
+    """Reads all pages of a TIFF file but thumbnails.
+
+    axes: of all of them as one array, as the user told them; None: as the file says.
+
+    Raises UserError or whatever tifffile and Pillow do.
+    """
     notes: list[str] = []
     check_list(path)
     with tifffile.TiffFile(path) as tiff:
         chosen = pictures_in(tiff, notes)
-        pages: list[np.ndarray] = []
-        settings: list[dict[str, Any]] = []
-        scales: list[Stated | None] = []
-        nodata: list[float | None] = []
-        for stored in chosen:
-            decoded_pages = _decode_stack(stored) if stored.count > 1 else [_decode(path, stored, notes)]
-            scale = stated_scale(stored.page, tiff.ome_metadata)
-            first = _settings(stored.page, decoded_pages[0], scale, notes)
-            others = first | {"description": None}
-            pages += decoded_pages
-            scales += [scale] * stored.count
-            nodata += [stated_nodata(stored.page)] * stored.count
-            settings += [first, *[others] * (stored.count - 1)]
+        arrays, arrangements, settings, blocks, scales, nodata = _read_pages(path, chosen, tiff, notes)
         nodata = [nodata[0] if value is None else value for value in nodata]  # writers of stacks tag the first page only
         unwritable = _INVERTED if any(_is_inverted(stored.page) for stored in chosen) else None
-        layout = _Layout(tiff.byteorder, tiff.is_bigtiff, _writable(settings, pages, tiff.byteorder, notes))
-    colours = {colours_of(pixels.shape[2]) for pixels in pages}
-    if len(colours) > 1:
+        shapes, dtypes = [array.shape for array in arrays], [array.dtype for array in arrays]
+        whole, first = whole_arrangement(tiff, arrangements, axes, notes)
+        settings = writable(settings, shapes, dtypes, tiff.byteorder, notes)
+        byteorder, bigtiff = tiff.byteorder, tiff.is_bigtiff
+    if whole is not None:
+        arrays, arrangements, scales, first = [_joined(arrays, whole.shape)], [whole], [_common(scales)], whole.first
+        nodata = nodata[:1]
+    elif doubt := doubt_of(arrangements[0] if len(arrays) == 1 else arrangements[0].repeated(len(arrays))):
+        notes.append(doubt)
+    if len({each.colours for each in arrangements}) > 1:
         raise UserError("grey and colour pages are mixed: split them into files of their own")
-    return Picture("TIFF", pages, colours.pop(), layout, list(dict.fromkeys(notes)), unwritable, scales, nodata)
+    pages = [page for array, each in zip(arrays, arrangements, strict=True) for page in each.views(array)]
+    stated = [scale for scale, each in zip(scales, arrangements, strict=True) for _ in range(each.count)]
+    nodata = [value for value, each in zip(nodata, arrangements, strict=True) for _ in range(each.count)]
+    layout = _Layout(byteorder, bigtiff, settings, blocks, shapes, arrays, arrangements)
+    colours = arrangements[0].colours
+    return Picture("TIFF", pages, colours, layout, list(dict.fromkeys(notes)), unwritable, stated, first, nodata)
+
+
+def _read_pages(path: str | os.PathLike, chosen: list[Stored], tiff: tifffile.TiffFile, notes: list[str]) -> _Read:
+    """Reads the pages that were chosen of an open file, each by itself. Raises as `read_tiff`.
+
+    path: of the file.
+    chosen: where they are.
+    tiff: the file.
+    notes: a line is added for what is converted, or cannot be kept.
+    """
+    read, room = _Read([], [], [], [], [], []), Room(tiff.filehandle.size)
+    for stored in chosen:
+        page, is_converted = stored.page, not _is_plain(stored.page)
+        found = _decode_stack(stored) if stored.count > 1 else [_decode(path, stored, notes)]
+        scale = stated_scale(page, tiff.ome_metadata)
+        first = settings_of(page, found[0], is_converted, scale, room, notes)
+        extra = [tag for tag in first["extratags"] if tag[0] not in OF_ALL_PAGES]
+        others = first | {"description": None, "extratags": extra}
+        read.arrays.extend(found)
+        arrangement = Arrangement("YXS", found[0].shape) if is_converted else page_arrangement(page)
+        read.arrangements.extend([arrangement] * stored.count)
+        read.settings.extend([first, *[others] * (stored.count - 1)])
+        read.blocks.extend([read_blocks(page, room, notes), *[{}] * (stored.count - 1)])
+        read.scales.extend([scale] * stored.count)
+        read.nodata.extend([stated_nodata(page)] * stored.count)
+    return read
 
 
 def write_tiff(picture: Picture, pages: list[np.ndarray], file: BinaryIO) -> None:
     """Writes a TIFF file with the layout and the tags of the one that was read."""
     layout: _Layout = picture.kept
     bigtiff = layout.bigtiff or needs_bigtiff(pages)
-    parts = list(zip(pages, layout.settings, strict=True))
+    rest = iter(pages)
     with raised_by_library(), tifffile.TiffWriter(file, byteorder=layout.byteorder, bigtiff=bigtiff) as writer:
-        for pixels, settings in parts:
-            writer.write(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels, **settings)
+        written = 0
+        for array, arrangement in zip(layout.arrays, layout.arrangements, strict=True):
+            filled = arrangement.filled(array, rest)
+            for pixels in filled.reshape(-1, *layout.shapes[written]):
+                settings = layout.settings[written]
+                extra = [*settings["extratags"], *stand_ins(layout.blocks[written], bigtiff)]
+                writer.write(_as_written(pixels), **settings | {"extratags": extra})
+                written += 1
+    with raised_by_library():
+        write_blocks(file, layout.blocks)
 
 
 def layout_of_floats(picture: Picture, scales: Sequence[Scale]) -> _Layout:
     """Returns the layout for the pages of a picture as float32, with tags of their black and white instead of the type's."""
-    settings = []
-    for page, scale, before in zip(picture.pages, scales, picture.kept.settings, strict=True):
-        count = page.shape[2]
-        bounds = [(code, 11, count, (value,) * count, True) for code, value in ((340, scale.black), (341, scale.white))]
-        kept = [tag for tag in before["extratags"] if tag[0] not in (280, 281)]
-        settings.append({**before, "extratags": [*kept, *bounds], "predictor": None})
-    return replace(picture.kept, settings=settings)
+    layout: _Layout = picture.kept
+    values = [(340, scales[0].black), (341, scales[0].white)] if len(set(scales)) == 1 else []
+    bounds = [(code, 11, 1, float(value), True) for code, value in values]
+    kept = [[tag for tag in before["extratags"] if tag[0] not in (280, 281)] for before in layout.settings]
+    settings = [
+        {**before, "extratags": [*extra, *bounds], "predictor": None}
+        for before, extra in zip(layout.settings, kept, strict=True)
+    ]
+    arrays = [array if array.dtype.kind == "f" else np.empty_like(array, np.float32) for array in layout.arrays]
+    return replace(layout, settings=settings, arrays=arrays)
 
 
 def needs_bigtiff(pages: list[np.ndarray]) -> bool:
@@ -115,15 +164,46 @@ def needs_bigtiff(pages: list[np.ndarray]) -> bool:
     return sum(pixels.nbytes for pixels in pages) > 4_000_000_000
 
 
-def read_header(path: str | os.PathLike) -> Header:
+def _as_written(pixels: np.ndarray) -> np.ndarray:
+    """Returns a page without an axis of one sample at the end, as converted ones have it."""
+    return pixels[:, :, 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
+
+
+def _joined(arrays: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+    """Returns pages as one array of that shape. Raises UserError where they are of several types."""
+    if len({array.dtype for array in arrays}) > 1:
+        raise UserError("its pages are of several types, and no one array: split them into files of their own")
+    return (arrays[0] if len(arrays) == 1 else np.stack(arrays)).reshape(shape)
+
+
+def _common(scales: list[Stated | None]) -> Stated | None:
+    """Returns what the tags of all pages state, if it is the same."""
+    return scales[0] if len(set(scales)) == 1 else None
+
+
+def read_header(path: str | os.PathLike, axes: str | None = None) -> Header:
     """Reads the size of the first page, and how many there are. Raises UserError or whatever tifffile does."""
     check_list(path)
     with tifffile.TiffFile(path) as tiff:
         chosen = pictures_in(tiff, [])
-        first = chosen[0].page
-        plain = first.photometric in PLAIN and first.dtype is not None
-        mode = mode_of(first.samplesperpixel, first.dtype) if plain else first.photometric.name
-        return Header(first.imagewidth, first.imagelength, mode, sum(stored.count for stored in chosen))
+        singles = []
+        for stored in chosen:
+            page = stored.page
+            shape = (page.imagelength, page.imagewidth, 3)  # of what will be converted
+            singles += [page_arrangement(page) if _is_plain(page) else Arrangement("YXS", shape)] * stored.count
+        whole, first = whole_arrangement(tiff, singles, axes, [])
+        first = first if whole is None else whole.first
+        count = whole.count if whole is not None else sum(single.count for single in singles)
+        height, width, samples = (whole or singles[0]).page_shape
+        page = chosen[0].page
+        plain = page.photometric in PLAIN and page.dtype is not None
+        mode = mode_of(samples, page.dtype) if plain else page.photometric.name
+        return Header(width, height, mode, count, len(first))
+
+
+def _is_plain(page: tifffile.TiffPage) -> bool:
+    """Tells whether the values of a page are taken as they are stored, and not converted by Pillow."""
+    return page.photometric in PLAIN and page.bitspersample >= 8
 
 
 def _is_inverted(page: tifffile.TiffPage) -> bool:
@@ -132,7 +212,7 @@ def _is_inverted(page: tifffile.TiffPage) -> bool:
 
 
 def _decode(path: str | os.PathLike, stored: Stored, notes: list[str]) -> np.ndarray:
-    """Decodes one page to [H,W,C] in its own type, or uint8 where its colours are converted.
+    """Decodes one page, of its own axes and type, or uint8 [H,W,C] where its colours are converted.
 
     path: of the file.
     stored: where the picture is.
@@ -143,37 +223,38 @@ def _decode(path: str | os.PathLike, stored: Stored, notes: list[str]) -> np.nda
         raise UserError(_INVERTED)
     if page.photometric in _RAW:
         raise UserError(f"camera raw ({described(page)}): develop it with a raw converter first")
-    # What Pillow converts.
-    if page.photometric not in PLAIN or page.bitspersample < 8:
-        notes.append(f"{_NAMED.get(int(page.photometric), 'its colours')} converted to 8-bit grey or RGB")
+    if not _is_plain(page):
         return _decode_with_pillow(path, stored, notes)
-    # The pixels.
     _check_kind(page)
     check_segments(page)
     try:
-        pixels = page.asarray()
+        return page.asarray()
     except (KeyError, ValueError, ImportError, NotImplementedError) as error:  # the last of bits that are packed
         if "imagecodecs" not in str(error) and not isinstance(error, ImportError):
             raise
-        return _decode_with_pillow(path, stored, notes)
-    return _channels_last(pixels, page)
+        raise UserError(_undecoded(page)) from error
+
+
+def _undecoded(page: tifffile.TiffPage) -> str:
+    """Returns why tifffile cannot decode a page for which it names imagecodecs."""
+    kind = f"{page.bitspersample}-bit values stored as {getattr(page.compression, 'name', page.compression)}"
+    if importlib.util.find_spec("imagecodecs") is None:
+        return f"{kind} cannot be read without the package imagecodecs: pip install imagecodecs"
+    return f"{kind} cannot be read: save it uncompressed or compressed by LZW"
 
 
 def _check_kind(page: tifffile.TiffPage) -> None:
     """Raises UserError for a page that is no picture of a known kind."""
-    if page.dtype is None or page.dtype.kind not in "fu" or page.dtype.itemsize > (8 if page.dtype.kind == "f" else 2):
-        raise UserError(f"pictures of {page.dtype or 'this type'} are not supported: convert it to 8 or 16 bits or float32")
+    if not is_of_pictures(page.dtype):
+        raise UserError(f"pictures of {page.dtype or 'this type'} are not supported: convert it to {PIXEL_TYPES}")
     if page.axes not in ("YX", "YXS", "SYX"):
         raise UserError(f"a page with axes {page.axes} is no picture")
-    alpha = len(page.extrasamples)
-    if page.samplesperpixel - alpha not in (1, 3) or alpha > 1:
-        raise UserError(f"{page.samplesperpixel} channels: expected grey or RGB, with or without alpha")
 
 
 def _decode_stack(stored: Stored) -> list[np.ndarray]:
     """Decodes the pictures that lie behind one page, as `_decode` does one."""
     page = stored.page
-    if page.photometric not in PLAIN or page.bitspersample < 8 or page.compression != 1 or not page.is_final:
+    if not _is_plain(page) or page.compression != 1 or not page.is_final:
         raise UserError(
             f"a stack of {stored.count} pictures behind one page ({described(page)}), of a kind that is not supported: "
             "save it with a page for each picture"
@@ -181,143 +262,26 @@ def _decode_stack(stored: Stored) -> list[np.ndarray]:
     _check_kind(page)
     kind = page.dtype.newbyteorder(page.parent.byteorder)
     values = page.parent.filehandle.read_array(kind, stored.count * prod(page.shape), page.dataoffsets[0])
-    planes = values.astype(page.dtype, copy=False).reshape(stored.count, *page.shape)
-    return [_channels_last(pixels, page) for pixels in planes]
-
-
-def _channels_last(pixels: np.ndarray, page: tifffile.TiffPage) -> np.ndarray:
-    """Returns the pixels of a page as [H,W,C]."""
-    if page.axes == "SYX":
-        pixels = np.moveaxis(pixels, 0, -1)
-    return pixels.reshape(*pixels.shape[:2], -1)
+    return list(values.astype(page.dtype, copy=False).reshape(stored.count, *page.shape))
 
 
 def _decode_with_pillow(path: str | os.PathLike, stored: Stored, notes: list[str]) -> np.ndarray:
-    """Decodes what tifffile needs the package imagecodecs for, as far as Pillow can: 8 bits, and 16 of grey.
+    """Decodes colours of 8 bits that are converted to grey or RGB, uint8 [H,W,C].
 
     Pillow turns the picture upright; then its orientation is taken from the page.
 
     path, stored, notes: as for `_decode`.
     """
     page = stored.page
-    is_grey = page.dtype == np.uint16 and page.samplesperpixel == 1
-    if page.bitspersample > 8 and not (is_grey and (page.bitspersample == 16 or page.parent.byteorder == "<")):
-        kind = f"{page.bitspersample}-bit values compressed by {page.compression.name}"
-        raise UserError(f"{kind} cannot be read without the package imagecodecs: pip install imagecodecs")
+    kind = _NAMED.get(int(page.photometric)) or getattr(page.photometric, "name", "colours of an unknown kind")
+    if page.bitspersample > 8:
+        raise UserError(f"{kind} of {page.bitspersample} bits is not supported: convert it to RGB or grey")
+    notes.append(f"{kind} converted to 8-bit grey or RGB")
     with open_image(path) as image:
         image.seek(stored.index)
-        pixels = np.asarray(image).astype(np.uint16)[:, :, np.newaxis] if is_grey else decoded(image, [])
-    if _ORIENTATION in page.tags:
-        if page.tags[_ORIENTATION].value != 1:
+        pixels = decoded(image, [])
+    if ORIENTATION in page.tags:
+        if page.tags[ORIENTATION].value != 1:
             notes.append("turned upright")
-        del page.tags[_ORIENTATION]
+        del page.tags[ORIENTATION]
     return pixels
-
-
-def _settings(
-    page: tifffile.TiffPage, pixels: np.ndarray, stated: Stated | None, notes: list[str]
-) -> dict[str, Any]:
-    """Returns the arguments of TiffWriter.write for a page that is to be like `page`.
-
-    pixels: of the page, decoded.
-    stated: of its white and black. A number of bits is kept, as MaxSampleValue, for what is written has all of its type's.
-    notes: a line is added for what cannot be kept.
-    """
-    # Tags that are kept as they are.
-    tags = page.tags
-    extra: list[tuple] = []
-    for code in (_ORIENTATION, _XMP, *_TEXTS):
-        if code in tags:
-            tag = tags[code]
-            extra.append((code, tag.dtype, tag.count if code != _ORIENTATION else 1, tag.value, True))
-    if stated is not None and stated.is_of_bits and pixels.dtype.kind == "u":
-        extra += [(code, 3, 1, int(value), True) for code, value in ((280, stated.black), (281, stated.white))]
-    if any(code in tags for code in _EXIF_AND_GPS):
-        notes.append("its EXIF block is left out, but for the orientation")
-    # What tifffile makes tags of.
-    settings: dict[str, Any] = {
-        "photometric": "minisblack" if colours_of(pixels.shape[2]) == 1 else "rgb",
-        "compression": None if page.compression == tifffile.COMPRESSION.NONE else "zlib",
-        "iccprofile": page.iccprofile if page.photometric in PLAIN else None,
-        "description": _description(page),
-        "extratags": extra, "software": False, "metadata": None, "contiguous": False,
-    }  # fmt: skip
-    if page.compression in _ZLIB and page.predictor == tifffile.PREDICTOR.HORIZONTAL:
-        settings["predictor"] = True
-    if pixels.shape[2] in (2, 4):
-        settings["extrasamples"] = [page.extrasamples[0] if page.extrasamples else tifffile.EXTRASAMPLE.UNASSALPHA]
-    if {282, 283} <= set(tags.keys()):
-        settings["resolution"] = (_number(tags[282]), _number(tags[283]))
-        if 296 in tags:
-            settings["resolutionunit"] = tags[296].value
-    return settings
-
-
-def _number(tag: tifffile.TiffTag) -> Any:
-    """Returns the number of a tag, or its numerator and denominator; the first, where there are several."""
-    values = tag.value if isinstance(tag.value, tuple) else (tag.value,)
-    is_fraction = tag.dtype in (tifffile.DATATYPE.RATIONAL, tifffile.DATATYPE.SRATIONAL)
-    return values[:2] if is_fraction else values[0] if values else 0
-
-
-def _description(page: tifffile.TiffPage) -> bytes | None:
-    """Returns the text that describes a page; that of a stack without the mark that it has one page for all pictures."""
-    text = page.description
-    if text == page.shaped_description and stack_of_tifffile(page) > 1:
-        text = json.dumps({name: value for name, value in json.loads(text).items() if name != "truncated"})
-    return text.encode() or None
-
-
-def _writable(
-    settings: list[dict[str, Any]], pages: list[np.ndarray], byteorder: str, notes: list[str]
-) -> list[dict[str, Any]]:
-    """Returns settings without what tifffile does not write, as damaged tags: known before the work, and not after it.
-
-    settings: of the pages.
-    pages: their pixels.
-    byteorder: of the file.
-    notes: a line is added for what is left out.
-    """
-    result: list[dict[str, Any]] = []
-    before = None
-    for wanted, pixels in zip(settings, pages, strict=True):
-        now = wanted, pixels.dtype, pixels.shape[2]
-        if now == before:
-            result.append(result[-1])
-            continue
-        sample = np.zeros([1, 1] if pixels.shape[2] == 1 else [1, 1, pixels.shape[2]], pixels.dtype)
-        is_whole = _writes(sample, wanted, byteorder)
-        result.append(wanted if is_whole else _without_damaged(sample, wanted, byteorder, notes))
-        before = now
-    return result
-
-
-def _writes(sample: np.ndarray, settings: dict[str, Any], byteorder: str) -> bool:
-    """Tells whether tifffile writes a page with these settings."""
-    try:
-        with tifffile.TiffWriter(io.BytesIO(), byteorder=byteorder) as writer:
-            writer.write(sample, **settings)
-    except Exception:  # nearly anything
-        return False
-    return True
-
-
-def _without_damaged(
-    sample: np.ndarray, settings: dict[str, Any], byteorder: str, notes: list[str]
-) -> dict[str, Any]:
-    """Leaves out each optional setting with which tifffile does not write the sample; arguments as for `_writable`."""
-    bare = {name: value for name, value in settings.items() if name not in _OPTIONAL} | {"extratags": []}
-    for name in _OPTIONAL:
-        if name in settings:
-            trial = bare | {name: settings[name]}
-            if _writes(sample, trial, byteorder):
-                bare = trial
-            else:
-                notes.append(f"its {_OPTIONAL[name]}, which cannot be written, is left out")
-    for tag in settings["extratags"]:
-        trial = bare | {"extratags": [*bare["extratags"], tag]}
-        if _writes(sample, trial, byteorder):
-            bare = trial
-        else:
-            notes.append(f"its {tifffile.TIFF.TAGS.get(tag[0], 'tag')}, which cannot be written, is left out")
-    return bare

@@ -27,11 +27,11 @@ class TrainingGraph(NamedTuple):
     """Holds what is fed, B images of this process, and what is fetched: `step` trains, `noisy` does not."""
 
     numbers: tf.Tensor  # int64 [B]: number of each image in the run; its noise follows from it
-    images: tf.Tensor  # uint8 [B, crop, crop, C]: clean; of real noise float32: noisy already
+    images: tf.Tensor  # uint8 [B, side, side, C]: clean; of real noise float32: noisy already
     learning_rate: tf.Tensor  # scalar
     exponent: tf.Tensor  # scalar, SPEC 6.2
     stop: tf.Tensor  # scalar: not 0 where this process wants to stop
-    noisy: tf.Tensor  # float32 [B, crop, crop, C]: what the step corrupts the images to
+    noisy: tf.Tensor  # float32 [B, side, side, C]: what the step corrupts the images to
     step: dict[str, tf.Tensor]  # float64 scalars, of the whole minibatch, the same on all workers: `statistic_names`, and
     #                             "finite": 1 if the step was taken; "stop": above 0 if a worker wants to
 
@@ -40,7 +40,7 @@ class TrainingGraph(NamedTuple):
     ) -> dict:
         """Returns the feed of a session's run for the images of a minibatch.
 
-        numbers, images: [B] and [B, crop, crop, C], as the attributes of those names say.
+        numbers, images: [B] and [B, side, side, C], as the attributes of those names say.
         learning_rate: of the step; 0 where only `noisy` is fetched.
         exponent: of the loss under impulse noise.
         stop: whether this process wants to stop.
@@ -71,8 +71,8 @@ def build_training_graph(configuration: Configuration, options: TrainingOptions,
     """Builds the step and with it the variables; their values are loaded afterwards. Call it under `replicas.scope()`.
 
     configuration: what is trained.
-    options: of them minibatch_size (of all replicas together), microbatch_size, train_resolution, seed, those of the
-        optimiser, and precision, which must not be AUTO.
+    options: of them minibatch_size (of all replicas together), microbatch_size, train_resolution, end_resolution, seed,
+        those of the optimiser, and precision, which must not be AUTO.
     replicas: each takes its part of a minibatch, in passes of microbatch_size images, whose gradients are added up in
         float64. With one image a pass the result does not depend on how many replicas there are.
     """
@@ -82,7 +82,8 @@ def build_training_graph(configuration: Configuration, options: TrainingOptions,
     microbatch_size = o.microbatch_size or (images_per_replica if replicas.on_gpu else 1)
     batch_size = images_per_replica * replicas.local_count
     numbers = tf.placeholder(tf.int64, [batch_size])
-    shape = [batch_size, o.train_resolution, o.train_resolution, c.channels]
+    side = None if o.largest_crop > o.train_resolution else o.train_resolution  # None: it changes along the training
+    shape = [batch_size, side, side, c.channels]
     images = tf.placeholder(tf.float32 if c.noise.real else tf.uint8, shape)
     learning_rate, exponent, stop = (tf.placeholder(tf.float32, []) for _ in range(3))
     objective = _Objective(c, o.seed, exponent, dtype_of(o.precision), o.minibatch_size)

@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,21 +15,25 @@ from dnnlib.denoising.data.shard import Shard
 from dnnlib.denoising.data.validation_set import ValidationSet
 from dnnlib.denoising.evaluation.added_noise import Scores, Validation
 from dnnlib.denoising.evaluation.graph import Denoised
+from dnnlib.denoising.evaluation.looked_at import LookedAt
 from dnnlib.denoising.evaluation.real_noise import RealScores, RealValidation
 from dnnlib.denoising.network.architecture import NOISE_VARIABLE
 from dnnlib.denoising.options import TrainingOptions
+from dnnlib.denoising.reports.run_page import RunPage
 from dnnlib.denoising.training.graph import build_training_graph, initial_training_values
 from dnnlib.denoising.training.job import Job
 from dnnlib.denoising.training.noise_start import estimate_noise_start
+from dnnlib.denoising.training.outlook import Outlook, too_few_pictures
 from dnnlib.denoising.training.output import TrainingOutput
 from dnnlib.denoising.training.report import Report
-from dnnlib.denoising.training.schedule import RAMP_UP, learning_rate, loss_exponent
+from dnnlib.denoising.training.schedule import RAMP_UP, crop_side, learning_rate, loss_exponent, work_left
 from dnnlib.denoising.training.state import TrainingState
+from dnnlib.denoising.training.trouble import Trouble
 from dnnlib.errors import UserError
 from dnnlib.progress import progress_bar, say
 from dnnlib.submission.run_context import RunContext
 from dnnlib.submission.signals import StopSignals
-from dnnlib.tflib.precision import AUTO, BF16, cpu_has_bf16, fastest_precision
+from dnnlib.tflib.precision import AUTO, BF16, fastest_precision
 from dnnlib.tflib.replicas import Replicas
 from dnnlib.tflib.runtime import device_name, fetch_variables, initialize, out_of_memory, unlike_variables
 
@@ -41,6 +47,7 @@ def train(
     replicas: Replicas | None = None,
     fixed_options: dict | None = None,
     state: TrainingState | None = None,
+    page: RunPage | None = None,
 ) -> Path | None:
     """Trains in an entered run, from the beginning or from a state, and returns the path of the network file at the end.
 
@@ -52,6 +59,7 @@ def train(
     replicas: the devices to train on; None: the first.
     fixed_options: kept in each state, for a later `--resume` to compare with.
     state: to go on from, of the chief alone; None: from the beginning.
+    page: of the run, written anew at each validation.
 
     SIGINT, SIGTERM and SIGHUP finish the step, save a state and end in KeyboardInterrupt or Terminated. Raises UserError
     for what the user can mend (a shard that cannot be read on, a full disk, too little memory).
@@ -63,8 +71,8 @@ def train(
         options = dataclasses.replace(options, precision=chosen)
     if run is not None:
         print(f"Precision: {options.precision}")
-    if options.precision == BF16 and not replicas.on_gpu and not cpu_has_bf16():
-        print("This CPU has no instructions for bfloat16: --precision float32 is faster")
+    if options.precision == BF16 and fastest_precision(replicas.on_gpu) != BF16:
+        print(f"This {'GPU' if replicas.on_gpu else 'CPU'} has no instructions for bfloat16: --precision float32 is faster")
     fixed_options = (fixed_options or {}) | {"precision": options.precision}
 
     # The training, and all that is open during it.
@@ -73,12 +81,13 @@ def train(
         opened.enter_context(replicas.scope())
         session = opened.enter_context(replicas.session())
         source = shard.source if real else None
-        output = TrainingOutput(run, configuration, fixed_options, session, state, source)
+        output = TrainingOutput(run, configuration, fixed_options, session, state, page, source)
         opened.enter_context(contextlib.closing(output))
         if run is not None:
             run.write_options(device=device_name(), replicas=replicas.count, precision=options.precision)
         job = Job(replicas, session, opened.enter_context(StopSignals()))
-        crops = (NoisyCrops if real else Crops)(shard, options.train_resolution, configuration.channels, options.seed)
+        side = partial(crop_side, options=options)
+        crops = (NoisyCrops if real else Crops)(shard, side, configuration.channels, options.seed)
         return _Training(configuration, options, crops, validation_set, output, job).run(state)
 
 
@@ -105,6 +114,7 @@ class _Training:
         self._graph = build_training_graph(configuration, options, job.replicas)
         validation = RealValidation if configuration.noise.real else Validation
         self._validation = validation(configuration, job.replicas, reuse=True)
+        self._outlook, self._trouble = Outlook(options.minibatch_size), Trouble(configuration, options)
         self._report = Report(output.run, output.events, configuration)
         self._last = options.num_iter // options.minibatch_size * options.minibatch_size  # the n of the last step
 
@@ -119,15 +129,21 @@ class _Training:
         # The steps.
         feed = batches(self._crops, o.minibatch_size, first, self._last, replicas.task, replicas.workers)
         bar = progress_bar(self._last, "image", first) if replicas.chief else contextlib.nullcontext()
+        if warning := too_few_pictures(self._crops.pictures, o.num_iter):
+            self._output.warn(warning)
         with Prefetch(feed) as ahead, bar as bar:
+            started = time.monotonic()
             for batch in ahead:
                 statistics = self._step(batch)
+                if self._outlook.add(time.monotonic() - started):
+                    self._say_what_to_expect(batch.n)
                 if bar is not None:
                     psnr = {"psnr": statistics["train_psnr_pme"]} if "train_psnr_pme" in statistics else {}
                     bar.set_postfix(loss=statistics["loss"], **psnr, refresh=False)
                     bar.update(batch.n - bar.n)
                 if not self._after_step(batch.n):
                     return self._output.save_network(batch.n)
+                started = time.monotonic()
 
         # The end.
         path = self._output.save_network(None)
@@ -185,7 +201,7 @@ class _Training:
             exponent=loss_exponent(batch.n, o.num_iter),
             stop=self._job.wants_to_stop,
         )  # fmt: skip
-        with out_of_memory("give --microbatch-size 1, or lower --train-resolution"):
+        with out_of_memory("give --microbatch-size 1, or lower --train-resolution and --end-resolution"):
             statistics = {name: float(value) for name, value in self._job.session.run(self._graph.step, feed).items()}
         self._job.hear_of_stop(statistics)
         self._report.add(statistics)
@@ -206,7 +222,11 @@ class _Training:
         # Validation and line.
         scores = self._validate(n) if n == self._last or self._due(n, o.eval_interval) else None
         if scores is not None or self._due(n, o.print_interval):
-            self._report.line(n, learning_rate(n, o), scores)
+            line = self._report.line(n, learning_rate(n, o), scores)
+            for warning in self._trouble.warnings(line):
+                self._output.warn(warning)
+            if scores is not None:
+                self._output.write_page()
             if isinstance(scores, RealScores) and self._output.run is not None and n > RAMP_UP * o.num_iter:
                 _say_advice(scores)  # before, the residual is of the picture and not of the noise
             if n < self._last and self._job.any_worker(self._output.abort_requested()):
@@ -220,6 +240,13 @@ class _Training:
             self._output.save_state(images, True, self._report.as_json())
         self._stop_if_requested(n, reported=True)
         return True
+
+    def _say_what_to_expect(self, n: int) -> None:
+        """Prints what follows from the first steps, of which the last is that at image n."""
+        interval = self._options.eval_interval
+        validations = self._last // interval - n // interval + (self._last % interval >= self._options.minibatch_size)
+        if self._output.run is not None:
+            say(self._outlook.line(work_left(n, self._last, self._options), validations, self._output.state_bytes))
 
     def _due(self, n: int, interval: int) -> bool:
         """Tells whether something is due at step n that is so every `interval` images."""
@@ -239,14 +266,21 @@ class _Training:
 
         A signal ends it at once; it is done again on resuming.
         """
-        last = len(self._validation_set) - 1
+        started, last = time.monotonic(), len(self._validation_set) - 1
+        looked_at = LookedAt(self._validation_set.labels) if self._output.has_page else None
 
         def on_picture(index: int, denoised: Denoised) -> None:
             self._stop_if_requested(n, reported=False)
+            if looked_at is not None:
+                looked_at.add(index, denoised)
             if index == last:
                 self._output.export_picture(n, denoised)
 
-        return self._validation.validate(self._job.session, self._validation_set, on_picture=on_picture)
+        scores = self._validation.validate(self._job.session, self._validation_set, on_picture=on_picture)
+        if looked_at is not None:
+            self._output.show(dataclasses.replace(looked_at.validated(scores.pictures), image=n))
+        self._outlook.validation_seconds = time.monotonic() - started
+        return scores
 
 
 def _say_advice(scores: RealScores) -> None:

@@ -8,7 +8,9 @@ from dnnlib.denoising.evaluation.graph import Denoised
 from dnnlib.denoising.network.network_file import network_file_name, to_network
 from dnnlib.denoising.options import TrainingOptions
 from dnnlib.denoising.pictures.scale import Source
-from dnnlib.denoising.training.state import TrainingState, remove_states, settled_sizes
+from dnnlib.denoising.reports.run_page import RunPage, Validated
+from dnnlib.denoising.training.state import TrainingState, newest_state_bytes, remove_states, settled_sizes
+from dnnlib.progress import say
 from dnnlib.submission.run_context import RunContext
 from dnnlib.submission.run_log import cannot_write
 from dnnlib.tflib.network import save_network
@@ -25,7 +27,7 @@ class TrainingOutput:
 
     def __init__(
         self, run: RunContext | None, configuration: Configuration, fixed_options: dict, session,
-        state: TrainingState | None, source: Source | None = None,
+        state: TrainingState | None, page: RunPage | None = None, source: Source | None = None,
     ):  # fmt: skip
         """Puts the run directory's files back to where the training goes on from.
 
@@ -34,8 +36,10 @@ class TrainingOutput:
         fixed_options: kept in each state.
         session: has the variables to save.
         state: that the training goes on from, None at the beginning.
+        page: of the run; None: none is written.
         source: what the noisy pictures were; None: they are clean.
         """
+        self._page = page
         self.run, self._configuration, self._fixed_options, self._session = run, configuration, fixed_options, session
         self._trained_on = None if source is None else source.as_settings()
         self.events = None
@@ -77,6 +81,33 @@ class TrainingOutput:
         path = self.run.run_dir / network_file_name(n, self._configuration.name)
         save_network(to_network(self._configuration, fetch_variables(self._session), self._trained_on), path)
         return path
+
+    @property
+    def state_bytes(self) -> int | None:
+        """Returns the size of the newest state, None where none is written."""
+        return newest_state_bytes(self.run.run_dir) if self.run is not None else None
+
+    def warn(self, text: str) -> None:
+        """Prints what is wrong, and has the run's page show it; several workers say it once."""
+        if self.run is not None:
+            say(text)
+        if self._page is not None:
+            self._page.notes.append(text)
+
+    def show(self, validated: Validated | None) -> None:
+        """Takes what the run's page is to show from now on, None: as before."""
+        if self._page is not None and validated is not None:
+            self._page.validated = validated
+
+    def write_page(self) -> None:
+        """Writes the run's page anew."""
+        if self._page is not None:
+            self._page.write()
+
+    @property
+    def has_page(self) -> bool:
+        """Tells whether anybody will look at pictures."""
+        return self._page is not None
 
     def export_picture(self, n: int, denoised: Denoised) -> None:
         """Writes a picture of the validation of the step at image n, and shows it in TensorBoard."""

@@ -11,6 +11,7 @@ from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.evaluation.added_noise import Scores
 from dnnlib.denoising.evaluation.real_noise import RealScores
 from dnnlib.denoising.training.statistics import as_reported, statistic_names
+from dnnlib.denoising.training.trouble import Line
 from dnnlib.progress import say
 from dnnlib.submission.run_context import RunContext
 from dnnlib.tflib.summaries import EventWriter
@@ -44,16 +45,18 @@ class Report:
             self._skipped += 1
             self.skipped_in_a_row += 1
 
-    def line(self, n: int, rate: float, scores: Scores | RealScores | None) -> None:
-        """Prints the line that SPEC 6.3 fixes, and writes the same to stats.jsonl and TensorBoard."""
+    def line(self, n: int, rate: float, scores: Scores | RealScores | None) -> Line:
+        """Prints the line that SPEC 6.3 fixes, and writes the same to stats.jsonl and TensorBoard. Returns what it says."""
         # What there is to report.
         seconds = time.monotonic() - self._since
         means = as_reported(self._configuration, self._means())
+        losses = [step["loss"] for step in self._steps]
         self._steps, self._since = [], time.monotonic()
-        if self._run is None:
-            return
         if scores is not None:
             means |= scores.means()
+        line = Line(n, means, float(np.std(losses, ddof=1) / math.sqrt(len(losses))) if len(losses) > 1 else math.inf)
+        if self._run is None:
+            return line
         # For people.
         shown = {key: value for key, value in means.items() if not _HIDDEN.fullmatch(key)}
         text = f"{n:8d}: time={seconds:6.2f}, "
@@ -65,6 +68,7 @@ class Report:
         record = {**means, "learning_rate": rate, "skipped": self._skipped}
         self._run.append_stats({"n": n, "time": seconds, **record})
         self._events.scalars(n, record)
+        return line
 
     def as_json(self) -> dict:
         """Returns what `restore` needs in another process to go on in the middle between two lines."""

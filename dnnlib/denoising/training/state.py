@@ -143,6 +143,14 @@ def has_states(run_dir: Path) -> bool:
     return bool(_states(run_dir))
 
 
+def newest_state_bytes(run_dir: Path) -> int | None:
+    """Returns the size of the newest state, None where there is none, or it cannot be looked at."""
+    try:
+        return next((path.stat().st_size for path in _states(run_dir)), None)
+    except OSError:
+        return None
+
+
 def remove_states(run_dir: Path) -> None:
     """Removes all states at the end of a run: there is nothing left to resume, and they are the largest files."""
     for path in _states(run_dir):
