@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from dnnlib.command_line import CommandLine
 from dnnlib.denoising.pictures import formats
+from dnnlib.denoising.pictures.auto_white import number_or_auto
 from dnnlib.errors import UserError, run_script
 
 EPILOG = f"""Taken are all pictures of the right size in the folder and the folders in it, in a shuffled order that is
@@ -47,9 +48,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     scale = parser.add_argument_group("black and white (docs/formats.md)")
     scale.add_argument("--black", type=float, metavar="V", help="the value that stands for black, of raw data (default: 0)")
     scale.add_argument(
-        "--white", type=float, metavar="V",
-        help="the value that stands for white, e.g. 4095 for 12 bits in 16 (default: as the file says, or the type's "
-        "largest; floats need it)",
+        "--white", type=number_or_auto, metavar="V",
+        help="the value that stands for white, e.g. 4095 for 12 bits in 16; auto: what 99.9 % of the values of all pictures "
+        "are up to (default: as the file says, or the type's largest; floats need it)",
+    )
+    scale.add_argument(
+        "--nodata", type=float, metavar="V",
+        help="with --noisy: the value that stands for no value, e.g. -9999; what is learned from is rectangles without it, "
+        "and without NaN (default: as the GDAL_NODATA of a TIFF says)",
     )
     parser.add_argument(
         "--axes", metavar="AXES",
@@ -66,8 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = vars(parser.parse_args(arguments))
     input_dir, out, is_noisy = (options.pop(name) for name in ("input_dir", "out", "noisy"))
     given = {name: value for name, value in options.items() if value is not None}
-    if "holdout" in given and not is_noisy:
-        raise UserError("--holdout is for --noisy: add that, or leave it out")
+    for name in {"holdout", "nodata"} & set(given) if not is_noisy else ():
+        raise UserError(f"--{name} is for --noisy: add that, or leave it out")
 
     # The work. Imports are late: --help shall not wait for h5py.
     from dnnlib.denoising.pictures.limit import allow_pixels

@@ -107,7 +107,7 @@ def test_a_hot_pixel_hides_nothing():
 
 def test_a_white_that_is_told_wrong_is_warned_of():
     assert decide([integers(0, 255, np.uint8)], Scale(0.0, 4095.0)).warning.startswith("--white 4095 is above 255, the")
-    assert "far beyond --black 0 and --white 4095" in decide([integers(0, 65535)], Scale(0.0, 4095.0)).warning
+    assert "far beyond black, 0, and white, 4095" in decide([integers(0, 65535)], Scale(0.0, 4095.0)).warning
 
 
 def test_a_black_that_is_not_below_white():

@@ -287,14 +287,13 @@ def test_a_prepared_picture_knows_its_steps(name, steps):
 
 
 IMAGE = np.full([64, 64, 3], 0.5, np.float32)
-NAN, INFINITE = IMAGE.copy(), IMAGE.astype(np.float64)
-NAN[-1, -1, -1], INFINITE[5, 5, 0] = np.nan, np.inf
+NAN, INFINITE = np.full_like(IMAGE, np.nan), np.full(IMAGE.shape, np.inf)
 
 
 @pytest.mark.parametrize(
     ("name", "image", "options", "words"),
     [
-        (RGB, NAN, {}, "NaN or infinite"), (RGB, INFINITE, {}, "NaN or infinite"),
+        (RGB, NAN, {}, "no pixel has a value"), (RGB, INFINITE, {}, "no pixel has a value"),
         (RGB, IMAGE[:0], {}, "no pixels"), (RGB, IMAGE[:, :0], {}, "no pixels"),
         (RGB, IMAGE[..., :2], {}, r"shape \[64, 64, 2\]"), (RGB, np.zeros([9, 9, 5]), {}, r"shape \[9, 9, 5\]"),
         (RGB, IMAGE[0, 0], {}, "shape"), (RGB, IMAGE[None, None], {}, "shape"),

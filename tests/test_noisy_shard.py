@@ -11,7 +11,7 @@ from material import random_images, smooth_picture, write_bare_shard, write_pict
 from PIL import Image
 
 import dataset_tool_h5
-from dnnlib.denoising.data import noisy_pages, noisy_shard_writer
+from dnnlib.denoising.data import noisy_pages, noisy_shard_parts, noisy_shard_writer
 from dnnlib.denoising.data.crops import NoisyCrops
 from dnnlib.denoising.data.noisy_pictures import held_out_pictures, open_noisy_pictures
 from dnnlib.denoising.data.noisy_shard import HELD_OUT, NoisyShard
@@ -215,7 +215,7 @@ def test_few_whole_files_wait_in_memory(tmp_path, monkeypatch):
     for i in range(30):
         write16(tmp_path / "in" / f"{i}.npy", values16(32, 32, 1))
     read, ahead = [], []
-    old_read, old_add = noisy_shard_writer.read_pages, noisy_shard_writer._Parts.add
+    old_read, old_add = noisy_shard_writer.read_pages, noisy_shard_parts.Parts.add
     monkeypatch.setattr(noisy_shard_writer, "read_pages", lambda *given: read.append(1) or old_read(*given))
 
     def add(self, *given, **more):
@@ -223,7 +223,7 @@ def test_few_whole_files_wait_in_memory(tmp_path, monkeypatch):
         ahead.append(len(read) - self.added)
         old_add(self, *given, **more)
 
-    monkeypatch.setattr(noisy_shard_writer._Parts, "add", add)
+    monkeypatch.setattr(noisy_shard_parts.Parts, "add", add)
     tool(tmp_path / "in", "--workers", 2)
     assert len(ahead) == 30 and max(ahead) <= 5  # two that wait for the draw, and one more than there are workers
 
@@ -425,12 +425,12 @@ def test_of_large_pictures_the_middle_is_measured(tmp_path):
         (np.uint8, 300.0, None, "--black 300: .*give --white too"),
         (np.uint16, 65535.0, None, "--black 65535"),
         (np.float32, 1.0, None, "--black 1: must be below white, which is 1 for float32"),
-        (np.float32, 0.0, None, "0.npy: has values that are NaN or infinite"),
+        (np.float32, 0.0, None, r"0.npy: it has pixels without a value \(NaN or infinite\): crop them away"),
     ],
 )
 def test_a_folder_that_cannot_be_evaluated(tmp_path, dtype, black, white, message):
     pixels = np.ones((40, 40), dtype)
-    if dtype == np.float32:
+    if "value" in message:
         pixels[3, 4] = np.nan
     np.save(tmp_path / "0.npy", pixels)
     with pytest.raises(UserError, match=message) as caught:

@@ -8,7 +8,8 @@ import os
 import numpy as np
 import pytest
 
-from dnnlib.denoising.options import NEWEST_RUN, NEWEST_UNFINISHED_RUN, TrainingOptions
+from dnnlib.denoising.data_options import NEWEST_RUN, NEWEST_UNFINISHED_RUN
+from dnnlib.denoising.options import TrainingOptions
 from dnnlib.denoising.training.resume import find_run, load_resumable
 from dnnlib.denoising.training.state import TrainingState, load_newest_state, settled_sizes
 from dnnlib.errors import UserError

@@ -13,9 +13,10 @@ from dnnlib.option_fields import declared_fields, default_text, flag_of, option_
 HEAD = """\
 # Options of `selfsupervised_denoising.py`
 
-Made by `python tools/list_options.py > docs/options.md` from the declarations in `dnnlib/denoising/options.py` and
-`dnnlib/tflib/layout.py`. Given with another command than those in its row, an option is refused. A run that is resumed must
-be given the same value again of each option that is marked *fixed*. What is "listed below" is so at the end of `--help`.
+Made by `python tools/list_options.py > docs/options.md` from the declarations in `dnnlib/denoising/options.py`,
+`dnnlib/denoising/data_options.py` and `dnnlib/tflib/layout.py`. Given with another command than those in its row, an
+option is refused. A run that is resumed must be given the same value again of each option that is marked *fixed*. What is
+"listed below" is so at the end of `--help`.
 """
 
 

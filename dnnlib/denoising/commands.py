@@ -15,15 +15,18 @@ from dnnlib.denoising.data.noisy_pictures import NoisyPictures, held_out_picture
 from dnnlib.denoising.data.noisy_shard import HELD_OUT, NoisyShard
 from dnnlib.denoising.data.shard import Shard
 from dnnlib.denoising.data.validation_set import ValidationSet, open_validation_set
+from dnnlib.denoising.data_options import DEFAULT_VALIDATION_SET, DataOptions, RunOptions
 from dnnlib.denoising.evaluation.rivals import check_baselines, check_data, data_of, open_rivals
 from dnnlib.denoising.judging.options import JudgingOptions
 from dnnlib.denoising.network.network_file import load_configured
 from dnnlib.denoising.network.shipped import network_path
-from dnnlib.denoising.options import DEFAULT_VALIDATION_SET, DataOptions, EvaluationOptions, RunOptions, TrainingOptions
+from dnnlib.denoising.options import EvaluationOptions, TrainingOptions
+from dnnlib.denoising.pictures.auto_white import AUTO_WHITE, found_white
 from dnnlib.denoising.pictures.scale import Scale
+from dnnlib.denoising.pictures.search import pictures_in
 from dnnlib.denoising.reports.run_page import RunPage
 from dnnlib.denoising.run_name import describe_evaluation, describe_training
-from dnnlib.denoising.training.resume import find_run, load_resumable
+from dnnlib.denoising.training.resume import find_run, load_resumable, noise_floor_of, with_floor
 from dnnlib.denoising.training.warm_start import load_start
 from dnnlib.errors import UserError
 from dnnlib.files import file_sha256
@@ -188,12 +191,15 @@ class _Training(_Experiment):
         # The run.
         if run_options.resume is not None and layout.chief:
             self.run_dir = find_run(run_options.resume, self.result_dir, configuration.name)
+        state = None
         if self.run_dir is not None:
-            load_resumable(self.run_dir, self.fixed_options)  # so that wrong options are refused at once
+            state = load_resumable(self.run_dir, self.fixed_options)  # so that wrong options are refused at once
         elif options.init is not None and layout.chief:
             path = network_path(options.init, "--init", networks)
             load_start(path, configuration)  # likewise; its weights are taken where all first values are made
             self.options = replace(options, init=str(path))  # what is recorded is what the user gave
+        if configuration.noise.real:
+            self.configuration = replace(configuration, noise_floor=noise_floor_of(state, layout))
 
     def check_devices(self, replicas: "Replicas") -> None:
         self.layout.check_minibatch(self.options.minibatch_size, self.options.microbatch_size, replicas.count)
@@ -212,10 +218,10 @@ class _Training(_Experiment):
             run.forget_abort()
             beginning = f", from image {state.images}" if state else ""
             print(f"Training {self.configuration.name} on {len(self.shard)} images, in {run.run_dir}{beginning}")
+            kept = with_floor(self.fixed_options, self.configuration)
             path = training_loop(
-                self.configuration, self.options, self.shard, self.pictures, run, replicas, self.fixed_options, state,
-                self.page,
-            )  # fmt: skip
+                self.configuration, self.options, self.shard, self.pictures, run, replicas, kept, state, self.page
+            )
             print(f"Network written to {path}")
 
 
@@ -241,7 +247,7 @@ class _Evaluation(_Experiment):
         self.resolved |= self.paths(configuration)
         self.resolved |= {"num_gpus": layout.num_gpus, "cpu_devices": layout.cpu_devices, "precision": options.precision}
         self.resolved |= {"hole_size": configuration.hole_size} if configuration.hole_size != 1 else {}
-        self.resolved |= data.scale
+        self.resolved |= self.data.scale
         self.resolved |= {name: value for name, value in asdict(judging).items() if value}
 
     def check_inputs(self) -> None:
@@ -254,8 +260,9 @@ class _Evaluation(_Experiment):
 
         validation_sets: as for `evaluate`. Raises UserError for what does not go with the network.
         """
+        configuration = self.configuration
+        self.data = data = self.with_white(validation_sets)
         # Clean pictures, to which noise is added.
-        configuration, data = self.configuration, self.data
         if not configuration.noise.real:
             if data.reference_dir is not None:
                 raise UserError(
@@ -272,6 +279,20 @@ class _Evaluation(_Experiment):
             for name in data.scale:
                 raise UserError(f"{flag_named(name)}: the shard {data.validation_set} knows its own; leave it out")
         return open_noisy_pictures(data.validation_set, configuration.channels, self.told(), data.reference_dir)
+
+    def with_white(self, validation_sets: Mapping[str, Mapping]) -> DataOptions:
+        """Returns the data options, with the white that is measured, and said, where --white auto is given for pictures."""
+        data, named = self.data, self.data.validation_set
+        if data.white != AUTO_WHITE:
+            return data
+        real = self.configuration.noise.real
+        if real:
+            is_folder = named is not None and named not in validation_sets and Path(named).is_dir()
+            paths = pictures_in(named, "--validation-set", writable_only=True) if is_folder else None
+        else:
+            paths = open_validation_set(self.validation_name(self.configuration), data.dataset_dir, validation_sets).paths
+        white = 1.0 if paths is None else found_white(data.white, paths, data.black or 0.0, writable_only=real)
+        return replace(data, white=white)  # for what is no folder an error follows
 
     def check_devices(self, replicas: "Replicas") -> None:
         """Accepts any: pictures are dealt out one by one."""

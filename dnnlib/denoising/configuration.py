@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from dnnlib.denoising.hole import Hole, HoleSize
 from dnnlib.denoising.noise.families import NoiseStyle, parse_noise_style
+from dnnlib.denoising.noise.learned_parameter import SMALLEST
 from dnnlib.errors import UserError
 
 PIPELINES = ("n2c", "n2n", "blindspot_mean", "blindspot")
@@ -25,6 +26,7 @@ class Configuration:
     diagonal: bool = False  # Sigma_x is diagonal
     channels: int = 3  # 3 (RGB) or 1 (mono)
     hole_size: HoleSize = 1  # of the blind spot, see `Hole`; not in the name
+    noise_floor: float = SMALLEST  # of what is learned of the noise, see `learned_parameter`; not in the name
 
     @classmethod
     def from_name(cls, name: str) -> "Configuration":
@@ -46,7 +48,7 @@ class Configuration:
 
     @property
     def name(self) -> str:
-        """Returns the name, which `from_name` reads back; the hole size is not in it."""
+        """Returns the name, which `from_name` reads back; hole size and floor are not in it."""
         diag = "_diag" if self.diagonal else ""
         sigma = f"-sigma_{self.noise_params}" if self.pipeline == "blindspot" else ""
         mono = "-mono" if self.channels == 1 else ""

@@ -1,5 +1,5 @@
 """The options of the commands, each declared once: type, default, bounds, help, for which commands, and what a resumed run
-may change of them. The options of the devices are in `dnnlib.tflib.layout`.
+may change of them. Those of data and runs are in `data_options`, those of the devices in `dnnlib.tflib.layout`.
 
 No NumPy at the top, so that `--help` and wrong command lines are answered at once.
 """
@@ -7,42 +7,32 @@ No NumPy at the top, so that `--help` and wrong command lines are answered at on
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dnnlib.denoising.configuration import Configuration, check_hole_size
+from dnnlib.denoising.data_options import DENOISE, EVAL, EXPORT, TRAIN, DataOptions, RunOptions
 from dnnlib.denoising.hole import WANTED, HoleSize, parse_hole_size
 from dnnlib.denoising.judging.options import JudgingOptions
+from dnnlib.denoising.pictures.auto_white import AUTO_WHITE
 from dnnlib.errors import UserError
-from dnnlib.option_fields import REQUIRED, check_values, fixed_on_resume, flag_named, option, shared
+from dnnlib.option_fields import REQUIRED, check_values, fixed_on_resume, option, shared
 from dnnlib.tflib.layout import DEVICES, Layout
 from dnnlib.tflib.precision import AUTO, FLOAT32, PRECISIONS
 
-TRAIN, EVAL, DENOISE, EXPORT = "train", "eval", "denoise", "export"
-NEWEST_RUN = "the newest"  # stands for `--resume` without a directory
+if TYPE_CHECKING:
+    from dnnlib.denoising.pictures.scale import Scale
+
 DEFAULT_NETWORKS = "the defaults"  # stands for `--network` left out: a shipped one, by the kind of picture
-NEWEST_UNFINISHED_RUN = "auto"  # `--resume auto`: or else a new run
-DEFAULT_VALIDATION_SET = "kodak"
 NOISE_INIT_ESTIMATE = "estimate"
 LARGEST_INTEGER = 2**63 - 1  # counts and seeds become int64
 LARGEST_MINIBATCH = 1024  # each image has ops of its own in the graph
 
 _command = partial(option, None, group="what to do (one of)")
-AUTO_WHITE = "auto"  # of --white: measured
-_data_option = partial(option, None, group="data", commands=(TRAIN, EVAL))
-_scale_option = partial(
-    option, None, group="denoising", commands=(DENOISE, TRAIN, EVAL), metavar="V", free_on_resume=True
-)
-_run_option = partial(option, group="run", free_on_resume=True)
 _denoising_option = partial(option, group="denoising", commands=(DENOISE,))
 _training_option = partial(option, group="training (counts are of images, not steps)", commands=(TRAIN,))
 _recipe_option = partial(_training_option, default_text="the recipe's")
 _DECAY = {"at_least": 0.0, "at_most": 0.999999, "must_be": "from 0 to below 1"}
 _count = partial(_training_option, metavar="N", at_least=1, at_most=LARGEST_INTEGER)
-
-
-def number_or_auto(text: str) -> float | str:
-    """Parses the value of --white. Raises ValueError for what is neither a number nor `auto`."""
-    return text if text == AUTO_WHITE else float(text)
 
 
 @dataclass(frozen=True)
@@ -59,73 +49,6 @@ class CommandOptions:
         metavar="INPUT", nargs="+", parse=str, commands=(DENOISE,),
     )  # fmt: skip
     export: str | None = _command("write the network as a SavedModel into a new folder", metavar="DIR", commands=(EXPORT,))
-
-
-@dataclass(frozen=True)
-class DataOptions:
-    """Holds where shards and pictures are, of a training or an evaluation, and what is black and white in them."""
-
-    train_h5: str | None = _data_option("training shard, made by dataset_tool_h5.py; --eval needs none", metavar="FILE")
-    dataset_dir: str | None = _data_option("folder that holds the validation sets", metavar="DIR", free_on_resume=True)
-    validation_set: str | None = _data_option(
-        "name of a set listed below, or a folder of your own clean pictures; to evaluate a network of real noise: a folder "
-        "of noisy pictures, or a shard",
-        metavar="SET", default_text=DEFAULT_VALIDATION_SET,
-    )  # fmt: skip
-    reference_dir: str | None = _data_option(
-        "for real noise: clean pictures, named as the noisy ones to validate on, to measure PSNR and SSIM against",
-        metavar="DIR", free_on_resume=True,
-    )  # fmt: skip
-    white: float | str | None = _scale_option(
-        "the value that stands for white in pictures, e.g. 4095 for 12 bits in 16; auto: for --denoise, what 99.9 % of the "
-        "values of all pictures are up to",
-        default_text="as the file says, or the type's largest; 1.0 for floats", parse=number_or_auto,
-    )  # fmt: skip
-    black: float | None = _scale_option("the value that stands for black in pictures, of raw data", default_text="0")
-
-    @property
-    def scale(self) -> dict[str, float]:
-        """Returns the values that stand for white and black, as far as they are given. Raises UserError for --white auto."""
-        if self.white == AUTO_WHITE:
-            raise UserError(f"--white {AUTO_WHITE}: is for --denoise; give the value that stands for white")
-        values = {"white": self.white, "black": self.black}
-        return {name: value for name, value in values.items() if value is not None}
-
-    def check_training(self, configuration: Configuration) -> None:
-        """Raises UserError where these are not the data that the configuration is trained and validated on."""
-        real = configuration.noise.real
-        if real and self.validation_set is not None:
-            raise UserError(
-                f"--validation-set is not for {configuration.name}: it is validated on the shard's held-out pictures; "
-                "leave it out"
-            )
-        if not real and self.reference_dir is not None:
-            raise UserError(f"--reference-dir is for real_ configurations, not for {configuration.name}: leave it out")
-        if not self.train_h5:
-            raise UserError("--train-h5 is missing: name the training shard; dataset_tool_h5.py makes one")
-        for name in self.scale if real else ():
-            raise UserError(f"{flag_named(name)}: the shard {self.train_h5} knows its own; leave it out")
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """Holds where a run keeps its results, and whether it is a new one."""
-
-    result_dir: str = _run_option("results", "where run directories go", metavar="DIR", commands=(TRAIN, EVAL))
-    resume: str | None = _run_option(
-        None, "with the same command again: go on with a run that was cut off; auto: if there is one, else begin a new one",
-        metavar="RUN_DIR", nargs="?", const=NEWEST_RUN, default_text="the newest of the configuration", commands=(TRAIN,),
-    )  # fmt: skip
-    dry_run: bool = _run_option(
-        False, "print the resolved options and the run's name, and stop", short="-n", commands=(TRAIN, EVAL)
-    )
-
-    def check(self) -> None:
-        """Raises UserError for a name that is empty."""
-        if self.resume == "":
-            raise UserError("--resume: the name of the run directory is empty")
-        if not self.result_dir:
-            raise UserError("--result-dir is empty: name a folder, or leave the option out")
 
 
 @dataclass(frozen=True)
@@ -270,7 +193,16 @@ class DenoisingOptions:
         None, "level of impulse noise: share of the pixels replaced, 0 to 1", metavar="A"
     )
     white: float | str | None = shared(DataOptions, "white", default=None)
-    black: float = shared(DataOptions, "black", default=0.0)
+    black: float | None = shared(DataOptions, "black", default=None)
+    nodata: float | None = _denoising_option(
+        None, "the value that stands for no value, e.g. -9999: such pixels stay as they are, and count for nothing. NaN is "
+        "none anyway, and nan given here says that nothing else is",
+        metavar="V", default_text="as the GDAL_NODATA of a TIFF says",
+    )  # fmt: skip
+    as_float: bool = _denoising_option(
+        False, "write float32, in the units of the picture, where that has integers: for steps that are too coarse for what "
+        "denoising finds, as counts of few photons; TIFF and .npy only", flag="--float",
+    )  # fmt: skip
     axes: str | None = _denoising_option(
         None, "what the axes of arrays (.npy) and TIFF files are, a letter each, as tifffile has them: Y and X; S, samples "
         "of RGB; C, channels that are denoised each by itself; T, Z, ... of many pictures",
@@ -320,6 +252,13 @@ class DenoisingOptions:
         """Returns the noise level by the names of the command line."""
         return {"sigma": self.sigma, "lambda": self.lam, "alpha": self.alpha}
 
+    @property
+    def told(self) -> "Scale":
+        """Returns black and white, as far as they are told; of --white auto nothing."""
+        from dnnlib.denoising.pictures.scale import Scale  # late: it imports NumPy
+
+        return Scale(self.black or 0.0, None if self.white == AUTO_WHITE else self.white)
+
     def check(self) -> None:
         """Raises UserError naming the first option that cannot be."""
         check_values(self)
@@ -330,11 +269,10 @@ class DenoisingOptions:
             raise UserError(f"--save-network {self.save_network}: is for --adapt, which makes another network; give it, too")
         for name in levels if self.adapt is not None else ():
             raise UserError(f"{name} and --adapt do not go together: the network learns the noise; leave {name} out")
-        from dnnlib.denoising.pictures.axes import check_axes  # late: they import NumPy
-        from dnnlib.denoising.pictures.scale import Scale
+        from dnnlib.denoising.pictures.axes import check_axes  # late: it imports NumPy
 
         check_axes(self.axes)
-        Scale(self.black, None if self.white == AUTO_WHITE else self.white).check()
+        self.told.check()
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dnnlib.denoising.adapting.held_out import WHOLE_PAGES, crop_side
-from dnnlib.denoising.adapting.pages import Page, read_pages
+from dnnlib.denoising.adapting.pages import Page, read_pages, source_of
 from dnnlib.denoising.adapting.start import Start, learned_configuration
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.inference.denoise_files import denoise_outputs, planned_outputs, with_white
@@ -12,7 +12,6 @@ from dnnlib.denoising.inference.output_paths import make_folder
 from dnnlib.denoising.inference.picture_networks import PictureNetworks
 from dnnlib.denoising.network.network_file import configuration_name_in, to_network
 from dnnlib.denoising.options import DenoisingOptions
-from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.errors import UserError
 from dnnlib.progress import say
 from dnnlib.tflib.network import save_network
@@ -32,7 +31,8 @@ def denoise_adapted(inputs: list[str], options: DenoisingOptions, recipe: Mappin
     networks = PictureNetworks(options, known)
     outputs = planned_outputs(inputs, options)
     options = with_white(options, outputs)
-    pages = read_pages([output.source for output in outputs], Scale(options.black, options.white), options.axes)
+    trained = {colours: networks.trained_for(colours) for colours in (1, 3)}
+    pages = read_pages([output.source for output in outputs], options.told, options.axes, options.nodata, trained)
     colours = pages[0].pixels.shape[2]
     name, network, source = networks.loaded_for(colours)
     start = Start(network, source, learned_configuration(source, colours))
@@ -45,9 +45,10 @@ def denoise_adapted(inputs: list[str], options: DenoisingOptions, recipe: Mappin
     from dnnlib.denoising.adapting.loop import adapt  # late: it imports TensorFlow
 
     variables, said = adapt(start, pages, recipe, options.adapt)
+    source_of_pages = source_of(pages)
     del pages  # they are read again one by one
     if variables is not None:
-        adapted = to_network(start.wanted, variables)
+        adapted = to_network(start.wanted, variables, source_of_pages and source_of_pages.as_settings())
         networks.replace(adapted, start.wanted)
         if save_to is not None:
             save_network(adapted, save_to)

@@ -1,15 +1,17 @@
 """The pictures that a network adapts to: all their pages as they are stored, and random crops of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
 from dnnlib.denoising.adapting.held_out import SMALLEST_SIDE, Parts, split
 from dnnlib.denoising.inference.tiling import Region
 from dnnlib.denoising.pictures.decided_scale import decided
-from dnnlib.denoising.pictures.files import read_picture
-from dnnlib.denoising.pictures.scale import COLOURS, Scale, largest_of
+from dnnlib.denoising.pictures.files import read_filled
+from dnnlib.denoising.pictures.holes import rectangles_without
+from dnnlib.denoising.pictures.scale import COLOURS, Scale, Source, kind_of, largest_of
 from dnnlib.errors import UserError
 
 
@@ -33,12 +35,17 @@ class Page:
         return self.scale.to_float(np.array(values))
 
 
-def read_pages(paths: Sequence[str], told: Scale, axes: str | None = None) -> list[Page]:
+def read_pages(
+    paths: Sequence[str], told: Scale, axes: str | None = None, nodata: float | None = None,
+    trained: Mapping[int, Source | None] = MappingProxyType({}),
+) -> list[Page]:  # fmt: skip
     """Reads all pages of all pictures, and decides what is held out of them.
 
+    Where pixels have no value, a page is each rectangle without such that is large enough.
+
     paths: of the files. One that cannot be denoised is left out here: who denoises it will say why.
-    told: black and white, as the user told them.
-    axes: likewise, as for `read_picture`.
+    told, axes, nodata: black and white, the axes, and the value that stands for none, as the user told them.
+    trained: what the networks for 1 and 3 colours were trained on, see `decided`.
 
     Raises UserError where no file can be read, where a page is too small, and where some are grey and others RGB.
     """
@@ -47,7 +54,7 @@ def read_pages(paths: Sequence[str], told: Scale, axes: str | None = None) -> li
     failure = None
     for path in paths:
         try:
-            pages = _pages_of(path, told, axes)
+            pages = _pages_of(path, told, nodata, trained, axes)
         except UserError as error:
             failure = failure or error
             continue
@@ -64,23 +71,41 @@ def read_pages(paths: Sequence[str], told: Scale, axes: str | None = None) -> li
             raise UserError(f"--adapt: {kinds}, and a network learns one kind at a time: denoise them one after the other")
         found += pages
     if not found:
-        raise failure
+        raise failure or UserError(
+            f"--adapt: no rectangle of {SMALLEST_SIDE} x {SMALLEST_SIDE} pixels or more is without nodata; denoise without "
+            "--adapt"
+        )
     parts = split([pixels.shape[:2] for pixels, _ in found])
     return [Page(pixels, scale, part) for (pixels, scale), part in zip(found, parts, strict=True)]
 
 
-def _pages_of(path: str, told: Scale, axes: str | None) -> list[tuple[np.ndarray, Scale]]:
-    """Reads the pages of a file, each [H,W,C] with its scale. Raises UserError where it cannot be denoised."""
+def source_of(pages: Sequence[Page]) -> Source | None:
+    """Returns the type, and black and white, that all pages have in common; None where they have not."""
+    sources = {Source(kind_of(page.pixels.dtype), page.scale) for page in pages}
+    return sources.pop() if len(sources) == 1 else None
+
+
+def _pages_of(
+    path: str, told: Scale, nodata: float | None, trained: Mapping[int, Source | None], axes: str | None
+) -> list[tuple[np.ndarray, Scale]]:
+    """Reads the pages of a file, each [H,W,C] with its scale. Raises UserError where it cannot be denoised.
+
+    Of pages with pixels that have no value it is the rectangles without.
+    """
     try:
-        picture = read_picture(path, axes=axes)
+        picture = read_filled(path, nodata, axes=axes)
         try:
-            scales = [page.scale for page in decided(picture, told)]
+            scales = [page.scale for page in decided(picture, told, trained.get(picture.colours))]
         except UserError as error:
             raise UserError(f"{path}: {error}") from error
         pages = [page[:, :, : picture.colours] for page in picture.pages]
-        if any(not page.size or (page.dtype.kind == "f" and not np.isfinite(page).all()) for page in pages):
-            raise UserError(f"{path}: the picture has no pixels, or values that are NaN or infinite")
-        return list(zip(pages, scales, strict=True))
+        if not all(page.size for page in pages):
+            raise UserError(f"{path}: the picture has no pixels")
+        found: list[tuple[np.ndarray, Scale]] = []
+        for pixels, scale, holes in zip(pages, scales, picture.holes or [None] * len(pages), strict=True):
+            parts = [(slice(None), slice(None))] if holes is None else rectangles_without(holes.mask, SMALLEST_SIDE)
+            found += [(pixels[part], scale) for part in parts]
+        return found
     except MemoryError as error:
         raise UserError(f"{path}: does not fit in memory") from error
 

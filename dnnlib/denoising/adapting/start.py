@@ -7,7 +7,7 @@ import numpy as np
 from dnnlib.denoising.adapting.pages import PageCrops
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.network.architecture import NOISE_VARIABLE, initial_variables, shapes_of
-from dnnlib.denoising.noise.learned_parameter import raw_from_parameter
+from dnnlib.denoising.noise.learned_parameter import SMALLEST_REAL, raw_from_parameter
 from dnnlib.denoising.training.noise_start import ESTIMATE_FROM, estimate_noise
 from dnnlib.denoising.training.warm_start import take_over
 from dnnlib.errors import UserError
@@ -48,7 +48,7 @@ class Start:
         noisy = np.stack([crops[number] for number in range(ESTIMATE_FROM)])
         style = self.wanted.noise
         estimated = estimate_noise(style.family, noisy, self.wanted.hole_size, crops.limits)
-        return [raw_from_parameter(x, style.learns_root) for x in estimated]
+        return [raw_from_parameter(x, style.learns_root, self.wanted.noise_floor) for x in estimated]
 
 
 def learned_configuration(source: Configuration, channels: int) -> Configuration:
@@ -67,5 +67,6 @@ def learned_configuration(source: Configuration, channels: int) -> Configuration
         raise UserError(f"{what} is of a noise that cannot be learned from noisy pictures; {remedy}")
     if source.channels < channels:
         raise UserError(f"{what} is for one channel, and the pictures are RGB: convert them to grey, or take an RGB network")
-    wanted = source if source.noise.real else Configuration.from_name(LEARNED)
+    fresh = replace(Configuration.from_name(LEARNED), noise_floor=SMALLEST_REAL)
+    wanted = source if source.noise.real else fresh
     return replace(wanted, channels=channels, hole_size=source.hole_size)

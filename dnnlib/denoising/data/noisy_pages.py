@@ -8,12 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dnnlib.denoising.data.noisy_shard import kind_of
 from dnnlib.denoising.data.shard_writer import MIN_SIDE, check_counts, check_sides
+from dnnlib.denoising.pictures.auto_white import AUTO_WHITE
 from dnnlib.denoising.pictures.axes import check_axes
 from dnnlib.denoising.pictures.decided_scale import Decided, decided
-from dnnlib.denoising.pictures.files import read_picture
-from dnnlib.denoising.pictures.scale import COLOURS, Scale
+from dnnlib.denoising.pictures.files import read_filled
+from dnnlib.denoising.pictures.holes import rectangles_without
+from dnnlib.denoising.pictures.scale import COLOURS, Scale, kind_of
 from dnnlib.errors import UserError
 
 # Floats are stored as 16 bits, from -1 to 2 times white: noise must not be clipped, and a step of 1/21845 hides none.
@@ -29,20 +30,22 @@ class NoisyOptions:
 
     min_size, max_size: of width and height, in pixels.
     holdout: share of the pictures to validate on, or, of a single file, of each picture.
-    black, white: the values that stand for 0 and 1; white None: the type's largest.
+    black, white: the values that stand for 0 and 1; white None: the type's largest; AUTO_WHITE: it is measured.
     max_files: how many are used, None: all.
     workers: threads that decode, None: one a core.
     axes: of arrays and TIFF files, a letter each; None: as the file says, or as is usual.
+    nodata: the value that stands for none; None: as the file says.
     """
 
     min_size: int = MIN_SIDE
     max_size: int = 2**31 - 1
     holdout: float = 0.05
     black: float = 0.0
-    white: float | None = None
+    white: float | str | None = None
     max_files: int | None = None
     workers: int | None = None
     axes: str | None = None
+    nodata: float | None = None
 
     def __post_init__(self):
         check_counts(self.max_files, self.workers)
@@ -55,7 +58,7 @@ class NoisyOptions:
     @property
     def scale(self) -> Scale:
         """Returns the values of black and white in the files."""
-        return Scale(self.black, self.white)
+        return Scale(self.black, None if self.white == AUTO_WHITE else self.white)
 
 
 class Page(NamedTuple):
@@ -67,6 +70,9 @@ class Page(NamedTuple):
     pixels: [C,H,W], as they are stored in the shard.
     dtype: of the file.
     found: black and white in the file.
+    place: (top, left, height, width), where the pixels are in the page, and its size, if some of it have no value; pixels is
+        then the largest rectangle that is without such.
+    others: further such rectangles, to train on only.
     """
 
     path: str
@@ -75,6 +81,8 @@ class Page(NamedTuple):
     pixels: np.ndarray
     dtype: np.dtype
     found: Decided
+    place: tuple[int, int, int, int] | None = None
+    others: tuple[np.ndarray, ...] = ()
 
     @property
     def kind(self) -> tuple[str, str]:
@@ -85,7 +93,7 @@ class Page(NamedTuple):
 def read_pages(path: str, root: str, o: NoisyOptions) -> list[Page] | UserError:
     """Reads the pages of a file; returns what is wrong with it where that cannot be."""
     try:
-        picture = read_picture(path, axes=o.axes)
+        picture = read_filled(path, o.nodata, axes=o.axes)
     except UserError as error:
         return error
     name, pages = Path(os.path.relpath(path, root or None)).as_posix(), []
@@ -97,11 +105,29 @@ def read_pages(path: str, root: str, o: NoisyOptions) -> list[Page] | UserError:
             if min(height, width) < o.min_size or max(height, width) > o.max_size:
                 limit = f"--min-size {o.min_size}" if min(height, width) < o.min_size else f"--max-size {o.max_size}"
                 raise UserError(f"{width} x {height} pixels, outside {limit}")
-            pixels = _stored(page[:, :, : picture.colours], found.scale)
-            pages.append(Page(path, name, number, np.ascontiguousarray(pixels.transpose(2, 0, 1)), page.dtype, found))
+            pixels = _stored(page[:, :, : picture.colours], found.scale).transpose(2, 0, 1)
+            whole = Page(path, name, number, np.ascontiguousarray(pixels), page.dtype, found)
+            holes = picture.holes[number] if picture.holes else None
+            pages.append(whole if holes is None else _without(whole, holes.mask, o.min_size))
     except UserError as error:
         return UserError(f"{path}: {error}")
     return pages
+
+
+def _without(page: Page, holes: np.ndarray, least: int) -> Page:
+    """Returns what is left of a page: the largest rectangle without a hole, and the others.
+
+    holes: bool [H,W].
+    least: pixels that both sides of them must have.
+
+    Raises UserError where there is none.
+    """
+    parts = rectangles_without(holes, least)
+    if not parts:
+        raise UserError(f"no rectangle of {least} x {least} pixels (--min-size) or more is without nodata")
+    first, *others = (np.ascontiguousarray(page.pixels[:, rows, columns]) for rows, columns in parts)
+    rows, columns = parts[0]
+    return page._replace(pixels=first, place=(rows.start, columns.start, *holes.shape), others=tuple(others))
 
 
 def _stored(pixels: np.ndarray, scale: Scale) -> np.ndarray:
@@ -111,8 +137,6 @@ def _stored(pixels: np.ndarray, scale: Scale) -> np.ndarray:
         return (pixels.astype(np.int32) + SIGNED_ZERO).astype(np.uint16)
     if pixels.dtype.kind != "f":
         return pixels.astype(pixels.dtype.newbyteorder("="))
-    if not np.isfinite(pixels).all():
-        raise UserError("has values that are NaN or infinite: replace them first")
     parts = (pixels.astype(np.float64) - scale.black) / (scale.white - scale.black)  # float64, unlike `Scale.to_float`
     return STORED_FLOATS.to_stored(parts, np.dtype(np.uint16))
 

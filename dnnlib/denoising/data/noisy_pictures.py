@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from dnnlib.denoising.data.noisy_shard import HELD_OUT, NoisyShard, Source, kind_of
+from dnnlib.denoising.data.noisy_shard import HELD_OUT, NoisyShard
 from dnnlib.denoising.pictures import formats
 from dnnlib.denoising.pictures.decided_scale import Decided, decided
 from dnnlib.denoising.pictures.files import read_header, read_picture
 from dnnlib.denoising.pictures.folder_scale import FolderScale
 from dnnlib.denoising.pictures.images import pixels_sha256
 from dnnlib.denoising.pictures.picture import Picture
-from dnnlib.denoising.pictures.scale import COLOURS, UNTOLD, Scale
+from dnnlib.denoising.pictures.scale import COLOURS, UNTOLD, Scale, Source, kind_of
 from dnnlib.denoising.pictures.search import pictures_in
 from dnnlib.errors import UserError
 from dnnlib.progress import say
@@ -33,7 +33,8 @@ class NoisyPictures:
     scale: the values that stand for black and white; of a folder, as the user told them.
     references: the folder of clean pictures of the same names, or None.
     source: what a shard's pictures were before; None for pictures of a folder.
-    page_sizes: (height, width) of the whole pages, where the pictures are strips at the end of pages; None otherwise.
+    page_sizes: (height, width) of the whole pages, where the pictures are parts of pages; None otherwise.
+    corners: (row, column) where these parts begin; None: they are strips at the end.
     found(i): how black and white of picture i were decided; None where all have the one scale.
     """
 
@@ -44,6 +45,7 @@ class NoisyPictures:
     references: Path | None = None
     source: Source | None = None
     page_sizes: Sequence[Sequence[int]] | None = None
+    corners: Sequence[Sequence[int]] | None = None
     found: Callable[[int], Decided] | None = None
     name: str = ""
 
@@ -104,7 +106,9 @@ class NoisyPictures:
             raise UserError(f"--reference-dir: {path} has {len(picture.pages)} pages, the noisy file more")
         pixels = picture.pages[self.pages[i]][:, :, : picture.colours]
         if self.page_sizes is not None and pixels.shape[:2] == tuple(self.page_sizes[i]):
-            pixels = pixels[-stored.shape[0] :, -stored.shape[1] :]
+            height, width = stored.shape[:2]
+            top, left = (pixels.shape[0] - height, pixels.shape[1] - width) if self.corners is None else self.corners[i]
+            pixels = pixels[top : top + height, left : left + width]
         if pixels.shape != stored.shape:
             raise UserError(
                 f"--reference-dir: {path} is {_size(pixels)}, but the noisy picture is {_size(stored)}: both must be alike"
@@ -112,6 +116,7 @@ class NoisyPictures:
         source = self.source or Source(kind_of(stored.dtype), self.scale_of(i, stored.dtype))
         told = source.scale if kind_of(pixels.dtype) == source.dtype else UNTOLD
         try:
+            picture.check_whole(self.pages[i])
             found = decided(picture, told)[self.pages[i]]
         except UserError as error:
             raise UserError(f"--reference-dir: {path}: {error}") from error
@@ -125,8 +130,8 @@ def held_out_pictures(shard: NoisyShard, reference_dir: str | None) -> NoisyPict
         """Reads a picture by its number in the held-out part."""
         return shard.read(i).transpose(1, 2, 0)
 
-    folder, name = _folder(reference_dir), os.fspath(shard.path)
-    return NoisyPictures(shard.names, shard.pages, stored, shard.scale, folder, shard.source, shard.page_sizes, name=name)
+    where = {"page_sizes": shard.page_sizes, "corners": shard.corners, "name": os.fspath(shard.path)}
+    return NoisyPictures(shard.names, shard.pages, stored, shard.scale, _folder(reference_dir), shard.source, **where)
 
 
 def open_noisy_pictures(given: str, channels: int, scale: Scale, reference_dir: str | None) -> NoisyPictures:
@@ -155,6 +160,8 @@ def open_noisy_pictures(given: str, channels: int, scale: Scale, reference_dir: 
         """Reads a file, and decides what is black and white in its pages. Raises UserError."""
         picture = read_picture(path)
         try:
+            for page in range(len(picture.pages)):
+                picture.check_whole(page)
             return picture, decided(picture, scale)
         except UserError as error:
             raise UserError(f"{path}: {error}") from error
@@ -166,10 +173,7 @@ def open_noisy_pictures(given: str, channels: int, scale: Scale, reference_dir: 
         if picture.colours != channels:
             kind, wanted = COLOURS[picture.colours], COLOURS[channels]
             raise UserError(f"{paths[i]}: is {kind}, and the network is for {wanted} pictures")
-        pixels = picture.pages[page][:, :, :channels]
-        if not np.isfinite(pixels).all():
-            raise UserError(f"{paths[i]}: has values that are NaN or infinite: replace them first")
-        return pixels
+        return picture.pages[page][:, :, :channels]
 
     def found(n: int) -> Decided:
         """Returns how black and white of a picture were decided. n: as for `stored`."""

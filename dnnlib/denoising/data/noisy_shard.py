@@ -2,33 +2,16 @@
 
 import hashlib
 import os
-from typing import NamedTuple
 
 import numpy as np
 
 from dnnlib.denoising.data.shard import REMEDY, Shard
-from dnnlib.denoising.pictures.scale import COLOURS, Scale
+from dnnlib.denoising.pictures.scale import COLOURS, SOURCE_TYPES, Scale, Source
 
-SOURCES = ("uint8", "uint16", "int16", "float")  # types of pictures before they were stored
 HELD_OUT = "held_out"  # the group of the pictures to validate on
 _LONGEST_NAME = 4096  # bytes, with the folders that it is in
-PAGE_SIZES = "page_sizes"  # in it, int32 [n,2], where they are the ends of pages: height and width of the whole pages
-
-
-class Source(NamedTuple):
-    """Says what the pictures were before they were stored.
-
-    dtype: one of SOURCES: a type's name, or 'float' of any size.
-    scale: the values that stood for black and white.
-    """
-
-    dtype: str
-    scale: Scale
-
-
-def kind_of(dtype: np.dtype) -> str:
-    """Names a type as `Source` does: all sizes of floats are alike."""
-    return "float" if dtype.kind == "f" else dtype.name
+CORNERS = "corners"  # in it, int32 [n,2], where they are other parts of pages: row and column of their first pixel
+PAGE_SIZES = "page_sizes"  # in it, int32 [n,2], where they are parts of pages, mostly their ends: height and width
 
 
 class NoisyShard(Shard):
@@ -38,7 +21,8 @@ class NoisyShard(Shard):
     scale: the stored values that stand for black and white.
     source: what the pictures were before.
     names, pages: of the files and the page in each, for held-out pictures.
-    page_sizes: (height, width) of the pages of which held-out pictures are strips; None where they are whole.
+    page_sizes: (height, width) of the pages of which held-out pictures are parts; None where they are whole.
+    corners: (row, column) of these parts; None where they are the ends of the pages.
 
     Raises UserError as `Shard`, naming `option`, and for clean shards, for pictures that are not of `channels` channels,
     and where black and white or the source are not told. Values outside black..white are kept: noise is not clipped.
@@ -58,6 +42,7 @@ class NoisyShard(Shard):
         self.channels = channels
         self.names: list[str] = []
         self.page_sizes: np.ndarray | None = None
+        self.corners: np.ndarray | None = None
         if part == HELD_OUT:
             try:
                 with self._guarded("names and pages of what is held out"):
@@ -78,6 +63,8 @@ class NoisyShard(Shard):
         self.pages = self._read_numbers("pages", (count,))
         if self._member(f"{HELD_OUT}/{PAGE_SIZES}") is not None:
             self.page_sizes = self._read_numbers(PAGE_SIZES, (count, 2))
+        if self._member(f"{HELD_OUT}/{CORNERS}") is not None:
+            self.corners = self._read_numbers(CORNERS, (count, 2))
         if self.pages.min() < 0:
             raise self._error(f"a held-out picture is of page {self.pages.min()}; {REMEDY}")
 
@@ -112,7 +99,7 @@ class NoisyShard(Shard):
         if missing := {"source_dtype", "source_black", "source_white", "checksum"} - set(attributes):
             raise self._error(f"does not say its {min(missing)}: it is of an older version; make it anew with --noisy")
         dtype, self._checksum = self._attribute("source_dtype"), self._attribute("checksum")
-        if dtype not in SOURCES:
+        if dtype not in SOURCE_TYPES:
             raise self._error(f"its source_dtype is none that pictures have; {REMEDY}")
         if not isinstance(self._checksum, str) or not self._checksum.isascii():
             raise self._error(f"its checksum is none; {REMEDY}")

@@ -3,26 +3,19 @@
 import hashlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import h5py
-import numpy as np
-
-from dnnlib.denoising.data import noisy_pages
-from dnnlib.denoising.data.held_out_strip import described, split
-from dnnlib.denoising.data.noisy_pages import NoisyOptions, Page, pieces, read_pages, stored_scale
-from dnnlib.denoising.data.noisy_shard import HELD_OUT, PAGE_SIZES, Source, kind_of
-from dnnlib.denoising.data.shard_rows import ShardFile, ShardRows
+from dnnlib.denoising.data.noisy_pages import NoisyOptions, Page, read_pages
+from dnnlib.denoising.data.noisy_shard_parts import Parts
+from dnnlib.denoising.data.shard_rows import ShardFile
 from dnnlib.denoising.data.shard_writer import new_shard, shuffled
+from dnnlib.denoising.pictures.auto_white import found_white
 from dnnlib.denoising.pictures.folder_scale import FolderScale
 from dnnlib.denoising.pictures.search import find_pictures
 from dnnlib.errors import UserError
 from dnnlib.parallel import cores, ordered_map
 from dnnlib.progress import progress_bar, say
 
-CLIPPED = 0.005  # a share of the values that is worth a warning
-# Values that may be clipped ones, by the kind of type.
-_LIMITS = {"u": "0, white or the type's largest", "i": "white or the type's ends", "f": "black or white"}
 _MOST_DIFFERENT = 10  # files of another kind that may be odd ones; if they also outnumber the others, the first is
 
 
@@ -34,6 +27,7 @@ def write_noisy_shard(input_dir: str, out: str | os.PathLike, options: NoisyOpti
 
     The file: `images`, vlen uint8 or uint16 (n,), each channels first, flattened; `shapes`, int32 (n, 3); the same and
     `names`, `pages` in the group `held_out`, and for strips `page_sizes`, int32 (n, 2), height and width of the whole pages;
+    where pixels have no value, also `corners`, int32 (n, 2), row and column of what is held out;
     attributes `noisy`, `black`, `white`, `complete`, `source_dtype`, `source_black` and `source_white` (of the files, before
     floats became integers), and `checksum` of all names and contents. Pictures to train on are cut into pieces of at most
     LARGEST_PIECE pixels a side. It appears under its name when it is whole.
@@ -45,6 +39,7 @@ def write_noisy_shard(input_dir: str, out: str | os.PathLike, options: NoisyOpti
     with new_shard(out) as temporary:
         named = os.path.isfile(input_dir)
         paths = [input_dir] if named else shuffled(find_pictures(input_dir, writable_only=True))
+        options = replace(options, white=found_white(options.white, paths, options.black, options.nodata, axes=options.axes))
         with ShardFile(temporary) as shard:
             root = input_dir if os.path.isdir(input_dir) else os.path.commonpath([os.path.dirname(path) for path in paths])
             lines = _fill(shard, paths, root, options)
@@ -65,7 +60,7 @@ def _fill(shard: ShardFile, paths: list[str], root: str, o: NoisyOptions) -> lis
     # The files of lowest and highest rank wait to the end: one is held out and one is not, whatever their ranks.
     ends: list[tuple[float, list[Page]]] = []
     for pages in _usable(paths, root, o, counts):
-        parts = parts or _Parts(shard, pages[0])
+        parts = parts or Parts(shard, pages[0])
         scales.add(pages[0].path, pages[0].found)
         ends = sorted([*ends, (_rank(pages[0].name), pages)], key=lambda end: end[0])
         if len(ends) > 2:
@@ -90,18 +85,32 @@ class _Counts:
     taken: those that went into the shard.
     skipped: those that cannot be read or are of a wrong size.
     different: those of another kind than the first.
+    pixels, used: of those that are taken: all, and those in rectangles where all have a value.
     """
 
     looked_at: int
     taken: int = 0
     skipped: int = 0
     different: int = 0
+    pixels: int = 0
+    used: int = 0
+
+    def take(self, pages: list[Page]) -> None:
+        """Counts a file that is taken."""
+        self.taken += 1
+        for page in pages:
+            here = sum(part[0].size for part in (page.pixels, *page.others))
+            self.used += here
+            self.pixels += here if page.place is None else page.place[2] * page.place[3]
 
     def lines(self, kind: str) -> list[str]:
         """Returns what the statistics say of the files that are left out. kind: of the first."""
         lines = [f"  files skipped: {self.skipped + self.different}"]
         if self.different:
             lines.append(f"  of them of another kind than the first ({kind}): {self.different}")
+        if self.used < self.pixels:
+            left_out = 100 * (1 - self.used / self.pixels)
+            lines.append(f"  left out, to have no pixels without a value (nodata, NaN): {left_out:.1f} % of the pixels")
         return lines
 
     def none_left(self) -> UserError:
@@ -133,7 +142,7 @@ def _usable(paths: list[str], root: str, o: NoisyOptions, counts: _Counts) -> It
                     raise UserError(f"--input-dir: {reason}, as most are: put each kind into a folder of its own")
                 say(f"skipped: {reason}")
                 continue
-            counts.taken += 1
+            counts.take(pages)
             several = f", {len(pages)} pictures" if len(pages) > 1 else ""
             say(f"{counts.taken}/{most}: {pages[0].path}{several}")
             yield pages
@@ -156,95 +165,3 @@ def _difference(first: Page, pages: list[Page]) -> str | None:
 def _rank(name: str) -> float:
     """Returns a number from 0 to 1, as if drawn by lot, but always the same of a name."""
     return int.from_bytes(hashlib.sha256(name.encode(errors="surrogateescape")).digest()[:7], "big") / 2**56
-
-
-class _Parts:
-    """Writes both parts of a shard, those to train on and those held out, and counts what they hold."""
-
-    def __init__(self, shard: ShardFile, first: Page):
-        """Makes the empty parts. first: the page that the others must be like."""
-        self._first, self._file = first, shard.file
-        source = first.found.scale
-        self._source = Source(kind_of(first.dtype), source)
-        self.scale = stored_scale(first.dtype, source)  # in the shard
-        self._checksum = hashlib.sha256()
-        self.training = ShardRows(shard, shard.file, first.pixels.dtype)
-        self.held_out = ShardRows(shard, shard.file.create_group(HELD_OUT), first.pixels.dtype)
-        self._names: list[str] = []
-        self._pages: list[int] = []
-        self._page_sizes: list[tuple[int, ...]] = []  # of whole pages, of which strips are held out
-        self._strips: dict[str, None] = {}  # what they are, in words, each once
-        self._pictures, self._clipped, self._values = 0, 0, 0
-
-    @property
-    def kind(self) -> str:
-        """Returns what all pages are, in words."""
-        return " ".join(self._first.kind)
-
-    def add(self, pages: list[Page], held_out: bool) -> None:
-        """Writes the pages of a file into one of the parts."""
-        for page in pages:
-            # For the checksum and the statistics.
-            heading = f"{held_out} {page.name} {page.page} {page.pixels.dtype} {page.pixels.shape}\n"
-            self._checksum.update(heading.encode(errors="surrogateescape"))
-            self._checksum.update(page.pixels)
-            black = [self.scale.black] if page.dtype.kind == "f" else []
-            limits = 0, np.iinfo(page.pixels.dtype).max, self.scale.white, *black
-            self._clipped += sum(np.count_nonzero(page.pixels == limit) for limit in set(limits))
-            self._values += page.pixels.size
-            # Into the part.
-            if held_out:
-                self.held_out.append(page.pixels)
-                self._names.append(page.name)
-                self._pages.append(page.page)
-            else:
-                self._pictures += 1
-                for piece in pieces(page.pixels):
-                    self.training.append(piece)
-
-    def add_split(self, pages: list[Page], share: float) -> None:
-        """Writes the pages of the only file into both parts, a strip of each, about `share` of it, into the held-out one.
-
-        No page is held out as a whole: those of a file often show the same, and would tell nothing of another picture.
-        """
-        for page in pages:
-            try:
-                rest, strip = split(page.pixels, share)
-            except UserError as error:
-                raise UserError(f"--input-dir: {page.path}: {error}") from None
-            self.add([page._replace(pixels=rest)], held_out=False)
-            self.add([page._replace(pixels=strip)], held_out=True)
-            self._page_sizes.append(page.pixels.shape[1:])
-            self._strips[described(strip, page.pixels)] = None
-
-    def close(self) -> None:
-        """Writes what belongs to the shard as a whole."""
-        self.training.close()
-        self.held_out.close()
-        source = self._source
-        self._file.attrs.update({"noisy": True, "black": self.scale.black, "white": self.scale.white})
-        self._file.attrs.update(source_dtype=source.dtype, source_black=source.scale.black, source_white=source.scale.white)
-        self._file.attrs["checksum"] = self._checksum.hexdigest()
-        group = self._file[HELD_OUT]
-        names = [name.encode(errors="surrogateescape") for name in self._names]
-        group.create_dataset("names", data=names, dtype=h5py.string_dtype())
-        group.create_dataset("pages", data=np.array(self._pages, np.int32))
-        if self._page_sizes:
-            group.create_dataset(PAGE_SIZES, data=np.array(self._page_sizes, np.int32))
-
-    def lines(self) -> list[str]:
-        """Returns the block printed at the end."""
-        colours, side = self._first.kind[0], noisy_pages.LARGEST_PIECE
-        limits = _LIMITS[self._first.dtype.kind]
-        held_out = f"pictures held out: {len(self.held_out)}"
-        if self._strips:
-            held_out = f"held out: a strip of {' or '.join(self._strips)} of each picture"
-        lines = [
-            f"  pictures to train on: {self._pictures}, in {len(self.training)} pieces of at most {side} x {side} pixels",
-            f"  {held_out}",
-            f"  {colours}, {self._first.pixels.dtype}, black {self.scale.black:g}, white {self.scale.white:g}",
-            f"  values at {limits}: {100 * self._clipped / self._values:.2f} %",
-        ]
-        if self._clipped > CLIPPED * self._values:
-            lines.append("Warning: noise that was clipped looks weaker than it is; see docs/real-noise.md")
-        return lines

@@ -14,6 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from dnnlib.denoising.data.shard_rows import ShardFile, ShardRows
+from dnnlib.denoising.pictures.auto_white import AUTO_WHITE, found_white
 from dnnlib.denoising.pictures.axes import check_axes
 from dnnlib.denoising.pictures.decided_scale import Decided
 from dnnlib.denoising.pictures.files import read_header
@@ -79,7 +80,7 @@ class Statistics:
 
 def write_shard(
     input_dir: str, out: str | os.PathLike, max_files: int | None = None, workers: int | None = None,
-    min_size: int | None = None, max_size: int | None = None, black: float = 0.0, white: float | None = None,
+    min_size: int | None = None, max_size: int | None = None, black: float = 0.0, white: float | str | None = None,
     axes: str | None = None,
 ) -> Statistics:  # fmt: skip
     """Writes all pictures below a folder whose width and height are right to a shard.
@@ -89,7 +90,7 @@ def write_shard(
     max_files: how many are kept, the first ones in the shuffled order; None: all.
     workers: threads that read and decode, None: one a core; the shard is the same, byte for byte, whatever their number.
     min_size, max_size: of width and height, in pixels, both inclusive; None: 256 and 512.
-    black, white: the values that become 0 and 255; white None: as tags or the type say.
+    black, white: the values that become 0 and 255; white None: as tags or the type say; AUTO_WHITE: it is measured.
     axes: of arrays and TIFF files, a letter each; None: as the file says, or as is usual.
 
     The order is that of the sorted paths, shuffled with a fixed seed. The shard: `images`, vlen uint8 (n,), each RGB,
@@ -102,11 +103,11 @@ def write_shard(
     """
     check_counts(max_files, workers)
     sides = check_sides(MIN_SIDE if min_size is None else min_size, MAX_SIDE if max_size is None else max_size)
-    told = Scale(black, white)
-    told.check()
+    Scale(black, None if white == AUTO_WHITE else white).check()
     check_axes(axes)
     with new_shard(out) as temporary:  # first of all, so that an unwritable folder is known at once
         paths = shuffled(find_pictures(input_dir))
+        told = Scale(black, found_white(white, paths, black, writable_only=False, axes=axes))
         statistics = Statistics(sides=sides)
         scales = FolderScale("--input-dir")
         _write(temporary, paths, max_files, statistics, workers or cores(), told, axes, scales)

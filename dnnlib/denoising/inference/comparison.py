@@ -13,14 +13,16 @@ _CANDIDATES = 12  # places along each side where the detail may be
 
 
 def comparison(
-    noisy: np.ndarray, denoised: np.ndarray, std: np.ndarray | None, colours: int, scale: Scale
-) -> np.ndarray:
+    noisy: np.ndarray, denoised: np.ndarray, std: np.ndarray | None, colours: int, scale: Scale,
+    holes: np.ndarray | None = None,
+) -> np.ndarray:  # fmt: skip
     """Makes a picture to look at: uint8 RGB [2h, 2w or 3w, 3], h and w being the picture's, or less for a large one.
 
     noisy, denoised: [H,W,C], of any type.
     std: uint16 [H,W] of `to_std16`, shown with 10/255 of white as 255; None: without.
     colours: how many of the channels are shown.
     scale: the values that are shown as 0 and 255.
+    holes: bool [H,W], true where there is no value; they are filled in the pictures, and shown black. None: there are none.
     """
     # The size of the panels, and the detail.
     height, width = noisy.shape[:2]
@@ -36,7 +38,10 @@ def comparison(
         return np.broadcast_to(to_uint8(pixels * np.float32(STD_WHITE / 65535 / STD_SHOWN)), (*pixels.shape[:2], 3))
 
     # Each panel: the whole above, the detail below.
-    panels = [(noisy[:, :, :colours], shown), (denoised[:, :, :colours], shown)]
+    pictures = [noisy[:, :, :colours], denoised[:, :, :colours]]
+    if holes is not None:
+        pictures = [np.where(holes[:, :, np.newaxis], scale.black, x).astype(np.float32) for x in pictures]
+    panels = [(pixels, shown) for pixels in pictures]
     if std is not None:
         panels.append((std[:, :, np.newaxis], shown_std))
     columns = []

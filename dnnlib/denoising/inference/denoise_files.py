@@ -13,11 +13,11 @@ from dnnlib.denoising.inference.noise_level import NoiseLevel, level_text
 from dnnlib.denoising.inference.output_paths import Output, make_folder, plan_outputs
 from dnnlib.denoising.inference.picture_networks import PictureNetworks
 from dnnlib.denoising.inference.std_file import STD_WHITE, STDS, to_std16, write_std
-from dnnlib.denoising.options import AUTO_WHITE, DenoisingOptions
+from dnnlib.denoising.options import DenoisingOptions
+from dnnlib.denoising.pictures.auto_white import found_white
 from dnnlib.denoising.pictures.decided_scale import decided
-from dnnlib.denoising.pictures.files import read_picture
+from dnnlib.denoising.pictures.files import check_holds_floats, read_filled
 from dnnlib.denoising.pictures.images import write_image
-from dnnlib.denoising.pictures.measured_white import SHARE, measured_white
 from dnnlib.denoising.pictures.picture import Picture
 from dnnlib.denoising.pictures.scale import COLOURS, Scale
 from dnnlib.denoising.pictures.search import find_inputs
@@ -58,18 +58,19 @@ def denoise(inputs: list[str], options: DenoisingOptions, known: Mapping[str, Ma
 
 
 def planned_outputs(inputs: list[str], options: DenoisingOptions) -> list[Output]:
-    """Finds the pictures, and decides where the results go; nothing is read or made. Raises UserError as `denoise`."""
+    """Finds the pictures, and decides where the results go; nothing is decoded or made. Raises UserError as `denoise`."""
     extra_endings = [f"{std}.{suffix}" for std in options.stds for suffix in ("png", "tif")]
     extra_endings += ["compare.png"] if options.compare else []
-    return plan_outputs(find_inputs(inputs), options.out, extra_endings)
+    outputs = plan_outputs(find_inputs(inputs), options.out, extra_endings)
+    for output in outputs if options.as_float else ():
+        check_holds_floats(output.source)
+    return outputs
 
 
 def with_white(options: DenoisingOptions, outputs: list[Output]) -> DenoisingOptions:
     """Returns the options with the white that is measured in all pictures, and says it, where --white auto is given."""
-    if options.white != AUTO_WHITE:
-        return options
-    white = measured_white([output.source for output in outputs], options.black, options.axes)
-    say(f"white is {white:g}, which {100 * SHARE:g} % of the values of all pictures do not exceed (--white auto)")
+    paths = [output.source for output in outputs]
+    white = found_white(options.white, paths, options.told.black, options.nodata, axes=options.axes)
     return replace(options, white=white)
 
 
@@ -107,14 +108,16 @@ def _denoise_all(networks: PictureNetworks, outputs: list[Output], options: Deno
 def _denoise_file(networks: PictureNetworks, output: Output, options: DenoisingOptions) -> str:
     """Denoises a file, writes all that is wanted, and returns the line that says what was done."""
     before = time.monotonic()
-    picture = read_picture(output.source, axes=options.axes)
+    picture = read_filled(output.source, options.nodata, axes=options.axes)
     reading = time.monotonic() - before
     denoiser = networks.denoiser_for(picture)  # for the first of a kind it takes seconds, which are not this file's
     start = time.monotonic() - reading
     try:
-        scales = decided(picture, Scale(options.black, options.white))
+        scales = decided(picture, options.told, networks.trained_for(picture.colours))
         for warning in dict.fromkeys(page.warning for page in scales if page.warning):
             say(f"Warning: {output.source}: {warning}")
+        size = _size(picture)
+        picture = picture.as_floats([page.scale for page in scales]) if options.as_float else picture
         pages = _denoise_pages(denoiser, picture, [page.scale for page in scales], options)
     except UserError as error:
         raise UserError(f"{output.source}: {error}") from error
@@ -126,7 +129,7 @@ def _denoise_file(networks: PictureNetworks, output: Output, options: DenoisingO
         notes.append("grey: repeated for the RGB network (a -mono one does better) and averaged")
     seconds = time.monotonic() - start
     levels = level_text([page.level for page in pages], "page" if len(picture.first) == 1 else "channel")
-    parts = [_size(picture), levels, *notes, f"{seconds:.1f} s"]
+    parts = [size, levels, *notes, f"{seconds:.1f} s"]
     return f"{output.source}: {', '.join(parts)} -> {', '.join(written)}"
 
 
@@ -134,11 +137,12 @@ def _denoise_pages(
     denoiser: "Denoiser", picture: Picture, scales: list[Scale], options: DenoisingOptions
 ) -> list[DenoisedPage]:
     """Denoises all pages of a file, each with its scale, after all of them have been checked."""
+    masks = [holes and holes.mask for holes in picture.holes or [None] * len(picture.pages)]
     prepared = [
         denoiser.prepare(
-            page[:, :, : picture.colours], options.given, scale, options.tile, options.strength, options.ensemble
+            page[:, :, : picture.colours], options.given, scale, options.tile, options.strength, options.ensemble, holes
         )
-        for page, scale in zip(picture.pages, scales, strict=True)
+        for page, scale, holes in zip(picture.pages, scales, masks, strict=True)
     ]
     with progress_bar(sum(page.steps for page in prepared), "tile") as bar:
         return [
@@ -163,6 +167,9 @@ def _denoise_page(
     stds = {name: np.empty(page.shape[:2], np.uint16) for name in STDS if name in wanted}
     put_stds = {name: partial(_put_std, std) for name, std in stds.items()}
     level = prepared.run(result[:, :, :colours], put_stds, done)
+    if prepared.holes is not None:
+        for std in stds.values():
+            std[prepared.holes] = 0
     return DenoisedPage(result, stds, level, prepared.scale)
 
 
@@ -189,7 +196,9 @@ def _write_extras(
     if options.compare:
         path = output.extra("compare.png")
         noisy, page = picture.pages[0], pages[0]
-        write_image(path, comparison(noisy, page.pixels, page.stds.get("std"), picture.colours, page.scale))
+        holes = picture.holes[0] if picture.holes else None
+        std, mask = page.stds.get("std"), holes and holes.mask
+        write_image(path, comparison(noisy, page.pixels, std, picture.colours, page.scale, mask))
         written.append(f"{path}")
     return written
 

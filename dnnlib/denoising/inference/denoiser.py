@@ -18,11 +18,13 @@ from dnnlib.denoising.inference.noise_level import NoiseLevel, check_given, know
 from dnnlib.denoising.inference.std_file import STDS
 from dnnlib.denoising.inference.tiled_network import TiledNetwork, fitting_tile
 from dnnlib.denoising.inference.tiling import PaddedPicture, Region, tiles
+from dnnlib.denoising.inference.trained_scale import trained_source
 from dnnlib.denoising.network.architecture import NOISE_VARIABLE, STRIDE
 from dnnlib.denoising.network.network_file import load_configured
 from dnnlib.denoising.network.shipped import network_path
 from dnnlib.denoising.pictures.axes import arrangement_of, doubt_of
 from dnnlib.denoising.pictures.decided_scale import decide
+from dnnlib.denoising.pictures.holes import filled, holes_in
 from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.errors import UserError
 from dnnlib.tflib.network import Network
@@ -42,6 +44,7 @@ class Denoiser:
     def __init__(self, network: Network, configuration: Configuration):
         """Takes what `load_configured` gives."""
         self.configuration = configuration
+        self._network = network
         self.raw_global = network.variables.get(NOISE_VARIABLE)
         self.tiled_network = TiledNetwork(configuration, network.variables)
 
@@ -83,11 +86,12 @@ class Denoiser:
         lam: float | None = None,
         alpha: float | None = None,
         white: float | None = None,
-        black: float = 0.0,
+        black: float | None = None,
         tile: int | None = None,
         strength: float = 1.0,
         ensemble: bool = False,
         prior_std: bool = False,
+        nodata: float | None = None,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Denoises one picture, or all of an array, and returns it and the predicted standard deviation.
 
@@ -100,8 +104,9 @@ class Denoiser:
             sigma of 255, whatever the type; the count of photons that white stands for; the share of the pixels replaced,
             0..1. If it is not given, it is estimated, for which H and W must be 64 or more. A sigma or alpha of 0 is no
             noise: the result is the image, bit for bit.
-        white: the value that stands for white; the largest of an integer type, or 1.0. Say 4095 for 12 bits in uint16.
-        black: the value that stands for black, the black level of raw data.
+        white: the value that stands for white; if it is not given, the one that a network of real noise was trained with on
+            pictures of the type, or else the largest of an integer type, or 1.0. Say 4095 for 12 bits in uint16.
+        black: the value that stands for black, the black level of raw data; if it is not given, likewise, or else 0.
         tile: side of the tiles in pixels, 0: none; None: as the memory at hand allows. It changes the result by rounding
             only.
         strength: how much of the noise is removed, from 0, none (the result is the image, bit for bit), to 1, all:
@@ -110,14 +115,17 @@ class Denoiser:
             long. The std is then the root mean square of theirs.
         prior_std: whether the std shall be what the network expects of the pixel from its surroundings alone, before it
             has seen the pixel's own noisy value.
+        nodata: the value that stands for no value, e.g. -9999. Of integers all channels of a pixel must have it, of floats
+            one. Such pixels, and those of NaN or infinity, stay as they are, bit for bit, and their std is NaN. The network
+            sees what is around them in their place, and they do not count for the noise level.
 
         The picture has the image's shape and type; integers are rounded and clipped to their type, floats are neither (and
         are computed in float32). std is float32 [H,W] in the image's own units, one value for all samples of a pixel (of
         other axes: of the image's shape, without S): how far the result (of strength 1, whatever the strength) may be from
         the clean picture; None for networks without (`has_std`).
 
-        Raises UserError for images of another type, of no pixels, whose axes are not known or do not fit, with NaN or
-        infinity, in colour where the network is for one channel, for floats far above 1 without `white`, for a noise level
+        Raises UserError for images of another type, of no pixels, whose axes are not known or do not fit, without any
+        value, in colour where the network is for one channel, for floats far above 1 without `white`, for a noise level
         that does not go with the network or cannot be estimated, and for a strength that is not from 0 to 1. Warns, by the
         module `warnings`, of values that use little of their type's range, as 12 bits in uint16 do without `white`, and of
         channels that may be alpha.
@@ -126,14 +134,21 @@ class Denoiser:
         arranged = arrangement_of(image.shape, axes)
         pages = [page[:, :, : arranged.colours] for page in arranged.views(image)]
         given = {"sigma": sigma, "lambda": lam, "alpha": alpha}
-        found = decide(pages, Scale(black, white))
+        holes = [holes_in(page, nodata) for page in pages]
+        valued = [page if here is None else here.with_value(page) for page, here in zip(pages, holes, strict=True)]
+        found = decide(valued, Scale(black or 0.0, white), trained=trained_source(self._network, black))
         doubt = doubt_of(arranged, "axes=") if axes is None else None
         if doubt and self.configuration.channels == 3:
             asked = f"an array of shape {list(image.shape)}, which does not say what its channels are"
             raise UserError(f"{asked}: {doubt}; if it is not: axes={arranged.axes}")
         for warning in filter(None, (found.warning, doubt)):
             warnings.warn(warning, stacklevel=2)
-        prepared = [self.prepare(page, given, found.scale, tile, strength, ensemble) for page in pages]
+        masks = [None if here is None else here.mask for here in holes]
+        pages = [page if mask is None else filled(page, mask) for page, mask in zip(pages, masks, strict=True)]
+        prepared = [
+            self.prepare(page, given, found.scale, tile, strength, ensemble, mask)
+            for page, mask in zip(pages, masks, strict=True)
+        ]
         result = image.copy()
         of_std = arranged.without_samples()
         std = np.empty(of_std.shape, np.float32)
@@ -141,9 +156,13 @@ class Denoiser:
         def keep_std(page: np.ndarray, region: tuple[slice, slice], values: np.ndarray) -> None:
             page[region] = found.scale.spread(values)[:, :, np.newaxis]
 
-        for ready, page, std_page in zip(prepared, arranged.views(result), of_std.views(std), strict=True):
+        views = zip(prepared, holes, arranged.views(result), of_std.views(std), strict=True)
+        for ready, here, page, std_page in views:
             put_std = {"prior-std" if prior_std else "std": partial(keep_std, std_page)} if self.has_std else {}
             ready.run(page[:, :, : arranged.colours], put_std)
+            if here is not None:
+                here.put_back(page[:, :, : arranged.colours])
+                std_page[here.mask] = np.nan
         return result, std if self.has_std else None
 
     def prepare(
@@ -154,6 +173,7 @@ class Denoiser:
         tile: int | None = None,
         strength: float = 1.0,
         ensemble: bool = False,
+        holes: np.ndarray | None = None,
     ) -> "PreparedPicture":
         """Checks a picture and all that is told of it, and decides how it is cut; `run` of what this returns denoises it.
 
@@ -163,6 +183,7 @@ class Denoiser:
         tile: side of the tiles in pixels, 0: none; None: as the memory at hand allows.
         strength: how much of the noise is removed, from 0 to 1.
         ensemble: whether the mean over flips and turns is taken.
+        holes: bool [H,W], true for pixels that have no value, and have been filled; None: there are none.
 
         Raises UserError where this network cannot denoise the picture, and for what cannot be told of it.
         """
@@ -184,7 +205,7 @@ class Denoiser:
                 if not np.isfinite(pixels[row : row + 256]).all():
                     raise UserError("the picture has values that are NaN or infinite: replace them first")
         padded = PaddedPicture(pixels, scale, self.configuration.channels)
-        return PreparedPicture(self, pixels, padded, scale, self._tile_side(padded, tile), given, strength, ensemble)
+        return PreparedPicture(self, pixels, padded, scale, self._tile_side(padded, tile), given, strength, ensemble, holes)
 
     def _tile_side(self, padded: PaddedPicture, tile: int | None) -> int:
         """Returns the side of the tiles, a multiple of 32, or 0: not cut. tile: as for `prepare`."""
@@ -207,6 +228,7 @@ class PreparedPicture:
     given: the noise level, as far as the user gave it.
     strength: how much of the noise is removed, from 0 to 1.
     ensemble: whether the mean over flips and turns is taken.
+    holes: where there is no value, see `Denoiser.prepare`.
     """
 
     denoiser: Denoiser
@@ -217,6 +239,7 @@ class PreparedPicture:
     given: Mapping[str, float | None]
     strength: float
     ensemble: bool
+    holes: np.ndarray | None
     _level: NoiseLevel | None = field(default=None, init=False)
 
     @property
@@ -253,7 +276,7 @@ class PreparedPicture:
         height, width, colours = self.pixels.shape
         level = self.level(done)
         maps = [STDS[name] for name in put_stds]
-        kept = KeptMeans(result, self.pixels, self.scale, self.strength)
+        kept = KeptMeans(result, self.pixels, self.scale, self.strength, self.holes)
 
         def put(region: Region, mean: np.ndarray, *stds: np.ndarray) -> None:
             """Writes what the network gives for a region into the result."""
@@ -286,11 +309,12 @@ class PreparedPicture:
         if kind is None:
             return NoiseLevel([0.0])
         if kind == "known":
-            return known_level(configuration, self.given, self.pixels, self.scale)
+            return known_level(configuration, self.given, self.pixels, self.scale, self.holes)
         if kind == "global":
             return learned_level(configuration, self.denoiser.raw_global)
         if kind == "per_image":
             height, width, _ = self.pixels.shape
             network = self.denoiser.tiled_network
-            return learned_level(configuration, network.mean_raw_parameter(self.padded, height, width, self.side, done))
+            raw = network.mean_raw_parameter(self.padded, height, width, self.side, done, self.holes)
+            return learned_level(configuration, raw)
         raise ValueError(f"a network of {configuration.name} knows its noise as {kind}")

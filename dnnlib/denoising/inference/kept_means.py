@@ -18,14 +18,18 @@ _ROWS = 256  # at a time
 class KeptMeans:
     """Takes a denoised picture part by part, and gives the channels their means at the end."""
 
-    def __init__(self, result: np.ndarray, noisy: np.ndarray, scale: Scale, strength: float = 1.0):
+    def __init__(
+        self, result: np.ndarray, noisy: np.ndarray, scale: Scale, strength: float = 1.0, holes: np.ndarray | None = None
+    ):
         """Prepares for a picture.
 
         result: [H,W,C], what it is written into.
         noisy: likewise and of the same type, what it is made of.
         scale: of both.
         strength: how much of the noise is taken away, above 0.
+        holes: bool [H,W], true for pixels that have no value, and do not count; None: there are none.
         """
+        self._holes = holes
         self._result, self._noisy, self._scale, self._strength = result, noisy, scale, strength
         is_coarse = result.dtype.kind in "iu" and scale.white - scale.black < _FINE_STEPS
         self._fractions = np.zeros(result.shape, np.int8) if is_coarse else None
@@ -39,8 +43,9 @@ class KeptMeans:
         """
         noisy = self._noisy[place].astype(np.float64)  # so much of it as it holds; float32 would lose some of float64
         taken = noisy - values
-        self._sums += taken.sum(axis=(0, 1))
-        self._squares += (taken**2).sum(axis=(0, 1))
+        counted = taken if self._holes is None else taken[~self._holes[place]][np.newaxis]
+        self._sums += counted.sum(axis=(0, 1))
+        self._squares += (counted**2).sum(axis=(0, 1))
         weakened = values if self._strength == 1 else noisy - self._strength * taken
         stored = as_stored(weakened, self._result.dtype)
         self._result[place] = stored
@@ -66,7 +71,8 @@ class KeptMeans:
         It is the mean of what was taken away, times the share of it that is the network's doing and not the noise's chance
         (Wiener's factor). The mean of clipped noise is off, too; but networks follow that, and what they lack is as small.
         """
-        count = self._result.shape[0] * self._result.shape[1]
+        size = self._result.shape[0] * self._result.shape[1]
+        count = size if self._holes is None else np.count_nonzero(~self._holes)
         means, by_chance = self._sums / count, self._squares / count**2
         white = self._scale.white - self._scale.black
         usual = (_USUAL * white) ** 2

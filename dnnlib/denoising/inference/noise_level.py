@@ -7,7 +7,7 @@ import numpy as np
 
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.noise.estimate_doubt import doubt_about
-from dnnlib.denoising.noise.estimation import estimate_level
+from dnnlib.denoising.noise.estimation import estimate_level, intact_patches
 from dnnlib.denoising.noise.families import in_user_units
 from dnnlib.denoising.noise.learned_parameter import parameter_from_raw
 from dnnlib.denoising.pictures.scale import Scale
@@ -68,20 +68,27 @@ def check_given(configuration: Configuration, given: Mapping[str, float | None])
 
 
 def known_level(
-    configuration: Configuration, given: Mapping[str, float | None], pixels: np.ndarray, scale: Scale
-) -> NoiseLevel:
+    configuration: Configuration, given: Mapping[str, float | None], pixels: np.ndarray, scale: Scale,
+    holes: np.ndarray | None = None,
+) -> NoiseLevel:  # fmt: skip
     """Returns the level for a network of sigma_known: what is given, or else what is estimated from the picture.
 
     configuration: the network's.
     given: as in `check_given`, which it has been through.
     pixels: [H,W,C], of any real type.
     scale: of the pixels.
+    holes: bool [H,W], true for the pixels that have no value, which do not count; None: there are none.
 
     Raises UserError where the level is left out and cannot be estimated, or is beyond what is possible.
     """
     level = configuration.noise.row.level
     value, origin, doubts = given.get(level.name), "given", ()
     if value is None:
+        if holes is not None and (pixels := intact_patches(pixels, holes)) is None:
+            raise UserError(
+                "too few pixels that have a value lie together to estimate the noise level from; "
+                f"give it with --{level.name} (in Python {level.python_name}=)"
+            )
         known = estimate_level(configuration.noise.family, pixels, scale.white, scale.black)
         value, origin = level.user_from_known(known), "estimated"
         if known > level.most_estimated:
@@ -101,7 +108,7 @@ def learned_level(configuration: Configuration, raw: np.ndarray) -> NoiseLevel:
     raw: the values of its variable, or the means of its estimator.
     """
     noise = configuration.noise
-    parameter = parameter_from_raw(np.ravel(raw), noise.learns_root).tolist()
+    parameter = parameter_from_raw(np.ravel(raw), noise.learns_root, configuration.noise_floor).tolist()
     values = in_user_units(noise.family, parameter)
     return NoiseLevel(parameter, values, "learned", _out_of_range(configuration, values))
 

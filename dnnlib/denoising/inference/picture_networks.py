@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.inference.noise_level import check_given
+from dnnlib.denoising.inference.trained_scale import trained_source
 from dnnlib.denoising.network.network_file import load_configured
 from dnnlib.denoising.network.shipped import GREY, RGB, default_networks, network_path
 from dnnlib.denoising.options import DEFAULT_NETWORKS, DenoisingOptions
 from dnnlib.denoising.pictures.picture import Picture
+from dnnlib.denoising.pictures.scale import Source
 from dnnlib.errors import UserError
 from dnnlib.progress import say
 from dnnlib.tflib.network import Network
@@ -34,6 +36,7 @@ class PictureNetworks:
 
         Raises UserError for whatever is wrong with a network or does not go with it.
         """
+        self._black = options.black
         self._by_default = options.network == DEFAULT_NETWORKS
         self._names = default_networks(known) if self._by_default else dict.fromkeys(_KINDS, options.network)
         self._loaded = {}
@@ -42,6 +45,7 @@ class PictureNetworks:
             self._loaded[name] = load_configured(path, "--network", options.hole_size)
             _, configuration = self._loaded[name]
             check_given(configuration, options.given)
+            trained_source(self._loaded[name][0])  # raises what is wrong with it
             if options.stds and configuration.pipeline != "blindspot":
                 unknown = f"a network of {configuration.name} does not tell how sure it is"
                 raise UserError(f"--{options.stds[0]}: {unknown}; leave the option out")
@@ -59,6 +63,11 @@ class PictureNetworks:
         """Returns the network for pictures of 1 or 3 colours: its name or file, itself, and its configuration."""
         name = self._names[_kind(colours)]
         return name, *self._loaded[name]
+
+    def trained_for(self, colours: int) -> Source | None:
+        """Returns what the network for pictures of 1 or 3 colours was trained on, with a black that was told; see
+        `trained_source`."""
+        return trained_source(self.loaded_for(colours)[1], self._black)
 
     def replace(self, network: Network, configuration: Configuration) -> None:
         """Takes another network for all pictures, before the first of them is denoised."""

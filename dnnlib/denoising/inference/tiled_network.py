@@ -100,22 +100,27 @@ class TiledNetwork:
             done()
 
     def mean_raw_parameter(
-        self, picture: PaddedPicture, height: int, width: int, side: int, done: Callable[[], None]
-    ) -> np.ndarray:
-        """Averages the outputs [P] of the estimator of sigma_per_image over the pixels that are no padding.
+        self, picture: PaddedPicture, height: int, width: int, side: int, done: Callable[[], None],
+        holes: np.ndarray | None = None,
+    ) -> np.ndarray:  # fmt: skip
+        """Averages the outputs [P] of the estimator of sigma_per_image over the pixels that are no padding and no holes.
 
         picture: padded, on the scale [0, 1].
         height, width: without the padding.
         side, done: as for `denoise`.
+        holes: bool [height,width], true for the pixels that have no value; None: there are none.
         """
         total = np.zeros(self.configuration.noise.parameter_count)
+        count = height * width if holes is None else np.count_nonzero(~holes)
         for core in tiles(picture.height, picture.width, side):
             around = surroundings(core, receptive_field(blind=False), 0, picture.height, picture.width)
             raw = self._run(self._raw_parameter, self._feed(picture, around, core))[0]
             inside = raw[: max(height - core.top, 0), : max(width - core.left, 0)]
+            if holes is not None:
+                inside = inside[~holes[core.top : core.bottom, core.left : core.right]][np.newaxis]
             total += inside.sum(axis=(0, 1), dtype=np.float64)
             done()
-        return total / (height * width)
+        return total / count
 
     def _features_of(self, picture: PaddedPicture, core: Region) -> np.ndarray:
         """Computes what the head sees of a core: float32 [h,w,96], or [h,w,384] of the four branches."""

@@ -57,7 +57,7 @@ def prediction_from(c: Configuration, outputs, noisy, parameter, target=None, ex
     target, exponent: as in `build_model`.
     """
     if c.pipeline == "blindspot":
-        return posterior(outputs, noisy, c.noise.family, parameter, c.noise_params != "known", c.diagonal)
+        return posterior(outputs, noisy, c.noise.family, parameter, c.noise_params != "known", c.diagonal, c.noise_floor)
     if c.pipeline == "blindspot_mean":
         target = noisy
     loss = None if target is None else _simple_loss(outputs - target, c, exponent)

@@ -10,17 +10,29 @@ import numpy as np
 from dnnlib.denoising.configuration import Configuration, check_hole_size
 from dnnlib.denoising.hole import WANTED, Hole, HoleSize
 from dnnlib.denoising.network.architecture import shapes_of
+from dnnlib.denoising.noise.learned_parameter import SMALLEST
 from dnnlib.errors import UserError
 from dnnlib.tflib.network import Network, check_variables, load_network
 
+TRAINED_ON = "trained_on"  # the setting that says what black and white were in the pictures
 _NETWORK_FILE = re.compile(r"network-(?:[0-9]+|final)-(.+)\.pickle")
 
 
-def to_network(configuration: Configuration, variables: Mapping[str, np.ndarray]) -> Network:
-    """Makes a network of the 2019 program's settings, and the configuration's name, so that the file may be renamed."""
+def to_network(
+    configuration: Configuration, variables: Mapping[str, np.ndarray], trained_on: Mapping[str, str | float] | None = None
+) -> Network:
+    """Makes a network of the 2019 program's settings, and the configuration's name, so that the file may be renamed.
+
+    configuration, variables: of the network.
+    trained_on: of real noise, black and white of the noisy pictures (`Source.as_settings`); None: not known.
+    """
     settings = {"configuration": configuration.name, **_settings(configuration)}
     if configuration.hole_size != 1:
         settings["hole_size"] = configuration.hole_size
+    if configuration.noise_floor != SMALLEST:
+        settings["noise_floor"] = configuration.noise_floor
+    if trained_on is not None:
+        settings[TRAINED_ON] = dict(trained_on)
     function = "blindspot_pipeline" if configuration.pipeline == "blindspot" else "simple_pipeline"
     return Network("net", settings, function, dict(variables))
 
@@ -70,7 +82,9 @@ def load_configured(
             text = f"{key}={str(found)[:60]}"
             raise UserError(f"{option} {path}: is named {name}, but was written with {text}; give it its right name")
     check_variables(network, shapes_of(configuration), path)
-    return network, replace(configuration, hole_size=_hole_size(network, configuration, f"{option} {path}", hole_size))
+    file = f"{option} {path}"
+    hole_size, floor = _hole_size(network, configuration, file, hole_size), _noise_floor(network, file)
+    return network, replace(configuration, hole_size=hole_size, noise_floor=floor)
 
 
 def _hole_size(network: Network, configuration: Configuration, file: str, wanted: HoleSize | None) -> HoleSize:
@@ -94,6 +108,15 @@ def _hole_size(network: Network, configuration: Configuration, file: str, wanted
     if not Hole.of(wanted).within(largest):
         raise UserError(f"--hole-size {wanted}: the network was trained with {trained}, and can have no larger one")
     return wanted
+
+
+def _noise_floor(network: Network, file: str) -> float:
+    """Returns the floor of what is learned of the noise; of files that say nothing of it the published one. Parameters and
+    errors as for `_hole_size`."""
+    floor = network.static_kwargs.get("noise_floor", SMALLEST)
+    if type(floor) is not float or not 0 < floor <= SMALLEST:
+        raise UserError(f"{file}: its noise_floor is {str(floor)[:20]}; it must be a number above 0, up to {SMALLEST:g}")
+    return floor
 
 
 def _settings(c: Configuration) -> dict:

@@ -25,10 +25,10 @@ def learned_noise_parameter(c: Configuration, noisy, window=None, dtype=tf.float
         raw = tf.reduce_mean(estimates, axis=[1, 2], keepdims=True)
     else:
         raise ValueError(f"{c.name} learns no noise parameter")
-    return positive(raw, c.noise.learns_root)
+    return positive(raw, c.noise.learns_root, c.noise_floor)
 
 
-def positive(raw, learns_root: bool = False):
+def positive(raw, learns_root: bool = False, floor: float = SMALLEST):
     """Converts the raw value, of the variable or the estimator, to the noise parameter: `parameter_from_raw` as a graph."""
-    value = tf.nn.softplus(raw - START_OFFSET) + SMALLEST
+    value = tf.nn.softplus(raw - START_OFFSET) + floor
     return value * value if learns_root else value

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from dnnlib.denoising.network import symmetric3 as s3
 from dnnlib.denoising.noise.families import family_of
 from dnnlib.denoising.noise.laws import variances
+from dnnlib.denoising.noise.learned_parameter import SMALLEST
 from dnnlib.tflib.runtime import tf
 
 EPSILON = 1e-6  # keeps inverses defined; this and the next two are part of the published results
@@ -82,11 +83,13 @@ class _Noise(NamedTuple):
     family: a name of `families.FAMILIES`.
     parameters: float64 [N,1,1] or [1,1,1] each, which broadcast over a map.
     learned: whether they are learned ones, or known ones.
+    epsilon: what keeps inverses defined.
     """
 
     family: str
     parameters: list
     learned: bool
+    epsilon: float = EPSILON
 
 
 class _Judgement(NamedTuple):
@@ -101,7 +104,9 @@ class _Judgement(NamedTuple):
     posterior_std: tf.Tensor
 
 
-def posterior(outputs, noisy, family: str, parameter, learned: bool, diagonal: bool) -> Prediction:
+def posterior(
+    outputs, noisy, family: str, parameter, learned: bool, diagonal: bool, floor: float = SMALLEST
+) -> Prediction:
     """Computes likelihood and posterior of one batch. Raises ValueError for a family without an entry in the tables.
 
     outputs: float32 [N,H,W,C+K], the network's mean, then its K entries of A.
@@ -110,11 +115,12 @@ def posterior(outputs, noisy, family: str, parameter, learned: bool, diagonal: b
     parameter: [N,1,1,P] or [1,1,1,P], the family's P parameters: known ones, or learned ones if `learned`.
     learned: whether the parameter is trained with the network.
     diagonal: whether A holds only C entries, the roots of Sigma_x's diagonal.
+    floor: of the std of a learned noise; where it is below the published one, EPSILON is its square.
     """
     channels = noisy.shape[-1]
     maps = _channel_maps(outputs)
     pixels = _Pixels(_channel_maps(noisy), maps[:channels], maps[channels:], diagonal)
-    noise = _Noise(family, tf.unstack(tf.cast(parameter, tf.float64), axis=3), learned)
+    noise = _Noise(family, tf.unstack(tf.cast(parameter, tf.float64), axis=3), learned, min(EPSILON, floor**2))
     likelihood = family_of(family).likelihood
     if likelihood not in LIKELIHOODS:
         raise ValueError(f"noise of the family {family!r} has no likelihood {likelihood!r} in posterior.LIKELIHOODS")
@@ -136,10 +142,10 @@ def _gaussian(pixels: _Pixels, noise: _Noise) -> _Judgement:
     """Judges pixels under noise taken for Gaussian, with the variances of its law at the network's mean (SPEC 5.2)."""
     variance_maps = variances(noise.family, pixels.mu, noise.parameters, noise.learned)
     judge = _gaussian_mono if len(pixels.y) == 1 else _gaussian_rgb
-    return judge(pixels, variance_maps, noise.learned)
+    return judge(pixels, variance_maps, noise)
 
 
-def _gaussian_rgb(pixels: _Pixels, variance_maps: list, learned: bool) -> _Judgement:
+def _gaussian_rgb(pixels: _Pixels, variance_maps: list, noise: _Noise) -> _Judgement:
     """Judges pixels of three channels."""
     # Likelihood of the noisy colour.
     sigma_x = pixels.prior_covariance()
@@ -148,15 +154,15 @@ def _gaussian_rgb(pixels: _Pixels, variance_maps: list, learned: bool) -> _Judge
     det_y = tf.maximum(s3.det(sigma_y), 0.0)
     loss = 0.5 * s3.quadratic_form(s3.inverse(sigma_y), difference) + 0.5 * tf.log(det_y)
     nll = loss / 3.0 + 0.5 * math.log(2.0 * math.pi)
-    if learned:
+    if noise.learned:
         loss -= _push(variance_maps) / 3.0
 
     # Posterior mean: both Gaussians weighted by their precisions.
-    inverse_x = s3.inverse(s3.add_diagonal(sigma_x, [EPSILON] * 3))
-    inverse_n = [1.0 / (v + EPSILON) for v in variance_maps]
+    inverse_x = s3.inverse(s3.add_diagonal(sigma_x, [noise.epsilon] * 3))
+    inverse_n = [1.0 / (v + noise.epsilon) for v in variance_maps]
     from_x = s3.times_vector(inverse_x, pixels.mu)
     evidence = [x + b * p for x, b, p in zip(from_x, inverse_n, pixels.y, strict=True)]
-    precision = s3.add_diagonal(inverse_x, [v + EPSILON for v in inverse_n])
+    precision = s3.add_diagonal(inverse_x, [v + noise.epsilon for v in inverse_n])
     posterior_mean = s3.times_vector(s3.inverse(precision), evidence)
 
     # Standard deviations, geometric means over the colours.
@@ -179,14 +185,14 @@ def _root_mean(trace):
     return tf.sqrt(trace / 3.0)
 
 
-def _gaussian_mono(pixels: _Pixels, variance_maps: list, learned: bool) -> _Judgement:
+def _gaussian_mono(pixels: _Pixels, variance_maps: list, noise: _Noise) -> _Judgement:
     """Judges pixels of one channel; the published loss has no factor 0.5 here."""
     (y,), (mu,), (a,), (variance,) = pixels.y, pixels.mu, pixels.a, variance_maps
     sigma_x = a * a
     sigma_y = sigma_x + variance
     loss = (y - mu) ** 2 / sigma_y + tf.log(sigma_y)
     nll = 0.5 * loss + 0.5 * math.log(2.0 * math.pi)
-    if learned:
+    if noise.learned:
         loss -= _push([variance])
     posterior_mean = (y * sigma_x + mu * variance) / sigma_y
     net_std = tf.abs(a)

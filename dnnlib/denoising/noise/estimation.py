@@ -12,6 +12,7 @@ from dnnlib.errors import UserError
 PATCH_SIDE = 64  # pixels; large enough that the estimate in one patch is good to 2 %
 _MOST_PATCHES = 2000  # spread over the picture; more tell nothing new
 _CLIPPED_SHARES = (0.02, 0.2, 1.0)  # black or white values have lost their noise: of these limits to a patch's share of them
+_HOLE_SHARES = (0.0, 0.02, 0.2, 0.5)  # of a patch's pixels that may have no value, likewise
 ENOUGH_PATCHES = 0.05  # the first is taken that leaves so large a share of the patches
 _LOW_QUANTILE = 0.2  # texture only adds to variances: the low end of what the patches say tells
 _SMALL_PATCH_SIDE = 32  # where a patch should be of one brightness, or untextured
@@ -239,6 +240,30 @@ def _of_patches(
     values = of_patches(pixels, side, lambda p: function((p.astype(np.float64) - black) / (white - black)))
     clipped = of_patches(pixels, side, lambda p: np.mean(np.isin(p, np.asarray(limits).astype(p.dtype))))
     return values, clipped
+
+
+def intact_patches(pixels: np.ndarray, holes: np.ndarray) -> np.ndarray | None:
+    """Returns the patches of a picture that have the fewest pixels without a value, one below the other: [n*64,64,C].
+
+    pixels: [H,W,C], of any real type, the holes filled.
+    holes: bool [H,W], true where there is one.
+
+    None where all patches are half empty, or there are none.
+    """
+    rows, columns = (np.flatnonzero(~holes.all(axis=axis)) for axis in (1, 0))
+    part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)  # the patches begin at its corner
+    pixels, holes, side = pixels[part], holes[part], PATCH_SIDE
+    down, across = (size // side for size in holes.shape)
+    cells = holes[: down * side, : across * side].reshape(down, side, across, side)
+    shares = cells.mean(axis=(1, 3)).ravel()
+    usable = shares <= _HOLE_SHARES[-1]
+    if not usable.any():
+        return None
+    limit = next(limit for limit in _HOLE_SHARES if np.mean(shares[usable] <= limit) >= ENOUGH_PATCHES)
+    chosen = np.flatnonzero(shares <= limit)
+    chosen = chosen[np.linspace(0, len(chosen) - 1, min(len(chosen), _MOST_PATCHES)).astype(int)]
+    corners = zip(chosen // across * side, chosen % across * side, strict=True)
+    return np.concatenate([pixels[y : y + side, x : x + side] for y, x in corners])
 
 
 def of_patches(pixels: np.ndarray, side: int, function: Callable[[np.ndarray], float | tuple[float, ...]]) -> np.ndarray:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dnnlib.denoising.pictures.outliers import named, outliers
 from dnnlib.denoising.pictures.picture import Picture
-from dnnlib.denoising.pictures.scale import Scale, Stated, largest_of
+from dnnlib.denoising.pictures.scale import Scale, Source, Stated, kind_of, largest_of
 from dnnlib.errors import UserError
 
 FEW = 1 / 16  # of the range: so much of 16 bits are 12 bits
@@ -53,7 +54,8 @@ class Decided:
     scale: with white filled in.
     dtype: of the pixels.
     used: what values there are; None: no finite one.
-    origin: 'told', the name of the tag, 'type', or 'contradicted': the type, for the values go beyond what a tag states.
+    origin: 'told', the name of the tag, 'network', 'type', or 'contradicted': the type, for the values go beyond what a tag
+        states.
     warning: what may be wrong, in one line, without the file's name; None: nothing.
     """
 
@@ -69,7 +71,8 @@ class Decided:
         if self.origin in ("told", "type", "contradicted"):
             return None
         black = f"black {_number(self.scale.black)}, " if self.scale.black else ""
-        return f"{black}white {_number(self.scale.white)} as its {self.origin} says"
+        why = "the network was trained with" if self.origin == "network" else f"its {self.origin} says"
+        return f"{black}white {_number(self.scale.white)} as {why}"
 
     @property
     def uses_few(self) -> bool:
@@ -83,10 +86,11 @@ class Decided:
         return top / (self.scale.white - self.scale.black) if top > 0 else 1.0
 
 
-def decided(picture: Picture, told: Scale) -> list[Decided]:
+def decided(picture: Picture, told: Scale, trained: Source | None = None) -> list[Decided]:
     """Returns the scale of each page of a picture; pages of one type and statement are looked at together.
 
     told: by the user; white None: nothing, and a black of 0: nothing but white.
+    trained: what a network of real noise was trained on, which counts where white is not told; None: not known.
 
     Raises UserError, without the file's name, where it cannot be right, and for what pictures are not made of.
     """
@@ -94,16 +98,18 @@ def decided(picture: Picture, told: Scale) -> list[Decided]:
     kinds = [(page.dtype, one) for page, one in zip(picture.pages, stated, strict=True)]
     groups = {}
     for kind in dict.fromkeys(kinds):
-        pages = [page[:, :, : picture.colours] for page, other in zip(picture.pages, kinds, strict=True) if other == kind]
-        groups[kind] = decide(pages, told, kind[1])
+        pages = [picture.values(i) for i, other in enumerate(kinds) if other == kind]
+        groups[kind] = decide(pages, told, kind[1], trained)
     return [groups[kind] for kind in kinds]
 
 
-def decide(pages: Sequence[np.ndarray], told: Scale, stated: Stated | None = None) -> Decided:
+def decide(
+    pages: Sequence[np.ndarray], told: Scale, stated: Stated | None = None, trained: Source | None = None
+) -> Decided:
     """Returns the scale of pages of one type.
 
     pages: [H,W,C], without alpha.
-    told: as for `decided`.
+    told, trained: as for `decided`.
     stated: by tags.
 
     Raises UserError as `decided`.
@@ -113,17 +119,59 @@ def decide(pages: Sequence[np.ndarray], told: Scale, stated: Stated | None = Non
     used = _used(pages)
     if told.white is not None:
         told.check()
-        return Decided(told, dtype, used, "told", used and (_below(told, used, pages) or _doubt_of_told(told, dtype, used)))
-    if stated is not None and used is not None and not stated.is_statistic(used.highest):
+        odd = used and (_odd_values(pages, told, used) or _below(told, used, pages))
+        return Decided(told, dtype, used, "told", odd or (used and _doubt_of_told(told, dtype, used)))
+    if stated is not None and used is not None and stated.is_statistic(used.highest):
+        stated = None
+    if trained is not None and trained.dtype == kind_of(dtype):
+        scale = Scale(told.black or trained.scale.black, trained.scale.white)
+        if stated is not None or scale != of_type:
+            return _decide_as_trained(pages, scale, stated, used)
+    if stated is not None and used is not None:
         if used.top <= stated.white or dtype.kind == "f":
             scale = Scale(told.black or stated.black_of(used.lowest), stated.white)
             _check_black(scale, dtype)
-            return Decided(scale, dtype, used, stated.tag, _doubt_of(scale, dtype, used, pages))
+            return Decided(scale, dtype, used, stated.tag, _doubt(pages, scale, used))
         contradiction = f"{used.text}, though its {stated.tag} says {_number(stated.white)}: white is taken to be "
         warning = f"{contradiction}{_number(of_type.white)}; if that is wrong, give --white"
         return Decided(of_type, dtype, used, "contradicted", warning)
     _check_black(of_type, dtype)
-    return Decided(of_type, dtype, used, "type", used and _doubt_of(of_type, dtype, used, pages))
+    return Decided(of_type, dtype, used, "type", used and _doubt(pages, of_type, used))
+
+
+def _decide_as_trained(
+    pages: Sequence[np.ndarray], scale: Scale, stated: Stated | None, used: Used | None
+) -> Decided:
+    """Returns the scale that a network was trained with, for the pages that it denoises: its noise is learned on that scale.
+
+    pages, stated: as for `decide`.
+    used: what values there are.
+    """
+    dtype = pages[0].dtype
+    _check_black(scale, dtype)
+    warning = used and (_odd_values(pages, scale, used) or _doubt_of_told(scale, dtype, used))
+    if not warning and stated is not None and stated.white != scale.white:
+        trained = f"the network was trained with white {_number(scale.white)}"
+        warning = f"its {stated.tag} says {_number(stated.white)}, but {trained}, which counts; --white decides"
+    return Decided(scale, dtype, used, "network", warning)
+
+
+def _odd_values(pages: Sequence[np.ndarray], scale: Scale, used: Used) -> str | None:
+    """Returns what to say of values that are far beyond all others; None where there are none."""
+    found = outliers(pages, used.lowest, used.highest, scale)
+    return f"{used.text}: {named(found)}" if found else None
+
+
+def _doubt(pages: Sequence[np.ndarray], scale: Scale, used: Used) -> str | None:
+    """Returns what may be wrong with a scale that nobody told, or with single values. Raises UserError where white cannot be
+    right."""
+    odd = _odd_values(pages, scale, used)
+    try:
+        doubt = _doubt_of_type(scale, pages[0].dtype, used)
+        doubt = _below(scale, used, pages) or doubt
+    except UserError as error:
+        raise (UserError(f"{odd}; else {str(error).partition(': ')[2]}") if odd else error) from None
+    return (odd or doubt) if pages[0].dtype.kind == "f" else (doubt or odd)
 
 
 def _check_black(scale: Scale, dtype: np.dtype) -> None:
@@ -142,7 +190,7 @@ def _doubt_of_told(told: Scale, dtype: np.dtype, used: Used) -> str | None:
         return f"--white {told.white:g} is above {largest}, the largest value of its {dtype}"
     low, high = ((value - told.black) / (told.white - told.black) for value in (used.low, used.high))
     if high > _FAR or low < -_FAR:
-        return f"{used.text}: far beyond --black {told.black:g} and --white {told.white:g}"
+        return f"{used.text}: far beyond black, {told.black:g}, and white, {told.white:g}"
     return None
 
 
@@ -174,12 +222,6 @@ def _doubt_of_type(scale: Scale, dtype: np.dtype, used: Used) -> str | None:
     if largest is None or 2**bits > largest:
         return f"{of}: if white is not {_number(scale.white)}, give --white"
     return f"{of}: if these are {bits} bits give --white {2**bits - 1}"
-
-
-def _doubt_of(scale: Scale, dtype: np.dtype, used: Used, pages: Sequence[np.ndarray]) -> str | None:
-    """Returns what may be wrong with a scale that nobody told. Raises UserError where it cannot be right."""
-    doubt = _doubt_of_type(scale, dtype, used)
-    return _below(scale, used, pages) or doubt
 
 
 def _below(scale: Scale, used: Used, pages: Sequence[np.ndarray]) -> str | None:
@@ -252,5 +294,6 @@ def _used(pages: Sequence[np.ndarray]) -> Used | None:
 
 
 def _number(value: float) -> str:
-    """Writes a value: whole ones as 4,011, others with three digits."""
-    return f"{value:,.0f}" if abs(value) >= 1000 or value == round(value) else f"{value:.3g}"
+    """Writes a value: whole ones as 4,011, others, and very large ones, with three digits."""
+    is_whole = 1000 <= abs(value) < 1e9 or (abs(value) < 1000 and value == round(value))
+    return f"{value:,.0f}" if is_whole else f"{value:.3g}"

@@ -29,6 +29,20 @@ def read_picture(path: str | os.PathLike, writable_only: bool = True, axes: str 
         raise unreadable(path, error) from error
 
 
+def read_filled(
+    path: str | os.PathLike, nodata: float | None, writable_only: bool = True, axes: str | None = None
+) -> Picture:
+    """Reads a picture as `read_picture` does, and fills the pixels that have no value, see `Picture.without_holes`.
+
+    nodata: the value that stands for none, as the user told it; None: as the file says.
+    """
+    picture = read_picture(path, writable_only, axes)
+    try:
+        return picture.without_holes(nodata)
+    except UserError as error:
+        raise UserError(f"{os.fspath(path)}: {error}") from error
+
+
 def read_header(path: str | os.PathLike, axes: str | None = None) -> Header:
     """Reads the size, mode and number of pages of any picture, undecoded where that is possible.
 
@@ -45,6 +59,19 @@ def read_header(path: str | os.PathLike, axes: str | None = None) -> Header:
         return Header(width, height, mode_of(channels, picture.pages[0].dtype), len(picture.pages))
     except Exception as error:
         raise unreadable(path, error) from error
+
+
+def check_holds_floats(path: str | os.PathLike) -> None:
+    """Raises UserError where results like a picture cannot be floats, by its format; one that cannot be read is let pass."""
+    try:
+        row = _format_of(path, writable_only=True)
+    except (OSError, UserError):
+        return
+    if row.as_floats is None:
+        raise UserError(
+            f"--float: {os.fspath(path)} is a {row.kind}, which holds no floats: convert it to {formats.with_floats()}, or "
+            "leave --float out"
+        )
 
 
 def unreadable(path: str | os.PathLike, error: Exception) -> UserError:

@@ -23,6 +23,8 @@ class Format:
         write this format, so that its files serve as clean pictures only.
     header: path -> Header, without decoding the pixels. None: the picture is read for it.
     holds_pages: whether a file may hold several pictures.
+    as_floats: (picture, scales of its pages) -> what the writer needs to write float32 in the picture's units instead of
+        integers. None: the format holds no floats.
     takes_axes: whether the user may tell the axes, so that reader and header take them (a string or None) after the path.
     takes_upper_bits: of 16-bit values the upper 8 are kept where 8 bits are wanted; else they are scaled and rounded.
     """
@@ -34,6 +36,7 @@ class Format:
     writer: str | None = None
     header: str | None = None
     holds_pages: bool = False
+    as_floats: str | None = None
     takes_axes: bool = False
     takes_upper_bits: bool = False
 
@@ -58,14 +61,14 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         "TIFF", (".tif", ".tiff"), rb"II[*+]\0|MM\0[*+]", f"{_PACKAGE}.tiff:read_tiff", f"{_PACKAGE}.tiff:write_tiff",
-        f"{_PACKAGE}.tiff:read_header", holds_pages=True, takes_axes=True,
+        f"{_PACKAGE}.tiff:read_header", holds_pages=True, takes_axes=True, as_floats=f"{_PACKAGE}.tiff:layout_of_floats",
     ),
     _with_pillow(
         "WebP", (".webp",), rb"RIFF....WEBP", reader="read_webp", writer=f"{_PACKAGE}.pillow:write_with_options"
     ),
     Format(
         "NumPy", (".npy",), rb"\x93NUMPY", f"{_PACKAGE}.npy:read_npy", f"{_PACKAGE}.npy:write_npy",
-        f"{_PACKAGE}.npy:read_header", holds_pages=True, takes_axes=True,
+        f"{_PACKAGE}.npy:read_header", holds_pages=True, takes_axes=True, as_floats=f"{_PACKAGE}.npy:array_of_floats",
     ),
     _with_pillow("BMP", (".bmp",), rb"BM"),
     _with_pillow("GIF", (), rb"GIF8[79]a"),
@@ -77,6 +80,11 @@ START_LENGTH = 16  # bytes of a file that tell its format
 def formats(writable_only: bool) -> list[Format]:
     """Returns the formats that are read, or only those in whose likeness the program also writes."""
     return [row for row in FORMATS if row.writer or not writable_only]
+
+
+def with_floats() -> str:
+    """Returns the names of the formats that hold floats, for messages."""
+    return " or ".join(f"{row.kind} ({row.suffixes[0]})" for row in FORMATS if row.as_floats)
 
 
 def suffixes(writable_only: bool) -> tuple[str, ...]:

@@ -62,6 +62,7 @@ def _clean(path: str | os.PathLike, picture: Picture, page: int, channels: int, 
     """Makes a page of a picture what `read_clean` returns. page: its number."""
     pixels = picture.pages[page][:, :, : picture.colours]
     try:
+        picture.check_whole(page)
         found = _decided_clean(pixels, told, picture.stated[page] if picture.stated else None)
     except UserError as error:
         raise unreadable(path, error) from error
@@ -83,8 +84,6 @@ def _decided_clean(pixels: np.ndarray, told: Scale, stated: Stated | None) -> De
         if told.white is None and stated is None:
             kind = f"floating-point {8 * dtype.itemsize}-bit values"
             raise UserError(f"pictures of {kind} are not supported, save it as an 8-bit or 16-bit PNG, or give --white")
-        if not np.isfinite(pixels).all():
-            raise UserError("it has values that are NaN or infinite: replace them first")
     elif told.white is not None and told.white > largest_of(dtype):
         raise UserError(f"--white {told.white:g} is above {largest_of(dtype)}, the largest value of its {dtype}")
     return decide([pixels], told, stated)

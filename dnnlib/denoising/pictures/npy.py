@@ -1,6 +1,7 @@
 """Pictures as NumPy arrays in .npy files: integers or floats, one page or many."""
 
 import os
+from collections.abc import Sequence
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from dnnlib.denoising.pictures.axes import Arrangement, arrangement_of, doubt_of
 from dnnlib.denoising.pictures.limit import Budget
 from dnnlib.denoising.pictures.picture import Header, Picture, mode_of
-from dnnlib.denoising.pictures.scale import PIXEL_TYPES, is_of_pictures
+from dnnlib.denoising.pictures.scale import PIXEL_TYPES, Scale, is_of_pictures
 from dnnlib.errors import UserError
 
 
@@ -38,6 +39,11 @@ def write_npy(picture: Picture, pages: list[np.ndarray], file: BinaryIO) -> None
     """Writes an array of the shape, type and order of the one that was read."""
     array, arrangement = picture.kept
     np.save(file, arrangement.filled(array, iter(pages)), allow_pickle=False)
+
+
+def array_of_floats(picture: Picture, _scales: Sequence[Scale]) -> _Kept:
+    """Returns what makes an array of the shape and order of the one that was read, but float32."""
+    return picture.kept._replace(array=np.empty_like(picture.kept.array, np.float32))
 
 
 def read_header(path: str | os.PathLike, axes: str | None = None) -> Header:

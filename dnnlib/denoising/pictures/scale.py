@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -59,6 +60,39 @@ class Scale:
 
 
 UNTOLD = Scale()  # what the user tells who tells nothing
+
+
+class Source(NamedTuple):
+    """Says what pictures were before they were stored, or learned from.
+
+    dtype: one of SOURCE_TYPES.
+    scale: the values that stood for black and white.
+    """
+
+    dtype: str
+    scale: Scale
+
+    def as_settings(self) -> dict[str, str | float]:
+        """Returns plain values, which `from_settings` reads."""
+        return {"dtype": self.dtype, "black": float(self.scale.black), "white": float(self.scale.white)}
+
+    @classmethod
+    def from_settings(cls, values: Any) -> "Source":
+        """Reads what `as_settings` made. Raises ValueError for anything else."""
+        if not isinstance(values, dict) or values.get("dtype") not in SOURCE_TYPES:
+            raise ValueError("they are of no type that pictures have")
+        black, white = (values.get(name) for name in ("black", "white"))
+        if not all(type(x) in (int, float) and math.isfinite(x) for x in (black, white)) or black >= white:
+            raise ValueError("their black and white are no such numbers")
+        return cls(values["dtype"], Scale(float(black), float(white)))
+
+
+SOURCE_TYPES = ("uint8", "uint16", "int16", "float")  # the last of any size
+
+
+def kind_of(dtype: np.dtype) -> str:
+    """Names a type as `Source` does: all sizes of floats are alike."""
+    return "float" if dtype.kind == "f" else dtype.name
 
 
 @dataclass(frozen=True)

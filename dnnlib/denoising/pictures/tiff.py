@@ -4,7 +4,8 @@ import importlib.util
 import logging
 import os
 import warnings
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, BinaryIO, NamedTuple
 
@@ -14,11 +15,11 @@ import tifffile
 from dnnlib.denoising.pictures.axes import Arrangement, doubt_of
 from dnnlib.denoising.pictures.picture import Header, Picture, mode_of
 from dnnlib.denoising.pictures.pillow import decoded, open_image
-from dnnlib.denoising.pictures.scale import PIXEL_TYPES, Stated, is_of_pictures
+from dnnlib.denoising.pictures.scale import PIXEL_TYPES, Scale, Stated, is_of_pictures
 from dnnlib.denoising.pictures.tiff_axes import page_arrangement, whole_arrangement
 from dnnlib.denoising.pictures.tiff_blocks import Blocks, read_blocks, stand_ins, write_blocks
 from dnnlib.denoising.pictures.tiff_pages import PLAIN, Stored, check_list, check_segments, described, pictures_in
-from dnnlib.denoising.pictures.tiff_scale import stated_scale
+from dnnlib.denoising.pictures.tiff_scale import stated_nodata, stated_scale
 from dnnlib.denoising.pictures.tiff_tags import OF_ALL_PAGES, ORIENTATION, Room, settings_of, writable
 from dnnlib.errors import UserError, raised_by_library
 
@@ -56,7 +57,7 @@ class _Layout:
 class _Read(NamedTuple):
     """Holds what was read of each page of a file: see `_Layout` for most.
 
-    scales: what the tags state of black and white.
+    scales, nodata: what the tags state of black and white, and of no value.
     """
 
     arrays: list[np.ndarray]
@@ -64,6 +65,7 @@ class _Read(NamedTuple):
     settings: list[dict[str, Any]]
     blocks: list[Blocks]
     scales: list[Stated | None]
+    nodata: list[float | None]
 
 
 def read_tiff(path: str | os.PathLike, axes: str | None = None) -> Picture:
@@ -77,7 +79,8 @@ def read_tiff(path: str | os.PathLike, axes: str | None = None) -> Picture:
     check_list(path)
     with tifffile.TiffFile(path) as tiff:
         chosen = pictures_in(tiff, notes)
-        arrays, arrangements, settings, blocks, scales = _read_pages(path, chosen, tiff, notes)
+        arrays, arrangements, settings, blocks, scales, nodata = _read_pages(path, chosen, tiff, notes)
+        nodata = [nodata[0] if value is None else value for value in nodata]  # writers of stacks tag the first page only
         unwritable = _INVERTED if any(_is_inverted(stored.page) for stored in chosen) else None
         shapes, dtypes = [array.shape for array in arrays], [array.dtype for array in arrays]
         whole, first = whole_arrangement(tiff, arrangements, axes, notes)
@@ -85,15 +88,17 @@ def read_tiff(path: str | os.PathLike, axes: str | None = None) -> Picture:
         byteorder, bigtiff = tiff.byteorder, tiff.is_bigtiff
     if whole is not None:
         arrays, arrangements, scales, first = [_joined(arrays, whole.shape)], [whole], [_common(scales)], whole.first
+        nodata = nodata[:1]
     elif doubt := doubt_of(arrangements[0] if len(arrays) == 1 else arrangements[0].repeated(len(arrays))):
         notes.append(doubt)
     if len({each.colours for each in arrangements}) > 1:
         raise UserError("grey and colour pages are mixed: split them into files of their own")
     pages = [page for array, each in zip(arrays, arrangements, strict=True) for page in each.views(array)]
     stated = [scale for scale, each in zip(scales, arrangements, strict=True) for _ in range(each.count)]
+    nodata = [value for value, each in zip(nodata, arrangements, strict=True) for _ in range(each.count)]
     layout = _Layout(byteorder, bigtiff, settings, blocks, shapes, arrays, arrangements)
     colours = arrangements[0].colours
-    return Picture("TIFF", pages, colours, layout, list(dict.fromkeys(notes)), unwritable, stated, first)
+    return Picture("TIFF", pages, colours, layout, list(dict.fromkeys(notes)), unwritable, stated, first, nodata)
 
 
 def _read_pages(path: str | os.PathLike, chosen: list[Stored], tiff: tifffile.TiffFile, notes: list[str]) -> _Read:
@@ -104,7 +109,7 @@ def _read_pages(path: str | os.PathLike, chosen: list[Stored], tiff: tifffile.Ti
     tiff: the file.
     notes: a line is added for what is converted, or cannot be kept.
     """
-    read, room = _Read([], [], [], [], []), Room(tiff.filehandle.size)
+    read, room = _Read([], [], [], [], [], []), Room(tiff.filehandle.size)
     for stored in chosen:
         page, is_converted = stored.page, not _is_plain(stored.page)
         found = _decode_stack(stored) if stored.count > 1 else [_decode(path, stored, notes)]
@@ -118,6 +123,7 @@ def _read_pages(path: str | os.PathLike, chosen: list[Stored], tiff: tifffile.Ti
         read.settings.extend([first, *[others] * (stored.count - 1)])
         read.blocks.extend([read_blocks(page, room, notes), *[{}] * (stored.count - 1)])
         read.scales.extend([scale] * stored.count)
+        read.nodata.extend([stated_nodata(page)] * stored.count)
     return read
 
 
@@ -137,6 +143,20 @@ def write_tiff(picture: Picture, pages: list[np.ndarray], file: BinaryIO) -> Non
                 written += 1
     with raised_by_library():
         write_blocks(file, layout.blocks)
+
+
+def layout_of_floats(picture: Picture, scales: Sequence[Scale]) -> _Layout:
+    """Returns the layout for the pages of a picture as float32, with tags of their black and white instead of the type's."""
+    layout: _Layout = picture.kept
+    values = [(340, scales[0].black), (341, scales[0].white)] if len(set(scales)) == 1 else []
+    bounds = [(code, 11, 1, float(value), True) for code, value in values]
+    kept = [[tag for tag in before["extratags"] if tag[0] not in (280, 281)] for before in layout.settings]
+    settings = [
+        {**before, "extratags": [*extra, *bounds], "predictor": None}
+        for before, extra in zip(layout.settings, kept, strict=True)
+    ]
+    arrays = [array if array.dtype.kind == "f" else np.empty_like(array, np.float32) for array in layout.arrays]
+    return replace(layout, settings=settings, arrays=arrays)
 
 
 def needs_bigtiff(pages: list[np.ndarray]) -> bool:

@@ -80,7 +80,8 @@ def train(
     with contextlib.ExitStack() as opened:
         opened.enter_context(replicas.scope())
         session = opened.enter_context(replicas.session())
-        output = TrainingOutput(run, configuration, fixed_options, session, state, page)
+        source = shard.source if real else None
+        output = TrainingOutput(run, configuration, fixed_options, session, state, page, source)
         opened.enter_context(contextlib.closing(output))
         if run is not None:
             run.write_options(device=device_name(), replicas=replicas.count, precision=options.precision)

@@ -37,7 +37,7 @@ def estimate_noise_start(configuration: Configuration, crops: Crops, graph: "Tra
     for name, value in in_user_units(style.family, parameters).items():
         digits = ".2f" if name == "sigma" else ".3g"
         print(f"Estimated {name} to start from: {value:{digits}}")
-    return [raw_from_parameter(value, style.learns_root) for value in parameters]
+    return [raw_from_parameter(value, style.learns_root, configuration.noise_floor) for value in parameters]
 
 
 def estimate_noise(family: str, crops: np.ndarray, hole_size: HoleSize, limits: Sequence[float]) -> list[float]:

@@ -7,6 +7,7 @@ from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.evaluation.graph import Denoised
 from dnnlib.denoising.network.network_file import network_file_name, to_network
 from dnnlib.denoising.options import TrainingOptions
+from dnnlib.denoising.pictures.scale import Source
 from dnnlib.denoising.reports.run_page import RunPage, Validated
 from dnnlib.denoising.training.state import TrainingState, newest_state_bytes, remove_states, settled_sizes
 from dnnlib.progress import say
@@ -26,7 +27,7 @@ class TrainingOutput:
 
     def __init__(
         self, run: RunContext | None, configuration: Configuration, fixed_options: dict, session,
-        state: TrainingState | None, page: RunPage | None = None,
+        state: TrainingState | None, page: RunPage | None = None, source: Source | None = None,
     ):  # fmt: skip
         """Puts the run directory's files back to where the training goes on from.
 
@@ -36,9 +37,11 @@ class TrainingOutput:
         session: has the variables to save.
         state: that the training goes on from, None at the beginning.
         page: of the run; None: none is written.
+        source: what the noisy pictures were; None: they are clean.
         """
         self._page = page
         self.run, self._configuration, self._fixed_options, self._session = run, configuration, fixed_options, session
+        self._trained_on = None if source is None else source.as_settings()
         self.events = None
         self.saved_images, self._saved_at = 0, time.monotonic()
         if run is not None:
@@ -76,7 +79,7 @@ class TrainingOutput:
         if self.run is None:
             return None
         path = self.run.run_dir / network_file_name(n, self._configuration.name)
-        save_network(to_network(self._configuration, fetch_variables(self._session)), path)
+        save_network(to_network(self._configuration, fetch_variables(self._session), self._trained_on), path)
         return path
 
     @property

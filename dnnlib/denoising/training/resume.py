@@ -6,14 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from dnnlib.denoising.configuration import Configuration
-from dnnlib.denoising.options import NEWEST_RUN, NEWEST_UNFINISHED_RUN, TrainingOptions
+from dnnlib.denoising.data_options import NEWEST_RUN, NEWEST_UNFINISHED_RUN
+from dnnlib.denoising.noise.learned_parameter import SMALLEST, SMALLEST_REAL
+from dnnlib.denoising.options import TrainingOptions
 from dnnlib.denoising.training.state import TrainingState, check_growing_files, has_states, load_newest_state
 from dnnlib.denoising.training.statistics import statistic_names
 from dnnlib.errors import UserError, one_line
 from dnnlib.files import is_own_file
 from dnnlib.option_fields import flag_named, values_in_older_runs
+from dnnlib.tflib.layout import Layout
 from dnnlib.tflib.precision import AUTO, PRECISIONS
 
+_FLOOR = "noise_floor"  # in the options of a state, beside those that the user gives
 _MOST_OPTIONS = 1 << 20  # bytes of a training_options.json
 
 
@@ -66,6 +70,33 @@ def load_resumable(run_dir: Path, options: dict) -> TrainingState:
     if not _is_of(state, options):
         raise UserError(f"--resume {run_dir}: its state is of no such training; start the run anew without --resume")
     return state._replace(options=saved)
+
+
+def noise_floor_of(state: TrainingState | None, layout: Layout) -> float:
+    """Returns the floor of the learned noise in a training of real noise: that of the run; of a new one SMALLEST_REAL.
+
+    state: of the run that goes on; None: a new one, or, of a worker that is not the chief, not known.
+    layout: the workers of the training.
+
+    Raises UserError for a run of before there was that floor, in several workers: the others would not know.
+    """
+    if state is None:
+        return SMALLEST_REAL
+    floor = state.options.get(_FLOOR, SMALLEST)
+    if type(floor) is not float or not 0 < floor <= SMALLEST:
+        raise UserError(f"--resume: its state has a noise_floor of {_shown(floor)}; start the run anew without --resume")
+    if floor != SMALLEST_REAL and layout.workers:
+        raise UserError(
+            "--resume: the run was begun by an older version of this program, whose noise could not be so weak: go on "
+            "with it in one process (without --workers), or start it anew"
+        )
+    return floor
+
+
+def with_floor(options: dict, configuration: Configuration) -> dict:
+    """Returns the options that a state keeps, with the floor of the learned noise, where it is not the published one."""
+    floor = configuration.noise_floor
+    return options if floor == SMALLEST else options | {_FLOOR: floor}
 
 
 def _shown(value: Any) -> str:

@@ -22,6 +22,7 @@ import numpy as np
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.network.architecture import ESTIMATOR_SCOPE, NOISE_VARIABLE, PICTURE_LAYERS, shapes_of
 from dnnlib.denoising.network.network_file import load_configured
+from dnnlib.denoising.noise.learned_parameter import parameter_from_raw, raw_from_parameter
 from dnnlib.errors import UserError
 from dnnlib.tflib.network import Network
 
@@ -82,6 +83,8 @@ def take_over(
         elif name not in variables or (name in _OF_THE_NOISE and not same_noise):
             values[name] = first.copy()
             stayed.append(name)
+        elif name == NOISE_VARIABLE:
+            values[name] = _noise_from(source, variables[name], wanted)
         elif source.channels > wanted.channels and _sees_picture(name):
             values[name] = _for_grey(variables[name], source.channels)
         else:
@@ -104,6 +107,16 @@ def _layers(c: Configuration) -> dict[str, tuple[int, ...]]:
 def _learned_of(c: Configuration) -> tuple[str, bool]:
     """Returns what the learned noise parameters stand for: those of which family, and whether the roots of them."""
     return c.noise.family, c.noise.learns_root
+
+
+def _noise_from(source: Configuration, raw: np.ndarray, wanted: Configuration) -> np.ndarray:
+    """Returns the raw values that stand for the same noise where the floors differ."""
+    if source.noise_floor == wanted.noise_floor:
+        return raw.copy()
+    root = source.noise.learns_root
+    parameters = parameter_from_raw(raw, root, source.noise_floor).ravel()
+    values = [raw_from_parameter(float(x), root, wanted.noise_floor) for x in parameters]
+    return np.reshape(values, raw.shape).astype(np.float32)
 
 
 def _sees_picture(name: str) -> bool:
