@@ -158,12 +158,12 @@ class _Training(_Experiment):
         self.task, self.result_dir = f"train {configuration.name}", run_options.result_dir
         validation_name = self.validation_name(configuration)
         if configuration.noise.real:
-            self.shard = NoisyShard(data.train_h5, options.train_resolution, configuration.channels)
+            self.shard = NoisyShard(data.train_h5, options.largest_crop, configuration.channels)
             held_out = NoisyShard(data.train_h5, 1, configuration.channels, HELD_OUT)
             self.pictures = held_out_pictures(held_out, data.reference_dir)
         else:
             self.pictures = self.open_clean(configuration, validation_sets)
-            self.shard = Shard(data.train_h5, options.train_resolution)
+            self.shard = Shard(data.train_h5, options.largest_crop)
         self.inputs = [self.pictures, self.shard]
         # The options.
         fingerprint, set_name = self.shard.fingerprint(), Path(validation_name).name

@@ -166,6 +166,8 @@ class TrainingOptions:
         in_older_runs=1.0,
     )  # fmt: skip
     train_resolution: int = _training_option(256, "side of the square crops; below 128 whole pictures suffer", metavar="PX")
+    end_resolution: int = _count(0, "side of the crops at the end of the training", at_least=0, in_older_runs=0)
+    end_share: float = _training_option(0.1, "share", metavar="X", in_older_runs=0.0)
     print_interval: int = _count(1_000, "images between printed lines of statistics", free_on_resume=True)
     eval_interval: int = _count(10_000, "images between validations", free_on_resume=True)
     snapshot_every: int = _count(
@@ -198,6 +200,10 @@ class TrainingOptions:
     state_minutes: float = _training_option(
         10.0, "minutes between states, where that is sooner", metavar="MIN", positive=True, free_on_resume=True
     )
+
+    @property
+    def largest_crop(self) -> int:
+        return max(self.train_resolution, self.end_resolution)
 
     def check(self) -> None:
         """Raises UserError naming the first option that cannot be."""

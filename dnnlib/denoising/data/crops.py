@@ -6,7 +6,7 @@ can start anywhere, and does not depend on the minibatch or on what was drawn be
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -27,15 +27,16 @@ class Batch(NamedTuple):
 class Crops:
     """Cuts crop number m of a run out of a shard: uint8 [crop, crop, channels]; one channel is the rounded mean of three."""
 
-    def __init__(self, shard: Shard, crop: int, channels: int, seed: int):
+    def __init__(self, shard: Shard, crop: int | Callable[[int], int], channels: int, seed: int):
         """Prepares for cutting squares out of a shard.
 
         shard: of images of at least crop x crop pixels.
-        crop: the side in pixels.
+        crop: the side in pixels, of all or by the number of the crop.
         channels: 3, or 1 for mono.
         seed: of the run.
         """
-        self._shard, self._crop, self._channels, self._seed = shard, crop, channels, seed
+        self._shard, self._channels, self._seed = shard, channels, seed
+        self._side = crop if callable(crop) else lambda _: crop
         self._epoch, self._order = -1, np.empty(0, np.int64)
 
     def __getitem__(self, number: int) -> np.ndarray:
@@ -46,8 +47,9 @@ class Crops:
             self._epoch = epoch
         image = self._shard.read(int(self._order[position]))
         random = _random(self._seed, _CROP, number)
-        y, x = (int(random.integers(0, size - self._crop, endpoint=True)) for size in image.shape[1:])
-        crop = image[:, y : y + self._crop, x : x + self._crop]
+        side = self._side(number)
+        y, x = (int(random.integers(0, size - side, endpoint=True)) for size in image.shape[1:])
+        crop = image[:, y : y + side, x : x + side]
         return self._finished(crop).transpose(1, 2, 0)
 
     @property

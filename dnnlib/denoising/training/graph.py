@@ -82,7 +82,8 @@ def build_training_graph(configuration: Configuration, options: TrainingOptions,
     microbatch_size = o.microbatch_size or (images_per_replica if replicas.on_gpu else 1)
     batch_size = images_per_replica * replicas.local_count
     numbers = tf.placeholder(tf.int64, [batch_size])
-    shape = [batch_size, o.train_resolution, o.train_resolution, c.channels]
+    side = o.train_resolution if o.largest_crop == o.train_resolution else None  # None: it changes along the training
+    shape = [batch_size, side, side, c.channels]
     images = tf.placeholder(tf.float32 if c.noise.real else tf.uint8, shape)
     learning_rate, exponent, stop = (tf.placeholder(tf.float32, []) for _ in range(3))
     objective = _Objective(c, o.seed, exponent, dtype_of(o.precision), o.minibatch_size)

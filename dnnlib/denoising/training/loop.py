@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from dnnlib.denoising.training.job import Job
 from dnnlib.denoising.training.noise_start import estimate_noise_start
 from dnnlib.denoising.training.output import TrainingOutput
 from dnnlib.denoising.training.report import Report
-from dnnlib.denoising.training.schedule import RAMP_UP, learning_rate, loss_exponent
+from dnnlib.denoising.training.schedule import RAMP_UP, crop_side, learning_rate, loss_exponent
 from dnnlib.denoising.training.state import TrainingState
 from dnnlib.errors import UserError
 from dnnlib.progress import progress_bar, say
@@ -77,7 +78,7 @@ def train(
         if run is not None:
             run.write_options(device=device_name(), replicas=replicas.count, precision=options.precision)
         job = Job(replicas, session, opened.enter_context(StopSignals()))
-        crops = (NoisyCrops if real else Crops)(shard, options.train_resolution, configuration.channels, options.seed)
+        crops = (NoisyCrops if real else Crops)(shard, partial(crop_side, options=options), configuration.channels, options.seed)
         return _Training(configuration, options, crops, validation_set, output, job).run(state)
 
 

@@ -32,6 +32,13 @@ def learning_rate(n: int, options: TrainingOptions) -> float:
     return options.learning_rate * RATE_SHAPES[options.rate_shape](n, options.num_iter)
 
 
+def crop_side(number: int, options: TrainingOptions) -> int:
+    """Returns the side of crop `number` in pixels: larger ones in the steps of the last END_SHARE of the images."""
+    n = number - number % options.minibatch_size
+    late = n >= (1.0 - options.end_share) * options.num_iter
+    return options.largest_crop if late else options.train_resolution
+
+
 def loss_exponent(n: int, num_iter: int) -> float:
     """Returns the exponent of the loss under impulse noise: from the mean (2) towards the mode (0.5)."""
     return max(0.5, 2.0 - 2.0 * n / num_iter)
