@@ -49,8 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     scale.add_argument("--black", type=float, metavar="V", help="the value that stands for black, of raw data (default: 0)")
     scale.add_argument(
         "--white", type=number_or_auto, metavar="V",
-        help="the value that stands for white, e.g. 4095 for 12 bits in 16; auto: what 99.9 % of the values of all pictures "
-        "are up to (default: as the file says, or the type's largest; floats need it)",
+        help="the value that stands for white, e.g. 4095 for 12 bits in 16; auto: what 99.9 %% of the values of all "
+        "pictures are up to (default: as the file says, or the type's largest; floats need it)",
     )
     scale.add_argument(
         "--nodata", type=float, metavar="V",

@@ -9,7 +9,7 @@ import numpy as np
 from dnnlib.denoising.pictures.scale import Scale, as_stored
 
 _USUAL = 0.2 / 255  # parts of white by which networks move a channel's mean (rms over Kodak, the networks of `pretrained`)
-_MOST = 1 / 255  # more is something else: noise that the network was not made for, or values that the file's scale misses
+_MOST = 1 / 255  # likewise; twice as much is something else: noise that the network was not made for, or a wrong scale
 _FINE_STEPS = 4096  # between black and white; from so many on, rounding twice does not matter
 _PARTS = 254  # of a step, in which fractions are kept
 _ROWS = 256  # at a time
@@ -76,4 +76,5 @@ class KeptMeans:
         means, by_chance = self._sums / count, self._squares / count**2
         white = self._scale.white - self._scale.black
         usual = (_USUAL * white) ** 2
-        return np.where(np.abs(means) <= _MOST * white, means * usual / (usual + by_chance), 0.0)
+        credible = np.clip(2 - np.abs(means) / (_MOST * white), 0, 1)  # fades out, for no rounding is to tip the scales
+        return credible * means * usual / (usual + by_chance)
