@@ -52,7 +52,7 @@ def test_what_a_network_moved_is_given_back(dtype, white, shift):
 @pytest.mark.parametrize(("dtype", "white"), TYPES)
 def test_more_than_networks_do_is_none_of_its_business(dtype, white):
     """As it was without, bit for bit."""
-    result, _, before = kept(dtype, white, 3.0)
+    result, _, before = kept(dtype, white, 5.0)
     assert result.tobytes() == before.tobytes()
 
 
@@ -68,7 +68,7 @@ def test_of_a_small_picture_the_noise_tells_nothing():
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_shipped_networks_keep_the_means(name):
-    """On a picture with headroom; a tenth of 255 at most."""
+    """On a picture with headroom, to a tenth of 255 and what the noise's own mean is off by (two of its stds)."""
     path = network_path(name, "--network", NETWORKS)
     with Denoiser.load(path) as denoiser:
         clean = read_image(PICTURE, denoiser.configuration.channels) / 255
@@ -79,4 +79,5 @@ def test_the_shipped_networks_keep_the_means(name):
             noisy = clean + random.normal(0, SIGMA / 255, clean.shape)
         known = {"sigma": SIGMA} if denoiser.configuration.noise_params == "known" else {}
         result, _ = denoiser(noisy.astype(np.float32), **known)
-    assert (np.abs((result - noisy).mean(axis=(0, 1))) < 0.1 / 255).all()
+    by_chance = (noisy - clean).std(axis=(0, 1)) / np.sqrt(noisy[..., 0].size)
+    assert (np.abs((result - noisy).mean(axis=(0, 1))) < 0.1 / 255 + 2 * by_chance).all()

@@ -9,7 +9,7 @@ import numpy as np
 from dnnlib.denoising.pictures.scale import Scale, as_stored
 
 _USUAL = 0.2 / 255  # parts of white by which networks move a channel's mean (rms over Kodak, the networks of `pretrained`)
-_MOST = 1 / 255  # likewise; twice as much is something else: noise that the network was not made for, or a wrong scale
+_MOST = 2 / 255  # likewise; twice as much is something else: noise that the network was not made for, or a wrong scale
 _FINE_STEPS = 4096  # between black and white; from so many on, rounding twice does not matter
 _PARTS = 254  # of a step, in which fractions are kept
 _ROWS = 256  # at a time
