@@ -72,8 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = vars(parser.parse_args(arguments))
     input_dir, out, is_noisy = (options.pop(name) for name in ("input_dir", "out", "noisy"))
     given = {name: value for name, value in options.items() if value is not None}
-    for name in {"holdout", "nodata"} & set(given) if not is_noisy else ():
-        raise UserError(f"--{name} is for --noisy: add that, or leave it out")
+    for name in ("holdout", "nodata"):
+        if name in given and not is_noisy:
+            raise UserError(f"--{name} is for --noisy: add that, or leave it out")
 
     # The work. Imports are late: --help shall not wait for h5py.
     from dnnlib.denoising.pictures.limit import allow_pixels

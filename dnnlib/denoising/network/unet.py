@@ -79,7 +79,7 @@ def _branches_in_turn(x, layers: Layers, hole_size: HoleSize, window) -> list:
     return branches
 
 
-def blind_branch(x, layers: Layers, shift: int, window=None):
+def blind_branch(x, layers: Layers, shift: int, window):
     """Builds one branch of the blind-spot network: what lies above each pixel, as features [N,H,W,96].
 
     x: [N,H,W,C], H and W multiples of 32.

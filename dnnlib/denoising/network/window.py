@@ -8,7 +8,6 @@ the maps as they are.
 from typing import NamedTuple
 
 from dnnlib.denoising.network.architecture import POOLINGS, STRIDE
-from dnnlib.denoising.network.layers import shift_down
 from dnnlib.denoising.network.receptive_field import receptive_field
 from dnnlib.tflib.runtime import tf
 
@@ -111,15 +110,13 @@ class ShiftDown:
     """Shifts a map down by some rows, so that of the map before the shift no more is computed than a window needs."""
 
     def __init__(self, rows: int, window):
-        """Plans a shift by `rows`, 1 or more, for a window of the shifted map, or None."""
+        """Plans a shift by `rows`, 1 or more, for a window of the shifted map."""
         self._rows, self._window = rows, window
         # A row at least, though it may not be seen.
-        self.window_before = None if window is None else tf.maximum(window - [rows, 0, rows, 0], [0, 0, 1, 0])
+        self.window_before = tf.maximum(window - [rows, 0, rows, 0], [0, 0, 1, 0])
 
     def shift(self, x):
-        """Shifts a map [N,H,W,C], or the `window_before` of one, and returns the window of the result."""
-        if self._window is None:
-            return shift_down(x, self._rows)
+        """Shifts the `window_before` of a map [N,H,W,C], and returns the window of the result."""
         zero_rows = self._rows - self._window[0] + self.window_before[0]
         shifted = tf.pad(x, [[0, 0], [zero_rows, 0], [0, 0], [0, 0]])
         return shifted[:, : self._window[2] - self._window[0]]  # copies nothing, but for windows within `rows` of the top
