@@ -1,6 +1,7 @@
 """The whole of a network as one graph for pictures of any size, for SavedModels."""
 
 from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.inference.kept_means import given_back
 from dnnlib.denoising.network.architecture import STRIDE
 from dnnlib.denoising.network.model import network_outputs, prediction_from
 from dnnlib.denoising.network.noise_parameter import learned_noise_parameter
@@ -36,11 +37,23 @@ def serving_graph(configuration: Configuration, level: str) -> tuple[dict, dict]
 
     # The results.
     result = prediction_from(c, outputs, image, parameter)
-    denoised = tf.identity(result.posterior_mean, name="denoised")
+    denoised = tf.identity(_with_means(c, image, result.posterior_mean), name="denoised")
     if c.pipeline != "blindspot":
         return inputs, {"denoised": denoised}
     stds = {"std": result.posterior_std, "prior_std": result.prior_std}
     return inputs, {"denoised": denoised, **{name: tf.identity(std, name=name) for name, std in stds.items()}}
+
+
+def _with_means(c: Configuration, noisy, denoised):
+    """Gives the channels of each picture [H,W,C] the means of the noisy one, as `KeptMeans` does."""
+    if not c.noise.row.keeps_mean:
+        return denoised
+    taken = tf.cast(noisy, tf.float64) - tf.cast(denoised, tf.float64)
+    moved = tf.reduce_mean(taken, axis=[1, 2], keepdims=True)
+    count = tf.cast(tf.shape(noisy)[1] * tf.shape(noisy)[2], tf.float64)
+    by_chance = tf.reduce_mean(taken**2, axis=[1, 2], keepdims=True) / count
+    shift = moved * given_back(tf.abs(moved), by_chance, tf.minimum, tf.maximum)
+    return tf.cast(tf.cast(denoised, tf.float64) + shift, tf.float32)
 
 
 def _reflected(size):

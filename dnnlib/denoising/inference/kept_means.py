@@ -4,6 +4,8 @@ Where noise moves no mean, a picture's mean tells the clean one's to a hundredth
 move it by some tenths of one of 255.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from dnnlib.denoising.pictures.scale import Scale, as_stored
@@ -73,8 +75,17 @@ class KeptMeans:
         """
         size = self._result.shape[0] * self._result.shape[1]
         count = size if self._holes is None else np.count_nonzero(~self._holes)
-        means, by_chance = self._sums / count, self._squares / count**2
         white = self._scale.white - self._scale.black
-        usual = (_USUAL * white) ** 2
-        credible = np.clip(2 - np.abs(means) / (_MOST * white), 0, 1)  # fades out, for no rounding is to tip the scales
-        return credible * means * usual / (usual + by_chance)
+        means, by_chance = self._sums / count / white, self._squares / (count * white) ** 2
+        return white * means * given_back(np.abs(means), by_chance)
+
+
+def given_back(moved, by_chance, minimum: Callable = np.minimum, maximum: Callable = np.maximum):
+    """Returns the share of what the mean of a channel was moved by that is given back; arrays, or tensors of a graph.
+
+    moved: by how much, without its sign, in parts of white.
+    by_chance: the variance of the mean of the noise, likewise.
+    minimum, maximum: of two, element by element; of tensors TensorFlow's.
+    """
+    credible = maximum(minimum(2 - moved / _MOST, 1.0), 0.0)  # fades out, for no rounding is to tip the scales
+    return credible * _USUAL**2 / (_USUAL**2 + by_chance)
