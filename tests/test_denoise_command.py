@@ -226,7 +226,7 @@ WRONG_USE = [
     (f"{DENOISE} --sigma 25 --alpha 0.5", "--sigma and --alpha do not go together"),
     (f"{DENOISE} --lambda 30", "--lambda 30: a network of gauss25-blindspot-sigma_known takes --sigma"),
     (f"{DENOISE} --network {N2C} --sigma 25", "needs no noise level"),
-    (f"{DENOISE} --network {PER_IMAGE} --sigma 25", "brings its own noise level"),
+    (f"{DENOISE} --network {PER_IMAGE} --lambda 25", "takes --sigma"),
     (f"{DENOISE} --network {N2C} --std", "--std: a network of gauss25-n2c does not tell how sure it is"),
     (f"{DENOISE} --network {N2C} --prior-std", "--prior-std: a network of gauss25-n2c does not tell how sure it is"),
     (f"{DENOISE} --strength 1.5", "--strength 1.5: must be from 0 to 1"), (f"{DENOISE} --strength nan", "--strength nan"),

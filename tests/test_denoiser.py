@@ -11,6 +11,7 @@ import pytest
 from graphs import GOLDEN, random_images, random_variables
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from material import smooth_picture
 from rounding import assert_equal_but_for_rounding, spreads, tolerance
 
 from dnnlib.denoising import Denoiser
@@ -55,9 +56,9 @@ def rounding_anywhere(name, level):
     return [tolerance(spread).max() for spread in found]
 
 
-def level_of(found, image, tile=0):
-    """The noise level of floats [H,W,C] that is not given."""
-    return found.prepare(image, {}, Scale(), tile).level()
+def level_of(found, image, tile=0, **given):
+    """The noise level of floats [H,W,C]; given: as on the command line, if it is."""
+    return found.prepare(image, given, Scale(), tile).level()
 
 
 # --- types and shapes
@@ -302,7 +303,7 @@ NAN, INFINITE = np.full_like(IMAGE, np.nan), np.full(IMAGE.shape, np.inf)
         (RGB, IMAGE[:63], {}, "below 64 pixels.*--sigma"), (POISSON, IMAGE[:, :9], {}, "--lambda.*lam="),
         (POISSON, IMAGE * 0, {}, "cannot be estimated"),
         (RGB, IMAGE, {"lam": 3}, "takes --sigma"), (POISSON, IMAGE, {"sigma": 25}, "takes --lambda"),
-        (GLOBAL, IMAGE, {"lam": 30}, "brings its own"), (N2C, IMAGE, {"sigma": 25}, "needs no noise level"),
+        (GLOBAL, IMAGE, {"sigma": 30}, "takes --lambda"), (N2C, IMAGE, {"sigma": 25}, "needs no noise level"),
         (RGB, IMAGE, {"sigma": -1}, "--sigma -1"), (RGB, IMAGE, {"sigma": np.nan}, "--sigma nan"),
         (POISSON, IMAGE, {"lam": 0}, "--lambda 0"), (IMPULSE, IMAGE, {"alpha": 1.5}, "--alpha 1.5: .* from 0 to 1"),
         (RGB, IMAGE, {"sigma": 25, "strength": 1.01}, "--strength 1.01: must be from 0 to 1"),
@@ -352,7 +353,7 @@ def test_black():
         denoiser(RGB)(image.astype(np.uint8), sigma=25, black=255)
 
 
-def test_a_smaller_hole_at_inference(tmp_path):
+def test_another_hole_at_inference(tmp_path):
     c = replace(Configuration.from_name("real_gauss-blindspot-sigma_global-mono"), hole_size=5)
     save_network(to_network(c, random_variables(shapes_of(c), seed=5)), tmp_path / "a.pickle")
     image = random_images(64, 64)
@@ -364,8 +365,45 @@ def test_a_smaller_hole_at_inference(tmp_path):
 
     np.testing.assert_array_equal(denoised(None), denoised(5))
     assert np.abs(denoised(5) - denoised(3)).max() > 1e-3 and np.abs(denoised(3) - denoised(1)).max() > 1e-3
-    with pytest.raises(UserError, match="--hole-size 7: the network was trained with 5"):
-        denoised(7)
+    assert np.abs(denoised(5) - denoised(7)).max() > 1e-3
+    with pytest.raises(UserError, match="--hole-size 4: must be one of"):
+        denoised(4)
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "level"),
+    [
+        (PER_IMAGE, RGB, {"sigma": 12}), ("real_gauss-blindspot-sigma_global", RGB, {"sigma": 12}),
+        ("poisson5_50-blindspot-sigma_per_image", POISSON, {"lam": 20}),
+    ],
+)  # fmt: skip
+def test_a_level_that_is_given_counts_more_than_the_learned_one(name, known, level):
+    """As for a network of the same weights that is always told."""
+    c, d = Configuration.from_name(name), Configuration.from_name(known)
+    variables = random_variables(shapes_of(c), seed=3)
+    theirs = {x: variables[x] for x in shapes_of(d)}
+    image = random_images(40, 64)  # too small to estimate from
+    with Denoiser(to_network(c, variables), c) as learns, Denoiser(to_network(d, theirs), d) as is_told:
+        expected = is_told(image, **level)
+        by_rounding = spreads(is_told.tiled_network._session, theirs, lambda: is_told(image, **level))
+        for ours, other, spread in zip(learns(image, **level), expected, by_rounding, strict=True):
+            assert_equal_but_for_rounding(ours, other, spread)
+        on_command_line = {x.replace("lam", "lambda"): value for x, value in level.items()}
+        found = level_of(learns, image, **on_command_line)
+        assert found.origin == "given" and found.values == pytest.approx(on_command_line)
+        assert np.abs(learns(image)[0] - learns(image, **level)[0]).max() > 1e-4
+
+
+def test_beyond_the_hole_of_the_training_the_level_is_estimated():
+    """What was learned of it is that of single pixels' noise; but a network of real noise keeps what it has."""
+    image = (smooth_picture(128, 128) / 255 + np.random.default_rng(2).normal(0, 20 / 255, [128, 128, 3])).astype(np.float32)
+    for name, hole, origin in [(PER_IMAGE, 1, "learned"), (PER_IMAGE, 3, "estimated"), (PER_IMAGE, "3x1", "estimated"),
+                               ("real_gauss-blindspot-sigma_per_image", 3, "learned")]:  # fmt: skip
+        c = Configuration.from_name(name)
+        with Denoiser(to_network(c, random_variables(shapes_of(c), seed=5)), replace(c, hole_size=hole)) as found:
+            level = level_of(found, image)
+            assert level.origin == origin
+            assert origin == "learned" or level.values["sigma"] == pytest.approx(20, rel=0.15)
 
 
 @pytest.mark.parametrize(
@@ -381,8 +419,9 @@ def test_what_is_learned_of_real_noise(name, expected):
     with Denoiser(network, c) as found:
         level = level_of(found, random_images(64, 64, 1))
         assert level.values == pytest.approx(expected, rel=1e-5) and level.origin == "learned"
-        with pytest.raises(UserError, match="brings its own noise level"):
-            found(random_images(64, 64), sigma=25)
+        other = {"real_gauss": "takes --sigma", "real_poisson": "takes --lambda", "real_poissongauss": "brings its own"}
+        with pytest.raises(UserError, match=other[name]):
+            found(random_images(64, 64), alpha=0.5)
 
 
 def test_per_image_of_two_parameters_tiled_or_not():

@@ -1,5 +1,7 @@
 """An estimate of the noise level that cannot be trusted says so."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from graphs import GOLDEN
@@ -8,7 +10,7 @@ from PIL import Image
 from programs import run_here
 
 from dnnlib.denoising.configuration import Configuration
-from dnnlib.denoising.inference.noise_level import known_level, learned_level
+from dnnlib.denoising.inference.noise_level import learned_level, shared_noise_doubt, told_level
 from dnnlib.denoising.noise.estimate_doubt import doubt_about
 from dnnlib.denoising.noise.estimation import estimate_level
 from dnnlib.denoising.noise.families import FAMILIES
@@ -86,7 +88,7 @@ def test_a_level_that_the_network_was_not_trained_on(name, level, said):
     """Whether it was told the level, or has found it."""
     known = Configuration.from_name(name)
     row = known.noise.row
-    levels = [known_level(known, {row.level.name: level}, CLEAN, Scale(0.0, 1.0))]
+    levels = [told_level(known, {row.level.name: level}, CLEAN, Scale(0.0, 1.0))]
     if level and row.name != "impulse":
         (learned,) = row.parameters
         per_image = Configuration.from_name(name.replace("known", "per_image"))
@@ -94,6 +96,44 @@ def test_a_level_that_the_network_was_not_trained_on(name, level, said):
         levels.append(learned_level(per_image, np.array(raw_from_parameter(value, per_image.noise.learns_root))))
     for found in levels:
         assert [doubt.split(": ")[0] for doubt in found.doubts] == ([f"the network was trained on {said}"] if said else [])
+
+
+def shared(sigma: float, shape=CLEAN.shape) -> np.ndarray:
+    """Noise of which each pixel has its share of its 3 x 3 neighbours', (1, 2, 1) in both directions."""
+    return blurred(noise(1, shape)) * sigma
+
+
+def blurred(values: np.ndarray) -> np.ndarray:
+    for axis in (0, 1):
+        values = (np.roll(values, 1, axis) + 2 * values + np.roll(values, -1, axis)) / np.sqrt(6)
+    return values
+
+
+@pytest.mark.parametrize("sigma", [2, 5, 15])
+@pytest.mark.parametrize("name", ["gauss5_50-blindspot-sigma_per_image", NAME])
+def test_noise_that_neighbours_share(name, sigma):
+    """It is seen on a smooth picture, and the level is told with a larger hole; white noise, and texture alone, is not."""
+    configuration, scale = Configuration.from_name(name), Scale(0.0, 255.0)
+    pixels = in_8_bits(CLEAN + shared(sigma))
+    (said,) = shared_noise_doubt(configuration, pixels, scale)
+    assert said.startswith("neighbours seem to share the noise") and "--hole-size 3" in said
+    wider = dataclasses.replace(configuration, hole_size=3)
+    assert not shared_noise_doubt(wider, pixels, scale)
+    # Of 80 patches, each good to some 6 %, the median; of rounding 1/12 is in the square.
+    found = told_level(wider, {}, pixels, scale).values["sigma"]
+    assert found == pytest.approx(np.hypot(sigma, 0.29) * visible_share(), rel=0.1)
+    texture = np.sin(np.arange(320) / 3) * np.linspace(0, 1, 256)[:, None]  # here more, there less
+    for other in (CLEAN + noise(sigma), CLEAN + 0.1 * texture[:, :, None]):
+        assert not shared_noise_doubt(configuration, in_8_bits(other), scale)
+    assert not shared_noise_doubt(Configuration.from_name("real_gauss-blindspot-sigma_global"), pixels, scale)
+    assert not shared_noise_doubt(configuration, pixels[:63], scale)
+
+
+def visible_share() -> float:
+    """The std of the diagonal coefficients of 2 x 2 sums that such noise of std 1 has, each pixel's share added up."""
+    kernel = np.array([1, 2, 1]) / np.sqrt(6)
+    response = np.convolve(kernel, np.array([1, 1, -1, -1]) / 2)
+    return float(np.sum(response**2))
 
 
 def test_real_noise_has_no_range():

@@ -20,7 +20,7 @@ from dnnlib.denoising.adapting.pages import read_pages
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.data.noisy_pictures import held_out_pictures, open_noisy_pictures
 from dnnlib.denoising.data.noisy_shard import HELD_OUT, NoisyShard
-from dnnlib.denoising.inference.noise_level import known_level
+from dnnlib.denoising.inference.noise_level import told_level
 from dnnlib.denoising.network.architecture import shapes_of
 from dnnlib.denoising.network.network_file import to_network
 from dnnlib.denoising.noise.estimation import intact_patches
@@ -176,7 +176,7 @@ def test_the_estimate_of_the_noise_is_that_of_the_pixels_with_a_value(shape):
     mask = border(320, 320, 200, 0) if shape == "border" else RNG.random([320, 320]) < 0.1
     smooth = np.where(mask[:, :, np.newaxis], np.float32(0.5), pixels)
     seen = smooth if shape == "border" else filled(pixels, mask)
-    level = known_level(Configuration.from_name(KNOWN), {}, seen, Scale().of(pixels.dtype), mask)
+    level = told_level(Configuration.from_name(KNOWN), {}, seen, Scale().of(pixels.dtype), mask)
     assert level.values["sigma"] == pytest.approx(25.5, rel=0.08)
     if shape == "border":  # the patches begin where the values do
         assert intact_patches(smooth, mask).shape == (5 * 64, 64, 1) and not np.any(intact_patches(smooth, mask) == 0.5)

@@ -227,11 +227,11 @@ WRONG_USE = [
     ("--eval real.pickle --validation-set shard.h5 --black 0", "--black: the shard shard.h5 knows its own"),
     ("--eval real.pickle --validation-set shard.h5 --white 9", "--white: the shard shard.h5 knows its own"),
     ("--eval real.pickle --validation-set clean.h5", "--validation-set clean.h5: holds clean pictures"),
-    ("--eval real.pickle --validation-set noisy --hole-size 3", "--hole-size 3: the network was trained with 1"),
+    ("--eval real.pickle --validation-set noisy --hole-size 4", "--hole-size 4: must be one of 1, 3, 5, 7"),
     ("--eval published.pickle --dataset-dir sets --reference-dir clean", "--reference-dir is for networks of real_"),
     (f"{TRAINING} --white auto", "--white auto: is for --denoise, --eval and shards; give the value"),
     ("--eval published.pickle --dataset-dir sets --black 9 --white 9", "--white 9: must be a number above"),
-    ("--denoise noisy --network real.pickle --out o --sigma 25", "--sigma 25", "brings its own noise level"),
+    ("--denoise noisy --network real.pickle --out o --lambda 25", "--lambda 25", "takes --sigma"),
     ("--denoise noisy --network real.pickle --out o --reference-dir clean", "--reference-dir is for --train and --eval"),
 ]
 

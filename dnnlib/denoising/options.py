@@ -119,7 +119,7 @@ class TrainingOptions:
     hole_size: HoleSize = _training_option(
         1, "side of the blind spot: 3 to 9 for noise that neighbours share; or its width and height, e.g. 9x1 for noise "
         "that rows share", metavar="PX|WxH", parse=parse_hole_size, must_be=WANTED,
-        default_text="1; as trained for --eval, --denoise and --export, which may take a smaller one",
+        default_text="1; as trained for --eval, --denoise and --export, which may take another",
         commands=(TRAIN, EVAL, DENOISE, EXPORT), in_older_runs=1,
     )  # fmt: skip
     seed: int = _count(1, "seed of weights, order, crops and noise", at_least=0)
@@ -183,8 +183,9 @@ class DenoisingOptions:
         missing="name the folder for the results",
     )  # fmt: skip
     sigma: float | None = _denoising_option(
-        None, "level of Gaussian noise, of 255 whatever the type; for networks of sigma_known", metavar="S",
-        default_text="estimated from each picture",
+        None, "level of Gaussian noise, of 255 whatever the type", metavar="S",
+        default_text="as the network has learned it; for sigma_known, and for a larger --hole-size than trained, estimated "
+        "from each picture",
     )  # fmt: skip
     lam: float | None = _denoising_option(
         None, "level of Poisson noise: the count that white stands for", metavar="L", flag="--lambda"

@@ -10,17 +10,23 @@ from types import MappingProxyType
 import numpy as np
 
 from dnnlib.denoising.configuration import Configuration
-from dnnlib.denoising.hole import HoleSize
+from dnnlib.denoising.hole import Hole, HoleSize
 from dnnlib.denoising.inference.ensemble import SYMMETRIES, denoise_ensemble
 from dnnlib.denoising.inference.kept_means import KeptMeans
 from dnnlib.denoising.inference.memory import network_budget
-from dnnlib.denoising.inference.noise_level import NoiseLevel, check_given, known_level, learned_level
+from dnnlib.denoising.inference.noise_level import (
+    NoiseLevel,
+    check_given,
+    learned_level,
+    shared_noise_doubt,
+    told_level,
+)
 from dnnlib.denoising.inference.std_file import STDS
 from dnnlib.denoising.inference.tiled_network import TiledNetwork, fitting_tile
 from dnnlib.denoising.inference.tiling import PaddedPicture, Region, tiles
 from dnnlib.denoising.inference.trained_scale import trained_source
 from dnnlib.denoising.network.architecture import NOISE_VARIABLE, STRIDE
-from dnnlib.denoising.network.network_file import load_configured
+from dnnlib.denoising.network.network_file import load_configured, trained_hole
 from dnnlib.denoising.network.shipped import network_path
 from dnnlib.denoising.pictures.axes import arrangement_of, doubt_of
 from dnnlib.denoising.pictures.decided_scale import decide
@@ -53,8 +59,10 @@ class Denoiser:
         """Reads a network file (.pickle) of this program or of the 2019 one.
 
         path: of the file, or the name of a network that comes with the program.
-        hole_size: of the blind spot, see `Hole`, within that of the training, which is the default. Raises
-        UserError, naming the file and what is wrong with it, and for a hole size that the network cannot have.
+        hole_size: of the blind spot, see `Hole`; None: that of the training. A larger one is for noise that neighbours
+            share.
+
+        Raises UserError, naming the file and what is wrong with it, and for a hole size that the network cannot have.
         """
         if not os.path.isfile(path):
             from config.networks import NETWORKS  # late: who names a file may have another package `config`
@@ -76,6 +84,13 @@ class Denoiser:
     def has_std(self) -> bool:
         """Tells whether the network knows how sure it is: those of `blindspot` do."""
         return self.configuration.pipeline == "blindspot"
+
+    @property
+    def sees_less_than_trained(self) -> bool:
+        """Tells whether the blind spot is larger than in the training, on added noise: what that has learned of the level is
+        that of single pixels' noise."""
+        c = self.configuration
+        return not c.noise.real and not Hole.of(c.hole_size).within(trained_hole(self._network))
 
     def __call__(
         self,
@@ -100,10 +115,11 @@ class Denoiser:
         axes: of the image, a letter each, as tifffile has them: Y and X; S, samples of a pixel, grey or RGB, and one more
             is alpha, which is kept; C, channels that are no RGB, each denoised by itself, as are those along T, Z and any
             other letter. YXS: RGB or RGB and alpha. If it is left out, two or four channels at the end are C.
-        sigma, lam, alpha: the noise level, for networks of sigma_known, in the unit of the noise that the network is for:
-            sigma of 255, whatever the type; the count of photons that white stands for; the share of the pixels replaced,
-            0..1. If it is not given, it is estimated, for which H and W must be 64 or more. A sigma or alpha of 0 is no
-            noise: the result is the image, bit for bit.
+        sigma, lam, alpha: the noise level, in the unit of the noise that the network is for: sigma of 255, whatever the
+            type; the count of photons that white stands for; the share of the pixels replaced, 0..1. If it is not given, it
+            is what the network has learned; for networks of sigma_known, and for a larger hole than that of the training,
+            it is estimated, for which H and W must be 64 or more. A sigma or alpha of 0 is no noise: the result is the
+            image, bit for bit.
         white: the value that stands for white; if it is not given, the one that a network of real noise was trained with on
             pictures of the type, or else the largest of an integer type, or 1.0. Say 4095 for 12 bits in uint16.
         black: the value that stands for black, the black level of raw data; if it is not given, likewise, or else 0.
@@ -246,8 +262,14 @@ class PreparedPicture:
     def steps(self) -> int:
         """Counts how often `run` calls `done`."""
         passes = SYMMETRIES if self.ensemble else 1
-        passes += self.denoiser.configuration.noise_params == "per_image"
+        passes += self.denoiser.configuration.noise_params == "per_image" and not self._is_told
         return passes * len(tiles(self.padded.height, self.padded.width, self.side))
+
+    @property
+    def _is_told(self) -> bool:
+        """Tells whether the network is told the level, as given or estimated, and does not use its own."""
+        given = any(value is not None for value in self.given.values())
+        return given or self.denoiser.configuration.noise_params == "known" or self.denoiser.sees_less_than_trained
 
     def level(self, done: Callable[[], None] = lambda: None) -> NoiseLevel:
         """Returns the noise level, one for the whole picture: as it was given, estimated, or learned by the network.
@@ -303,18 +325,21 @@ class PreparedPicture:
         return level
 
     def _find_level(self, done: Callable[[], None]) -> NoiseLevel:
-        """Finds the noise level in the way of the network's configuration."""
+        """Finds the noise level in the way of the network's configuration, or takes what was given."""
         configuration = self.denoiser.configuration
         kind = configuration.noise_params if self.denoiser.has_std else None
         if kind is None:
             return NoiseLevel([0.0])
-        if kind == "known":
-            return known_level(configuration, self.given, self.pixels, self.scale, self.holes)
-        if kind == "global":
-            return learned_level(configuration, self.denoiser.raw_global)
-        if kind == "per_image":
+        doubts = shared_noise_doubt(configuration, self.pixels, self.scale)
+        if self._is_told:
+            level = told_level(configuration, self.given, self.pixels, self.scale, self.holes)
+        elif kind == "global":
+            level = learned_level(configuration, self.denoiser.raw_global)
+        elif kind == "per_image":
             height, width, _ = self.pixels.shape
             network = self.denoiser.tiled_network
             raw = network.mean_raw_parameter(self.padded, height, width, self.side, done, self.holes)
-            return learned_level(configuration, raw)
-        raise ValueError(f"a network of {configuration.name} knows its noise as {kind}")
+            level = learned_level(configuration, raw)
+        else:
+            raise ValueError(f"a network of {configuration.name} knows its noise as {kind}")
+        return level._replace(doubts=level.doubts + doubts)

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from dnnlib.denoising.configuration import Configuration
-from dnnlib.denoising.noise.estimate_doubt import doubt_about
-from dnnlib.denoising.noise.estimation import estimate_level, intact_patches
+from dnnlib.denoising.noise.estimate_doubt import doubt_about, shares_noise, surely_shares_noise
+from dnnlib.denoising.noise.estimation import COARSER, FINEST, estimate_level, intact_patches
 from dnnlib.denoising.noise.families import in_user_units
 from dnnlib.denoising.noise.learned_parameter import parameter_from_raw
 from dnnlib.denoising.pictures.scale import Scale
@@ -58,7 +58,7 @@ def check_given(configuration: Configuration, given: Mapping[str, float | None])
             continue
         if c.pipeline != "blindspot":
             raise UserError(f"--{name} {value:g}: a network of {c.name} needs no noise level; leave the option out")
-        if c.noise_params != "known":
+        if len(c.noise.row.parameters) > 1:
             raise UserError(f"--{name} {value:g}: a network of {c.name} brings its own noise level; leave the option out")
         wanted = c.noise.row.level
         if name != wanted.name:
@@ -67,13 +67,13 @@ def check_given(configuration: Configuration, given: Mapping[str, float | None])
             raise UserError(f"--{name} {value:g}: must be a number {wanted.allowed}")
 
 
-def known_level(
+def told_level(
     configuration: Configuration, given: Mapping[str, float | None], pixels: np.ndarray, scale: Scale,
     holes: np.ndarray | None = None,
 ) -> NoiseLevel:  # fmt: skip
-    """Returns the level for a network of sigma_known: what is given, or else what is estimated from the picture.
+    """Returns the level that a network is told: what is given, or else what is estimated from the picture.
 
-    configuration: the network's.
+    configuration: the network's, with the hole size that it is used with. Of a noise with one parameter.
     given: as in `check_given`, which it has been through.
     pixels: [H,W,C], of any real type.
     scale: of the pixels.
@@ -89,7 +89,9 @@ def known_level(
                 "too few pixels that have a value lie together to estimate the noise level from; "
                 f"give it with --{level.name} (in Python {level.python_name}=)"
             )
-        known = estimate_level(configuration.noise.family, pixels, scale.white, scale.black)
+        sees_past = configuration.hole_size != 1 and shares_noise(pixels)
+        sight = COARSER if sees_past else FINEST
+        known = estimate_level(configuration.noise.family, pixels, scale.white, scale.black, sight)
         value, origin = level.user_from_known(known), "estimated"
         if known > level.most_estimated:
             raise UserError(
@@ -99,7 +101,9 @@ def known_level(
         if why := doubt_about(configuration.noise.family, pixels, known * (scale.white - scale.black)):
             doubts = (f"the estimate may be far off: {why}; give --{level.name}",)
     doubts += _out_of_range(configuration, {level.name: value})
-    return NoiseLevel([max(level.known_from_user(value), level.floor)], {level.name: value}, origin, doubts)
+    known = max(level.known_from_user(value), level.floor)
+    parameter = known if configuration.noise_params == "known" else level.learned_from_known(known)
+    return NoiseLevel([parameter], {level.name: value}, origin, doubts)
 
 
 def learned_level(configuration: Configuration, raw: np.ndarray) -> NoiseLevel:
@@ -111,6 +115,21 @@ def learned_level(configuration: Configuration, raw: np.ndarray) -> NoiseLevel:
     parameter = parameter_from_raw(np.ravel(raw), noise.learns_root, configuration.noise_floor).tolist()
     values = in_user_units(noise.family, parameter)
     return NoiseLevel(parameter, values, "learned", _out_of_range(configuration, values))
+
+
+def shared_noise_doubt(configuration: Configuration, pixels: np.ndarray, scale: Scale) -> tuple[str, ...]:
+    """Returns what to say of a picture whose neighbours share their noise, if a network of one pixel's hole is to see it.
+
+    configuration: of the network; one of real noise was trained on what was in the pictures.
+    pixels: [H,W,C], of any real type.
+    scale: of the pixels.
+    """
+    noise = configuration.noise
+    if noise.real or not noise.row.keeps_mean or configuration.hole_size != 1 or not configuration.blind_spot:
+        return ()
+    if not surely_shares_noise(pixels, scale.white, scale.black):
+        return ()
+    return ("neighbours seem to share the noise, as in camera JPEGs, and it stays: try --hole-size 3",)
 
 
 def _out_of_range(configuration: Configuration, values: Mapping[str, float]) -> tuple[str, ...]:

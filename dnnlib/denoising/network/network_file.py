@@ -87,8 +87,13 @@ def load_configured(
     return network, replace(configuration, hole_size=hole_size, noise_floor=floor)
 
 
+def trained_hole(network: Network) -> Hole:
+    """Returns the blind spot that a network was trained with. Raises ValueError where what its file says cannot be."""
+    return Hole.of(network.static_kwargs.get("hole_size", 1))
+
+
 def _hole_size(network: Network, configuration: Configuration, file: str, wanted: HoleSize | None) -> HoleSize:
-    """Returns the size of the blind spot: as it was trained, or a smaller one that is wanted.
+    """Returns the size of the blind spot: as it was trained, or another that is wanted.
 
     network: whose settings have the trained size; files that say nothing of it, those of 2019, mean 1.
     configuration: of the network.
@@ -97,16 +102,14 @@ def _hole_size(network: Network, configuration: Configuration, file: str, wanted
 
     Raises UserError for a size that cannot be.
     """
-    trained = network.static_kwargs.get("hole_size", 1)
     try:
-        largest = Hole.of(trained)
+        trained = trained_hole(network)
     except ValueError:
-        raise UserError(f"{file}: its hole_size is {str(trained)[:20]}; it must be one of {WANTED}") from None
+        found = str(network.static_kwargs["hole_size"])[:20]
+        raise UserError(f"{file}: its hole_size is {found}; it must be one of {WANTED}") from None
     if wanted is None:
-        return largest.size
+        return trained.size
     check_hole_size(configuration, wanted)
-    if not Hole.of(wanted).within(largest):
-        raise UserError(f"--hole-size {wanted}: the network was trained with {trained}, and can have no larger one")
     return wanted
 
 

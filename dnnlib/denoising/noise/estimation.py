@@ -37,12 +37,13 @@ FINEST = Sight(1, _LOW_QUANTILE)
 COARSER = Sight(2, 0.5)  # there texture is no more than correlated noise of dark patches falls short of the whole's
 
 
-def estimate_level(family: str, pixels: np.ndarray, white: float, black: float = 0.0) -> float:
+def estimate_level(family: str, pixels: np.ndarray, white: float, black: float = 0.0, sight: Sight = FINEST) -> float:
     """Estimates the level of noise in one picture: the known parameter, such as sigma of 1, lambda, or alpha.
 
     family: one that may be added to pictures.
     pixels: [H,W,C], of any real type.
     white, black: the values that stand for 1 and 0.
+    sight: COARSER for noise that neighbours share (`is_correlated`).
 
     Raises UserError for pictures with a side below 64 pixels, and where the picture is black all over.
     """
@@ -50,7 +51,7 @@ def estimate_level(family: str, pixels: np.ndarray, white: float, black: float =
     remedy = f"give it with --{level.name} (in Python {level.python_name}=)"
     if min(pixels.shape[:2]) < PATCH_SIDE:
         raise UserError(f"too small to estimate the noise level from (a side is below {PATCH_SIDE} pixels); {remedy}")
-    estimated = _estimator_of(family)(pixels, white, black, None)
+    estimated = _estimator_of(family)(pixels, white, black, None, sight)
     if estimated is None:
         raise UserError(f"the noise level cannot be estimated from this picture; {remedy}")
     (value,) = estimated
@@ -122,12 +123,19 @@ def estimate_gauss(
     pixels, white, black, limits, sight: as for all estimators, see above.
     """
     if sight != FINEST:
-        values, clipped = _of_patches(pixels, white, black, _SMALL_PATCH_SIDE, partial(_mean_and_variance, sight), limits)
-        return (float(np.sqrt(np.quantile(_trusted(values, clipped)[:, 1], sight.quantile))),)
+        return (float(np.quantile(level_in_patches(pixels, white, black, limits, sight), sight.quantile)),)
     if limits is not None and not len(limits):  # nothing is clipped: all patches can be trusted, and all are taken
         return (estimate_sigma(pixels[None]) / (white - black),)
     estimates, clipped = _of_patches(pixels, white, black, PATCH_SIDE, lambda p: estimate_sigma(p[None]), limits)
     return (float(np.quantile(_trusted(estimates, clipped), _LOW_QUANTILE)),)
+
+
+def level_in_patches(
+    pixels: np.ndarray, white: float, black: float = 0.0, limits: Limits = None, sight: Sight = COARSER
+) -> np.ndarray:
+    """Returns sigma of 1 as each of the patches says that are clipped the least. All as for the estimators, see above."""
+    values, clipped = _of_patches(pixels, white, black, _SMALL_PATCH_SIDE, partial(_mean_and_variance, sight), limits)
+    return np.sqrt(_trusted(values, clipped)[:, 1])
 
 
 def estimate_poisson(
