@@ -382,7 +382,7 @@ def test_a_level_that_is_given_counts_more_than_the_learned_one(name, known, lev
     c, d = Configuration.from_name(name), Configuration.from_name(known)
     variables = random_variables(shapes_of(c), seed=3)
     theirs = {x: variables[x] for x in shapes_of(d)}
-    image = random_images(40, 64)  # too small to estimate from
+    image = random_images(40, 64, 3)  # too small to estimate from
     with Denoiser(to_network(c, variables), c) as learns, Denoiser(to_network(d, theirs), d) as is_told:
         expected = is_told(image, **level)
         by_rounding = spreads(is_told.tiled_network._session, theirs, lambda: is_told(image, **level))
