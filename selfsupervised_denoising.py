@@ -24,6 +24,7 @@ from dnnlib.denoising.options import (
     DenoisingOptions,
     EvaluationOptions,
     ExportOptions,
+    LearningOptions,
     RunOptions,
     TrainingOptions,
 )
@@ -66,7 +67,7 @@ def main() -> None:
     given = command_line().parse_given()
     command = chosen_command(given)
     refuse_others(OPTION_CLASSES, given, command)
-    {"train": train, "eval": evaluate, "denoise": denoise, "export": export}[command](given)
+    {"train": train, "eval": evaluate, "denoise": denoise, "learn": learn, "export": export}[command](given)
 
 
 def command_line() -> CommandLine:
@@ -95,7 +96,8 @@ def chosen_command(given: Mapping[str, Any]) -> str:
     """
     commands = given_for(CommandOptions, given)
     if not any(commands.values()):
-        raise UserError("nothing to do: give --train CONFIG, --eval NETWORK, --denoise INPUT or --export DIR; see --help")
+        commands = "--train CONFIG, --eval NETWORK, --denoise INPUT, --learn FOLDER or --export DIR"
+        raise UserError(f"nothing to do: give {commands}; see --help")
     if len(commands) > 1:
         one, other, *_ = commands
         raise UserError(f"--{one} and --{other} do not go together: give one of them")
@@ -176,6 +178,17 @@ def denoise(given: Mapping[str, Any]) -> None:
     from dnnlib.denoising.inference import denoise_files  # late: it imports NumPy
 
     denoise_files.denoise(given["denoise"], options, NETWORKS)
+
+
+def learn(given: Mapping[str, Any]) -> None:
+    """Learns from noisy pictures and denoises them, as the command line says. given: as for `train`."""
+    options = resolved(LearningOptions, given)
+    options.check()
+    from dnnlib.denoising.learning.learn import learn as learn_from  # late: it imports NumPy and Pillow
+    from dnnlib.denoising.pictures.limit import allow_pixels
+
+    allow_pixels(options.max_pixels)
+    learn_from(options, RECIPES["fast"], NETWORKS)
 
 
 def export(given: Mapping[str, Any]) -> None:

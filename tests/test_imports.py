@@ -28,6 +28,8 @@ MAY_IMPORT = {
     "inference":     {"noise", "hole", "pictures", "configuration", "network", "options"},
     "adapting":      {"noise", "hole", "pictures", "configuration", "network", "options", "data", "evaluation", "training",
                       "inference"},
+    "learning":      {"noise", "hole", "pictures", "network", "options", "data", "evaluation", "training", "inference",
+                      "adapting", "reports"},
 }  # fmt: skip
 ANYTHING = {"__init__", "commands"}  # the package's door, and what the command line calls
 

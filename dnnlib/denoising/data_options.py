@@ -11,13 +11,13 @@ from dnnlib.denoising.pictures.auto_white import AUTO_WHITE, number_or_auto
 from dnnlib.errors import UserError
 from dnnlib.option_fields import flag_named, option
 
-TRAIN, EVAL, DENOISE, EXPORT = "train", "eval", "denoise", "export"
+TRAIN, EVAL, DENOISE, EXPORT, LEARN = "train", "eval", "denoise", "export", "learn"
 NEWEST_RUN = "the newest"  # stands for `--resume` without a directory
 NEWEST_UNFINISHED_RUN = "auto"  # `--resume auto`: or else a new run
 DEFAULT_VALIDATION_SET = "kodak"
 _data_option = partial(option, None, group="data", commands=(TRAIN, EVAL))
 _scale_option = partial(
-    option, None, group="denoising", commands=(DENOISE, TRAIN, EVAL), metavar="V", free_on_resume=True
+    option, None, group="denoising", commands=(DENOISE, LEARN, TRAIN, EVAL), metavar="V", free_on_resume=True
 )
 _run_option = partial(option, group="run", free_on_resume=True)
 

@@ -10,12 +10,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dnnlib.denoising.configuration import Configuration, check_hole_size
-from dnnlib.denoising.data_options import DENOISE, EVAL, EXPORT, TRAIN, DataOptions, RunOptions
+from dnnlib.denoising.data_options import DENOISE, EVAL, EXPORT, LEARN, TRAIN, DataOptions, RunOptions
 from dnnlib.denoising.hole import WANTED, HoleSize, parse_hole_size
 from dnnlib.denoising.judging.options import JudgingOptions
 from dnnlib.denoising.pictures.auto_white import AUTO_WHITE
 from dnnlib.errors import UserError
-from dnnlib.option_fields import REQUIRED, check_values, fixed_on_resume, option, shared
+from dnnlib.option_fields import REQUIRED, check_values, fixed_on_resume, flag_named, option, shared
 from dnnlib.tflib.layout import DEVICES, Layout
 from dnnlib.tflib.precision import AUTO, FLOAT32, PRECISIONS
 
@@ -47,6 +47,10 @@ class CommandOptions:
     denoise: Sequence[str] | None = _command(
         "denoise pictures: files, folders, patterns; PNG, JPEG, TIFF, WebP, .npy, each written back as it was",
         metavar="INPUT", nargs="+", parse=str, commands=(DENOISE,),
+    )  # fmt: skip
+    learn: str | None = _command(
+        "learn from a folder of noisy pictures, and denoise them: chooses how, and prints the commands that it runs",
+        metavar="FOLDER", commands=(LEARN,),
     )  # fmt: skip
     export: str | None = _command("write the network as a SavedModel into a new folder", metavar="DIR", commands=(EXPORT,))
 
@@ -180,7 +184,7 @@ class DenoisingOptions:
     )  # fmt: skip
     out: str = _denoising_option(
         REQUIRED, "folder for the results, which keep their names; made if it is missing", metavar="DIR",
-        missing="name the folder for the results",
+        missing="name the folder for the results", commands=(DENOISE, LEARN),
     )  # fmt: skip
     sigma: float | None = _denoising_option(
         None, "level of Gaussian noise, of 255 whatever the type", metavar="S",
@@ -198,7 +202,7 @@ class DenoisingOptions:
     nodata: float | None = _denoising_option(
         None, "the value that stands for no value, e.g. -9999: such pixels stay as they are, and count for nothing. NaN is "
         "none anyway, and nan given here says that nothing else is",
-        metavar="V", default_text="as the GDAL_NODATA of a TIFF says",
+        metavar="V", default_text="as the GDAL_NODATA of a TIFF says", commands=(DENOISE, LEARN),
     )  # fmt: skip
     as_float: bool = _denoising_option(
         False, "write float32, in the units of the picture, where that has integers: for steps that are too coarse for what "
@@ -207,7 +211,7 @@ class DenoisingOptions:
     axes: str | None = _denoising_option(
         None, "what the axes of arrays (.npy) and TIFF files are, a letter each, as tifffile has them: Y and X; S, samples "
         "of RGB; C, channels that are denoised each by itself; T, Z, ... of many pictures",
-        metavar="AXES", default_text="as the file says; of .npy YX, YXC or PYXC",
+        metavar="AXES", default_text="as the file says; of .npy YX, YXC or PYXC", commands=(DENOISE, LEARN),
     )  # fmt: skip
     tile: int | None = _denoising_option(
         None, "denoise in tiles of this side; 0: in one piece; the result is the same but for rounding", metavar="PX",
@@ -238,7 +242,7 @@ class DenoisingOptions:
     max_pixels: int | None = _denoising_option(
         None, "how many pixels a picture file may hold, in all its pages, so that a small one cannot take all memory",
         metavar="N", at_least=1, at_most=LARGEST_INTEGER, must_be="1 or more",
-        default_text="178956970; more in pages that are stored uncompressed", commands=(DENOISE, EVAL),
+        default_text="178956970; more in pages that are stored uncompressed", commands=(DENOISE, LEARN, EVAL),
     )  # fmt: skip
     hole_size: HoleSize | None = shared(TrainingOptions, "hole_size", default=None)  # None: as trained
 
@@ -256,9 +260,7 @@ class DenoisingOptions:
     @property
     def told(self) -> "Scale":
         """Returns black and white, as far as they are told; of --white auto nothing."""
-        from dnnlib.denoising.pictures.scale import Scale  # late: it imports NumPy
-
-        return Scale(self.black or 0.0, None if self.white == AUTO_WHITE else self.white)
+        return _told(self.black, self.white)
 
     def check(self) -> None:
         """Raises UserError naming the first option that cannot be."""
@@ -274,6 +276,49 @@ class DenoisingOptions:
 
         check_axes(self.axes)
         self.told.check()
+
+
+@dataclass(frozen=True)
+class LearningOptions:
+    """Holds which pictures are learned from, and in what time."""
+
+    learn: str = shared(CommandOptions, "learn", default=REQUIRED)
+    out: str = shared(DenoisingOptions, "out", default=REQUIRED)
+    minutes: float = option(
+        60.0, "minutes that --learn may take, about", metavar="MIN", positive=True, group="denoising", commands=(LEARN,)
+    )
+    white: float | str | None = shared(DataOptions, "white", default=None)
+    black: float | None = shared(DataOptions, "black", default=None)
+    nodata: float | None = shared(DenoisingOptions, "nodata", default=None)
+    axes: str | None = shared(DenoisingOptions, "axes", default=None)
+    max_pixels: int | None = shared(DenoisingOptions, "max_pixels", default=None)
+
+    @property
+    def told(self) -> "Scale":
+        """Returns black and white, as far as they are told; of --white auto nothing."""
+        return _told(self.black, self.white)
+
+    @property
+    def passed_on(self) -> list[str]:
+        """Returns what the commands that read the pictures are to be told, as words of theirs."""
+        names = ("white", "black", "nodata", "axes", "max_pixels")
+        given = {flag_named(name): getattr(self, name) for name in names if getattr(self, name) is not None}
+        return [f"{flag}={value}" for flag, value in given.items()]
+
+    def check(self) -> None:
+        """Raises UserError naming the first option that cannot be."""
+        check_values(self)
+        from dnnlib.denoising.pictures.axes import check_axes  # late: it imports NumPy
+
+        check_axes(self.axes)
+        self.told.check()
+
+
+def _told(black: float | None, white: float | str | None) -> "Scale":
+    """Returns the values of black and white, as far as they are given; of --white auto nothing."""
+    from dnnlib.denoising.pictures.scale import Scale  # late: it imports NumPy
+
+    return Scale(black or 0.0, None if white == AUTO_WHITE else white)
 
 
 @dataclass(frozen=True)
@@ -304,6 +349,6 @@ class EvaluationOptions:
 
 
 OPTION_CLASSES = (  # of the whole command line, in the order of `--help`
-    CommandOptions, DenoisingOptions, DataOptions, RunOptions, Layout, TrainingOptions, EvaluationOptions, ExportOptions,
-    JudgingOptions,
+    CommandOptions, DenoisingOptions, LearningOptions, DataOptions, RunOptions, Layout, TrainingOptions, EvaluationOptions,
+    ExportOptions, JudgingOptions,
 )  # fmt: skip

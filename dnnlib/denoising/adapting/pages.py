@@ -37,7 +37,8 @@ class Page:
 
 def read_pages(
     paths: Sequence[str], told: Scale, axes: str | None = None, nodata: float | None = None,
-    trained: Mapping[int, Source | None] = MappingProxyType({}),
+    trained: Mapping[int, Source | None] = MappingProxyType({}), option: str = "--adapt",
+    remedy: str = "denoise without --adapt",
 ) -> list[Page]:  # fmt: skip
     """Reads all pages of all pictures, and decides what is held out of them.
 
@@ -46,6 +47,7 @@ def read_pages(
     paths: of the files. One that cannot be denoised is left out here: who denoises it will say why.
     told, axes, nodata: black and white, the axes, and the value that stands for none, as the user told them.
     trained: what the networks for 1 and 3 colours were trained on, see `decided`.
+    option, remedy: for messages: what they are read for, and what to do where they cannot be learned from.
 
     Raises UserError where no file can be read, where a page is too small, and where some are grey and others RGB.
     """
@@ -62,18 +64,17 @@ def read_pages(
             height, width, colours = pixels.shape
             if min(height, width) < SMALLEST_SIDE:
                 raise UserError(
-                    f"--adapt: {path} is {width} x {height}, and pictures to learn from must have {SMALLEST_SIDE} pixels or "
-                    "more a side; denoise it without --adapt"
+                    f"{option}: {path} is {width} x {height}, and pictures to learn from must have {SMALLEST_SIDE} pixels "
+                    f"or more a side; {remedy}"
                 )
             first_of.setdefault(colours, path)
         if len(first_of) > 1:
             kinds = " and ".join(f"{name} is {COLOURS[colours]}" for colours, name in first_of.items())
-            raise UserError(f"--adapt: {kinds}, and a network learns one kind at a time: denoise them one after the other")
+            raise UserError(f"{option}: {kinds}, and a network learns one kind at a time: denoise them one after the other")
         found += pages
     if not found:
         raise failure or UserError(
-            f"--adapt: no rectangle of {SMALLEST_SIDE} x {SMALLEST_SIDE} pixels or more is without nodata; denoise without "
-            "--adapt"
+            f"{option}: no rectangle of {SMALLEST_SIDE} x {SMALLEST_SIDE} pixels or more is without nodata; {remedy}"
         )
     parts = split([pixels.shape[:2] for pixels, _ in found])
     return [Page(pixels, scale, part) for (pixels, scale), part in zip(found, parts, strict=True)]

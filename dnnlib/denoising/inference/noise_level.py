@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dnnlib.denoising.configuration import Configuration
-from dnnlib.denoising.noise.estimate_doubt import doubt_about, shares_noise, surely_shares_noise
+from dnnlib.denoising.noise.estimate_doubt import doubt_about, surely_shares_noise
 from dnnlib.denoising.noise.estimation import COARSER, FINEST, estimate_level, intact_patches
 from dnnlib.denoising.noise.families import in_user_units
 from dnnlib.denoising.noise.learned_parameter import parameter_from_raw
@@ -89,8 +89,7 @@ def told_level(
                 "too few pixels that have a value lie together to estimate the noise level from; "
                 f"give it with --{level.name} (in Python {level.python_name}=)"
             )
-        sees_past = configuration.hole_size != 1 and shares_noise(pixels)
-        sight = COARSER if sees_past else FINEST
+        sight = FINEST if configuration.hole_size == 1 else COARSER  # noise that neighbours share is weakest at the finest
         known = estimate_level(configuration.noise.family, pixels, scale.white, scale.black, sight)
         value, origin = level.user_from_known(known), "estimated"
         if known > level.most_estimated:

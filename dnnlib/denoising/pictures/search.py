@@ -51,10 +51,10 @@ def find_pictures(input_dir: str, writable_only: bool = False) -> list[str]:
     return paths
 
 
-def find_inputs(inputs: list[str]) -> list[str]:
+def find_inputs(inputs: list[str], option: str = "--denoise") -> list[str]:
     """Returns the paths of files, of the pictures directly in folders, and of what glob patterns match, each file once.
 
-    Raises UserError, naming --denoise, where one of `inputs` gives nothing.
+    option: that a message names. Raises UserError where one of `inputs` gives nothing.
     """
     paths: dict[str, str] = {}
     for given in inputs:
@@ -63,13 +63,13 @@ def find_inputs(inputs: list[str]) -> list[str]:
         elif glob.has_magic(given):
             matches = sorted(glob.glob(given, recursive=True))
         else:
-            raise UserError(f"--denoise {given}: there is no such file or folder")
+            raise UserError(f"{option} {given}: there is no such file or folder")
         found: list[str] = []
         for match in matches:
-            found += pictures_in(match, "--denoise", writable_only=True) if os.path.isdir(match) else [match]
+            found += pictures_in(match, option, writable_only=True) if os.path.isdir(match) else [match]
         if not found:
             reason = "no picture in it" if os.path.isdir(given) else "nothing matches"
-            raise UserError(f"--denoise {given}: {reason} ({', '.join(formats.suffixes(writable_only=True))})")
+            raise UserError(f"{option} {given}: {reason} ({', '.join(formats.suffixes(writable_only=True))})")
         for path in found:
             paths.setdefault(os.path.realpath(path), path)
     return list(paths.values())

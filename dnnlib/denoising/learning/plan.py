@@ -1,0 +1,86 @@
+"""How to learn from noisy pictures, chosen from what was found of them and from the time there is. Plain data.
+
+What the choices rest on was measured: docs/real-noise.md.
+"""
+
+from typing import NamedTuple
+
+from dnnlib.denoising.data.held_out_strip import LEAST_STRIP
+from dnnlib.denoising.data.noisy_pages import LARGEST_PIECE
+from dnnlib.denoising.hole import HoleSize
+from dnnlib.denoising.learning.look import Facts
+from dnnlib.denoising.network.architecture import STRIDE
+from dnnlib.denoising.training.outlook import MOST_PASSES
+
+FEWEST_IMAGES = 200  # of fewer nothing is learned
+CROP = 128  # pixels a side, where the pictures have as many
+RATE = 5e-4  # a quarter of the recipe's: the network is trained already
+SHARED_HOLE = 3  # the blind spot for noise that neighbours share
+_KEPT_FREE = 0.9  # of the time; the rest is for packing and judging
+
+
+class Choice(NamedTuple):
+    """Says what was chosen, and why, in words."""
+
+    what: str
+    chosen: str
+    why: str
+
+
+class Plan(NamedTuple):
+    """Holds how it is done.
+
+    configuration: that is trained; None: nothing is, and a shipped network is used as it is.
+    images: how many crops it learns from.
+    crop: side of them, in pixels.
+    hole_size: of the blind spot.
+    choices: for people.
+    """
+
+    configuration: str | None
+    images: int
+    crop: int
+    hole_size: HoleSize
+    choices: tuple[Choice, ...]
+
+
+def plan(facts: Facts, network: str, seconds: float, minutes: float, model: str, why_model: str) -> Plan:
+    """Chooses how to learn.
+
+    facts: of the pictures.
+    network: the shipped one that fits their kind.
+    seconds: that one image of CROP pixels a side takes in training here.
+    minutes: that all may take.
+    model: of the noise, a family for real noise; why_model: in words.
+    """
+    of_noise = Choice("noise", f"sigma {facts.sigma:.1f} of 255", "estimated from crops of the pictures")
+    start = Choice("start", network, "the network that comes with the program for such pictures")
+    if facts.shared:
+        return shared_plan((of_noise, start), "it is stronger at two pixels than at one")
+    why = "the noise is about as strong at two pixels as at one: neighbours do not share it"
+    white = Choice("blind spot", "1 pixel", why)
+    # The length.
+    per_pixel = seconds / CROP**2
+    left = 60 * minutes * _KEPT_FREE - facts.pixels * per_pixel  # to denoise a pixel takes no longer than to train on it
+    left_of_one = facts.side - LEAST_STRIP if facts.files == 1 else facts.side
+    crop = min(CROP, left_of_one // STRIDE * STRIDE)
+    by_time = int(left / (per_pixel * crop**2))
+    by_pictures = MOST_PASSES * max(facts.files - 1, round(facts.pixels / LARGEST_PIECE**2), 1)  # one is held out
+    images = min(by_time, by_pictures)
+    if images < FEWEST_IMAGES:
+        why = f"in {minutes:g} minutes there is no time for {FEWEST_IMAGES} images ({seconds:.2g} s each here)"
+        return Plan(None, 0, crop, 1, (of_noise, start, white, Choice("training", "none", why)))
+    images = int(round(images, -2))
+    why = f"{seconds:.2g} s each here, {minutes:g} minutes in all"
+    if by_pictures < by_time:
+        why = f"each picture is seen {MOST_PASSES} times; more, and it would be learned by heart"
+    configuration = f"real_{model}-blindspot-sigma_global{'-mono' if facts.colours == 1 else ''}"
+    length = Choice("training", f"{images:,} images of {crop} x {crop} pixels", why)
+    return Plan(configuration, images, crop, 1, (of_noise, start, white, Choice("noise model", model, why_model), length))
+
+
+def shared_plan(before: tuple[Choice, ...], seen: str) -> Plan:
+    """Returns the plan for noise that neighbours share. before: what was chosen already; seen: how that is known."""
+    hole = Choice("blind spot", f"{SHARED_HOLE} x {SHARED_HOLE} pixels", f"neighbours share the noise: {seen}")
+    why = "a network that learns from such noise learns to foretell it, and leaves it in the picture"
+    return Plan(None, 0, CROP, SHARED_HOLE, (*before, hole, Choice("training", "none", why)))
