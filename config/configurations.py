@@ -65,12 +65,14 @@ _REAL_TABLE = """
   real_poisson      blindspot  per_image  no        3         2_000_000   0         -
   real_poissongauss blindspot  global     no        3         2_000_000   0         -
   real_poissongauss blindspot  per_image  no        3         2_000_000   0         -
+  real_curve        blindspot  global     no        3         2_000_000   0         -
   real_gauss        blindspot  global     no        1         2_000_000   0         -
   real_gauss        blindspot  per_image  no        1         2_000_000   0         -
   real_poisson      blindspot  global     no        1         2_000_000   0         -
   real_poisson      blindspot  per_image  no        1         2_000_000   0         -
   real_poissongauss blindspot  global     no        1         2_000_000   0         -
   real_poissongauss blindspot  per_image  no        1         2_000_000   0         -
+  real_curve        blindspot  global     no        1         2_000_000   0         -
 """
 
 

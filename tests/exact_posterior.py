@@ -85,6 +85,13 @@ def prior_covariance(a, channels, diagonal):
     return [[dot(u, v) for v in factor] for u in factor]
 
 
+def between_knots(knots, m):
+    """Of knots evenly spaced from 0 to 1: linear between them, constant outside."""
+    place = min(max(m, 0), 1) * (len(knots) - 1)
+    left = min(int(place), len(knots) - 2)
+    return knots[left] + (place - left) * (knots[left + 1] - knots[left])
+
+
 def noise_variances(family, mu, t, learned):
     """The squares of 5.1's s."""
     if family == "gauss":
@@ -92,13 +99,15 @@ def noise_variances(family, mu, t, learned):
         return [s * s for _ in mu]
     if family == "poissongauss":
         return [t[0] * max(m, FLOOR) + t[1] for m in mu]
+    if family == "curve":
+        return [between_knots(t, m) for m in mu]
     return [max(m, FLOOR) * t if learned else max(m, FLOOR) / t for m in mu]
 
 
 def posterior(outputs, noisy, family, parameter, learned=False, diagonal=False):
     """-> posterior mean (C floats), loss, net std, noise std, as floats; parameter as in `network.posterior`."""
     y, outputs = exactly(noisy), exactly(outputs)
-    t = exactly(parameter) if family == "poissongauss" else Fraction(float(parameter))
+    t = exactly(parameter) if family in ("poissongauss", "curve") else Fraction(float(parameter))
     channels = len(y)
     mu, a = outputs[:channels], outputs[channels:]
     sigma_x = prior_covariance(a, channels, diagonal)
@@ -126,7 +135,7 @@ def posterior(outputs, noisy, family, parameter, learned=False, diagonal=False):
 def posterior_std(outputs, noisy, family, parameter, learned=False, diagonal=False):
     """5.5 -> std of posterior, of prior: the root mean square over the channels; arguments as of `posterior`."""
     y, outputs = exactly(noisy), exactly(outputs)
-    t = exactly(parameter) if family == "poissongauss" else Fraction(float(parameter))
+    t = exactly(parameter) if family in ("poissongauss", "curve") else Fraction(float(parameter))
     channels = len(y)
     mu = outputs[:channels]
     sigma_x = prior_covariance(outputs[channels:], channels, diagonal)

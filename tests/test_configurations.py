@@ -55,14 +55,15 @@ def test_the_table_of_real_noise():
     names = [configuration_of(row).name for row in REAL_CONFIGURATIONS]
     assert names == [
         f"real_{family}-blindspot-sigma_{params}{mono}"
-        for mono in ("", "-mono") for family in ("gauss", "poisson", "poissongauss") for params in ("global", "per_image")
+        for mono in ("", "-mono") for family in ("gauss", "poisson", "poissongauss", "curve")
+        for params in ("global", "per_image") if (family, params) != ("curve", "per_image")
     ]  # fmt: skip
     assert not set(names) & set(NAMES)
     for name in names:
         configuration = Configuration.from_name(name)
         assert configuration.name == name and configuration.noise.real
         shapes = shapes_of(configuration)
-        count = 2 if "poissongauss" in name else 1
+        count = {"poissongauss": 2, "curve": 16}.get(configuration.noise.family, 1)
         if configuration.noise_params == "global":
             assert shapes["noise_data"] == (1, 1, 1, count)
         else:
@@ -157,6 +158,7 @@ KINDS = [
     "gauss5_50-blindspot-sigma_per_image", "gauss25-blindspot_diag-sigma_global", "poisson30-n2c-mono",
     "poisson30-blindspot-sigma_global-mono", "gauss12.5-blindspot-sigma_known",
     "real_gauss-blindspot-sigma_global", "real_poissongauss-blindspot-sigma_per_image-mono",
+    "real_curve-blindspot-sigma_global",
 ]  # fmt: skip
 
 

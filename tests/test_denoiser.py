@@ -408,19 +408,23 @@ def test_beyond_the_hole_of_the_training_the_level_is_estimated():
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("real_gauss", {"sigma": 5.1}), ("real_poisson", {"lambda": 2500.0}), ("real_poissongauss", {"a": 4e-4, "b": 1e-4})],
-)
+    [
+        ("real_gauss", {"sigma": 5.1}), ("real_poisson", {"lambda": 2500.0}), ("real_poissongauss", {"a": 4e-4, "b": 1e-4}),
+        ("real_curve", {"std_black": 5.1, "std_middle": 255 * (0.5 * (0.03**2 + 0.04**2)) ** 0.5, "std_white": 2.55}),
+    ],
+)  # fmt: skip
 def test_what_is_learned_of_real_noise(name, expected):
-    """The parameters are sigma, or roots: of 1/lambda, a and b."""
+    """The parameters are sigma, or roots: of 1/lambda, a and b, or of variances at 16 brightnesses."""
     c = Configuration.from_name(f"{name}-blindspot-sigma_global-mono")
-    roots = {"real_gauss": [0.02], "real_poisson": [0.02], "real_poissongauss": [0.02, 0.01]}[name]
+    roots = {"real_gauss": [0.02], "real_poisson": [0.02], "real_poissongauss": [0.02, 0.01],
+             "real_curve": [0.02] + [0.03] * 7 + [0.04] * 7 + [0.01]}[name]  # fmt: skip
     raw = np.reshape([raw_from_parameter(root) for root in roots], [1, 1, 1, -1]).astype(np.float32)
     network = to_network(c, random_variables(shapes_of(c), seed=5) | {"noise_data": raw})
     with Denoiser(network, c) as found:
         level = level_of(found, random_images(64, 64, 1))
         assert level.values == pytest.approx(expected, rel=1e-5) and level.origin == "learned"
         other = {"real_gauss": "takes --sigma", "real_poisson": "takes --lambda", "real_poissongauss": "brings its own"}
-        with pytest.raises(UserError, match=other[name]):
+        with pytest.raises(UserError, match=other.get(name, "brings its own")):
             found(random_images(64, 64), alpha=0.5)
 
 

@@ -29,6 +29,7 @@ CASES = {  # network -> the levels for it
     "gauss5_50-blindspot-sigma_per_image-mono": {},
     "gauss25-n2c": {},
     "real_poissongauss-blindspot-sigma_global": {},
+    "real_curve-blindspot-sigma_global-mono": {},
     "real_poissongauss-blindspot-sigma_per_image-mono": {},
     "real_gauss-blindspot-sigma_global": {},
 }

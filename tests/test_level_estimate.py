@@ -115,6 +115,29 @@ def test_one_kind_of_noise_alone():
     assert estimate_parameters("poissongauss", np.full([2, 64, 64, 1], 0.5, np.float32)) == [0, 0]
 
 
+def stds(knots) -> np.ndarray:
+    return np.sqrt(np.array(knots))
+
+
+def test_a_curve():
+    """Of a line, of one that falls to a quarter, and of one that bends. All of the brightest patches are textured."""
+    x, seen = np.linspace(0, 1, 16), slice(1, 12)
+    for law in (lambda x: 0.01 * x + 4e-3, lambda x: 0.01 - 0.0075 * x, lambda x: 0.004 + 0.02 * np.minimum(x, 0.5)):
+        found = estimate_parameters("curve", crops(law, 256))
+        assert stds(found)[seen] == pytest.approx(stds(law(x))[seen], rel=0.1)
+
+
+def test_a_curve_of_nothing_and_of_one_brightness():
+    """What was not seen is no less than a tenth of what was; without noise there is none anywhere."""
+    assert estimate_parameters("curve", np.full([2, 64, 64, 1], 0.5, np.float32)) == [0] * 16
+    random = np.random.default_rng(3)
+    clean = np.full([64, 64, 64, 1], 0.7) + 0.1 * np.linspace(-1, 1, 64)[:, None, None, None]
+    found = estimate_parameters("curve", clean + np.sqrt(0.01 * (0.9 - clean)) * random.standard_normal(clean.shape))
+    at_seen = 0.01 * (0.9 - np.array([9, 12]) / 15)
+    assert np.array(found)[[9, 12]] == pytest.approx(at_seen, rel=0.2)
+    assert min(found) >= 0.1 * 0.8 * at_seen[1] and found[0] > at_seen[0]  # a line falls to nothing at 0.9
+
+
 def test_the_start_of_the_others():
     assert estimate_parameters("poisson", crops(lambda x: x / 30)) == pytest.approx([1 / 30], rel=0.1)
     assert estimate_parameters("gauss", crops(lambda x: 0.01 + 0 * x)) == pytest.approx([0.1], rel=0.1)
@@ -174,7 +197,7 @@ def test_a_black_level(family, level):
     assert estimate_level(family, pixels, 3500, 500) == pytest.approx(level, rel=0.12)
 
 
-@pytest.mark.parametrize("family", ["gauss", "poisson", "poissongauss"])
+@pytest.mark.parametrize("family", ["gauss", "poisson", "poissongauss", "curve"])
 def test_clipped_crops_are_left_out_of_the_start(family):
     """12 bits of black 256 and white 4095: half of the crops are saturated, or lie below what can be stored."""
     clean = np.stack([smooth_picture(64, 64, seed) / 255 * 0.6 + 0.1 for seed in range(64)])
@@ -185,5 +208,7 @@ def test_clipped_crops_are_left_out_of_the_start(family):
     scale = Scale(256, 4095)
     limits = scale.to_float(np.array([0, 4095, 65535]))
     found = estimate_parameters(family, scale.to_float(kept), limits)
-    expected = {"gauss": [0.05], "poisson": [0.01], "poissongauss": [0, 0.0025]}[family]
+    if family == "curve":
+        found = found[3:11]  # where there are patches, from 0.1 to 0.7
+    expected = {"gauss": [0.05], "poisson": [0.01], "poissongauss": [0, 0.0025], "curve": [0.0025] * 8}[family]
     assert found == pytest.approx(expected, rel=0.1, abs=5e-4)

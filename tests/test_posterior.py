@@ -10,6 +10,8 @@ from hypothesis.extra import numpy as hnp
 from scipy import integrate, stats
 
 from dnnlib.denoising.network.posterior import posterior
+from dnnlib.denoising.noise.laws import variances
+from dnnlib.denoising.noise.learned_parameter import SMALLEST_REAL, parameter_from_raw
 from dnnlib.tflib.runtime import tf
 
 pytestmark = pytest.mark.isa
@@ -18,10 +20,13 @@ GAUSS = ("gauss", [0.1, 0.02], [0.03, 0.2])
 POISSON = ("poisson", [30.0, 5.0], [0.03, 0.2])
 IMPULSE = ("impulse", [0.5, 0.9], [0.02, 0.3])
 POISSONGAUSS = ("poissongauss", [[0.03, 1e-3], [0.2, 1e-4]], [[0.01, 4e-4], [1e-4, 0.02]])  # a and b, the same either way
+KNOTS = [1e-3, 2e-3, 5e-3, 1e-2, 9e-3, 4e-3, 1e-3, 3e-3, 0.05, 0.1, 0.2, 0.1, 2e-3, 0.02, 0.01, 3e-3]
+CURVE = ("curve", [KNOTS, KNOTS[::-1]], [KNOTS[::-1], KNOTS])  # the same either way, too
+COUNTS = {"poissongauss": 2, "curve": 16}  # of parameters, of other families one
 ENTRIES = {(1, False): 1, (3, False): 6, (3, True): 3}  # of A, by channels and diagonal
 CASES = [
     pytest.param(family, channels, diagonal, learned, id=f"{family[0]}-{channels}-{'diag' if diagonal else 'full'}-{how}")
-    for family in (GAUSS, POISSON, IMPULSE, POISSONGAUSS)
+    for family in (GAUSS, POISSON, IMPULSE, POISSONGAUSS, CURVE)
     for channels, diagonal in ENTRIES
     for learned, how in ((False, "known"), (True, "learned"))
     if (family, channels) != (IMPULSE, 1)
@@ -30,7 +35,7 @@ CASES = [
 
 def head(outputs, noisy, family, parameter, learned=False, diagonal=False):
     """`posterior` on arrays [N,H,W,...]; parameter: a number for each picture, or one for all."""
-    parameter = np.reshape(np.array(parameter, np.float32), [-1, 1, 1, 2 if family == "poissongauss" else 1])
+    parameter = np.reshape(np.array(parameter, np.float32), [-1, 1, 1, COUNTS.get(family, 1)])
     result = compute(lambda *x: posterior(*x[:2], family, x[2], learned, diagonal), outputs, noisy, parameter)
     assert all(x.dtype == np.float32 for x in result)
     return result
@@ -38,12 +43,15 @@ def head(outputs, noisy, family, parameter, learned=False, diagonal=False):
 
 def std_at(mean, family, parameter):
     """Of the noise at a pixel, by the formulas' words; the known parameter."""
+    if family == "curve":
+        return np.sqrt(np.interp(mean, np.linspace(0, 1, len(parameter)), parameter))
     a, b = parameter if family == "poissongauss" else {"gauss": (0, parameter**2), "poisson": (1 / parameter, 0)}[family]
     return np.sqrt(a * np.asarray(mean) + b)
 
 
 NOISES = pytest.mark.parametrize(
-    ("family", "parameter"), [("gauss", 0.1), ("poisson", 30.0), ("poissongauss", [0.02, 4e-4])], ids=lambda x: str(x)[:12]
+    ("family", "parameter"), [("gauss", 0.1), ("poisson", 30.0), ("poissongauss", [0.02, 4e-4]), ("curve", KNOTS)],
+    ids=lambda x: str(x)[:12],
 )
 
 
@@ -103,6 +111,36 @@ def test_equals_exact_arithmetic(family, channels, diagonal, learned):
         bounds = {"rtol": 1e-5, "atol": 1e-6} if family == "impulse" else {"rtol": 1e-6, "atol": 0.0}
         np.testing.assert_allclose(result.posterior_std[i], std, **bounds, err_msg=str(i))
         np.testing.assert_allclose(result.prior_std[i], prior_std, rtol=1e-6, err_msg=str(i))
+
+
+@pytest.mark.parametrize(("channels", "diagonal"), ENTRIES)
+def test_a_curve_that_is_a_line_is_poisson_gauss(channels, diagonal):
+    """Between 0.001 and 1, where neither has a bend of its own; knots and a, b are rounded to float32, each for itself."""
+    outputs, noisy = random_pixels(channels, ENTRIES[channels, diagonal])
+    outputs[..., :channels] = np.random.default_rng(4).uniform(0.001, 1, outputs[..., :channels].shape)
+    a, b = 0.02, 4e-4
+    line, curve = (
+        head(outputs, noisy, family, [parameters], True, diagonal)
+        for family, parameters in (("poissongauss", [a, b]), ("curve", a * np.linspace(0, 1, 16) + b))
+    )
+    for name in ("posterior_mean", "loss", "nll", "noise_std", "posterior_std"):
+        np.testing.assert_allclose(getattr(curve, name), getattr(line, name), rtol=2e-6, atol=2e-6, err_msg=name)
+
+
+@given(hnp.arrays(np.float64, 16, elements=st.floats(-50, 50)), st.floats(-10, 10))
+@settings(max_examples=100, deadline=None)
+def test_a_curve_lies_between_its_knots(raw, mean):
+    """Whatever was learned, the variance is positive, and between those of the knots on either side."""
+    knots = parameter_from_raw(raw, True, SMALLEST_REAL)
+
+    def found(knots, mean):
+        return variances("curve", [mean], tf.unstack(knots), True)[0]
+
+    place = min(max(mean, 0), 1) * 15
+    near = knots[[int(np.floor(place)), int(np.ceil(place))]]
+    slack = 40 * np.finfo(np.float64).eps * knots.max()  # 15 steps are added up
+    assert near.min() - slack <= compute(found, knots, np.float64(mean)) <= near.max() + slack
+    assert knots.min() >= SMALLEST_REAL**2
 
 
 def test_one_learned_parameter_for_all_pictures():
@@ -413,7 +451,8 @@ def test_gradient_of_the_loss(family, channels, diagonal, learned):
             for k, step in enumerate(h * np.eye(t.size)):
                 step = step.reshape(t.shape)
                 change = sum(loss(outputs[i], i, t + step) - loss(outputs[i], i, t - step) for i in pixels)
-                np.testing.assert_allclose(by_parameter[0][n].ravel()[k], change / (2 * h), rtol=1e-4)
+                # Where no pixel lies near a knot there is no gradient, and no change but that of rounding, of 1e-14 or so.
+                np.testing.assert_allclose(by_parameter[0][n].ravel()[k], change / (2 * h), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(("family", "channels", "diagonal", "learned"), CASES)

@@ -118,6 +118,38 @@ def test_a_line_holds_what_can_be_known(place, runs):
     assert {f"img-0000024-{tag}.jpg" for tag in ("a_nsy", "b_out", "b_out2", "b_std", "c_cln")} < pictures
 
 
+def test_a_curve_is_told_in_three_figures_and_kept_in_sixteen(place):
+    """Stopped and resumed, too: all that was learned is in the state, and in the network file."""
+    name = NAME.replace("poissongauss", "curve")
+    training = TRAINING.replace(NAME, name).replace("--num-iter 24", "--num-iter 8") + " --result-dir curve"
+    stopped = Program(place, SCRIPT, training)
+    stopped.wait_for("^ *0: ")
+    (run_dir(place / "curve") / "abort.txt").touch()
+    stopped.ended()
+    said = stopped.stdout + succeeded(place, f"{training} --resume").stdout
+    assert re.search(r"^The simplest noise that fits these pictures is real_[a-z]+: ", said, re.MULTILINE)
+    small = "".join(rf", std_{where}={NUMBER}" for where in ("black", "middle", "white"))
+    lines = [line for line in said.splitlines() if re.match(r" *\d+: time=", line)]
+    assert len(lines) >= 2
+    stds = rf"std_net={NUMBER}, std_noise={NUMBER}{small}"
+    assert all(re.match(rf" *\d+: time= *\d+\.\d\d, loss={NUMBER}, {stds}", line) for line in lines)
+    records = statistics(run_dir(place / "curve"))
+    knots = [[record[f"v{k:02d}"] for k in range(16)] for record in records]
+    assert len(records) == len(lines) and np.array(knots).min() > 0
+    started = re.findall(r"^Estimated std_(\w+) to start from: (.+)$", said, re.MULTILINE)
+    at = {"black": knots[0][0], "middle": (knots[0][7] + knots[0][8]) / 2, "white": knots[0][15]}
+    assert {where: float(std) for where, std in started} == pytest.approx(
+        {where: 255 * np.sqrt(value) for where, value in at.items()}, abs=0.006
+    )
+    assert "Noise over brightness" in (run_dir(place / "curve") / "report.html").read_text("utf-8")
+    network = run_dir(place / "curve") / f"network-final-{name}.pickle"
+    found, configuration = load_configured(network)
+    level = learned_level(configuration, found.variables["noise_data"])
+    assert level.parameter == pytest.approx(knots[-1], rel=0.1)  # a line averages over the steps since the one before
+    done = succeeded(place, f"--denoise noisy/0.png --network {network} --out curve_out")
+    assert str(level) in done.stdout and re.match(r"std_black \S+, std_middle \S+, std_white \S+ \(learned\)", str(level))
+
+
 def test_the_residual_is_judged_once_the_ramp_up_is_over(place, runs):
     """A network of 24 images leaves the picture over, and the line after the statistics says so."""
     lines = runs[0].stdout.splitlines()

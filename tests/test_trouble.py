@@ -107,6 +107,7 @@ def test_a_loss_that_rises_is_told_once():
         ("gauss25-blindspot-sigma_global", 50.0), ("gauss5_50-blindspot-sigma_per_image", 100.0),
         ("poisson25-blindspot-sigma_global", 2 * 255 / 5), ("impulse50-blindspot-sigma_global", np.inf),
         ("real_gauss-blindspot-sigma_global", 100.0), ("real_poissongauss-blindspot-sigma_per_image", 100.0),
+        ("real_curve-blindspot-sigma_global", 100.0),
     ],
 )  # fmt: skip
 def test_noise_that_runs_away(name, limit):
@@ -117,7 +118,7 @@ def test_noise_that_runs_away(name, limit):
         if there:
             assert "runs away" in found[11][0]
             assert ("--noise-init estimate" in found[11][0]) == (name in (
-                "gauss25-blindspot-sigma_global", "real_gauss-blindspot-sigma_global"
+                "gauss25-blindspot-sigma_global", "real_gauss-blindspot-sigma_global", "real_curve-blindspot-sigma_global"
             ))  # fmt: skip
     assert said("gauss25-blindspot-sigma_known", [0.0] * 13, std_noise=[1e9] * 13) == {}
 

@@ -41,6 +41,7 @@ KINDS = [
     "gauss25-blindspot-sigma_known-mono",
     "poisson30-blindspot-sigma_global-mono", "gauss5_50-blindspot-sigma_per_image", "impulse50-blindspot-sigma_per_image",
     "real_poissongauss-blindspot-sigma_per_image", "real_gauss-blindspot_diag-sigma_per_image-mono",
+    "real_curve-blindspot-sigma_global",
 ]  # fmt: skip
 LAST = ("nin_c/W", "nin_c/b")
 FACTOR, OFF_DIAGONAL = "nin_c (the covariance)", "nin_c (covariances between colours, at zero)"
@@ -137,6 +138,7 @@ def test_all_is_taken_over(pair):
     ("poisson30-blindspot-sigma_global", "real_poisson-blindspot-sigma_global", [NOISE_VARIABLE]),  # of which the root
     ("gauss5_50-blindspot-sigma_per_image", "poisson5_50-blindspot-sigma_per_image", NOISE_OUTPUT),
     ("gauss5_50-blindspot-sigma_per_image", "real_poissongauss-blindspot-sigma_per_image", NOISE_OUTPUT),
+    ("real_poissongauss-blindspot-sigma_global", "real_curve-blindspot-sigma_global", [NOISE_VARIABLE]),
 ])  # fmt: skip
 def test_other_noise_is_learned_anew(source, wanted, expected):
     theirs, fresh, values, stayed = taken(source, wanted)

@@ -12,6 +12,7 @@ from dnnlib.denoising.adapting.likelihood import HeldOutLikelihood
 from dnnlib.denoising.adapting.pages import Page, PageCrops
 from dnnlib.denoising.adapting.start import Start
 from dnnlib.denoising.data.crops import Prefetch, batches
+from dnnlib.denoising.noise.families import as_shown
 from dnnlib.denoising.options import TrainingOptions
 from dnnlib.denoising.training.graph import TrainingGraph, build_training_graph, optimizer_of
 from dnnlib.denoising.training.schedule import learning_rate
@@ -129,7 +130,7 @@ def _is_due(seen: int, options: TrainingOptions) -> bool:
 def _check(likelihood: HeldOutLikelihood, session, seen: int) -> float:
     """Measures the held-out part, says what came out, and returns the negative log-likelihood."""
     nll, noise = likelihood.check(session)
-    said = ", ".join(f"{name}={format(value, _DIGITS.get(name, '8.4f'))}" for name, value in noise.items())
+    said = ", ".join(f"{name}={format(value, _DIGITS.get(name, '8.4f'))}" for name, value in as_shown(noise).items())
     say(f"{seen:8d}: valid_nll={nll:8.4f}, {said}")
     return nll
 

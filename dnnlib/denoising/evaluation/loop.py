@@ -19,6 +19,7 @@ from dnnlib.denoising.evaluation.rivals import Rival, data_of
 from dnnlib.denoising.judging.comparison import compare, compared_json, lines
 from dnnlib.denoising.judging.record import FILE_NAME, Record, evaluation_json
 from dnnlib.denoising.judging.text import figure_rows, figures
+from dnnlib.denoising.noise.families import as_shown
 from dnnlib.denoising.reports.run_page import RunPage
 from dnnlib.progress import say
 from dnnlib.submission.environment import environment
@@ -111,5 +112,5 @@ def _print(count: int, scores: Scores | RealScores) -> None:
         say(f"{count} images: " + ", ".join(f"{key}={value:8.4f}" for key, value in scores.report().items()))
         return
     say(f"{count} images:")
-    for name, value in scores.report().items():
+    for name, value in as_shown(scores.report()).items():
         say(f"  {name:18s} {value:{'10.4g' if name in scores.parameters else '10.4f'}}")

@@ -8,7 +8,7 @@ import numpy as np
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.noise.estimate_doubt import doubt_about, surely_shares_noise
 from dnnlib.denoising.noise.estimation import COARSER, FINEST, estimate_level, intact_patches
-from dnnlib.denoising.noise.families import in_user_units
+from dnnlib.denoising.noise.families import as_shown, in_user_units
 from dnnlib.denoising.noise.learned_parameter import parameter_from_raw
 from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.errors import UserError
@@ -112,7 +112,7 @@ def learned_level(configuration: Configuration, raw: np.ndarray) -> NoiseLevel:
     """
     noise = configuration.noise
     parameter = parameter_from_raw(np.ravel(raw), noise.learns_root, configuration.noise_floor).tolist()
-    values = in_user_units(noise.family, parameter)
+    values = as_shown(in_user_units(noise.family, parameter))
     return NoiseLevel(parameter, values, "learned", _out_of_range(configuration, values))
 
 

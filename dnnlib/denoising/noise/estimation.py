@@ -15,13 +15,15 @@ _CLIPPED_SHARES = (0.02, 0.2, 1.0)  # black or white values have lost their nois
 _HOLE_SHARES = (0.0, 0.02, 0.2, 0.5)  # of a patch's pixels that may have no value, likewise
 ENOUGH_PATCHES = 0.05  # the first is taken that leaves so large a share of the patches
 _LOW_QUANTILE = 0.2  # texture only adds to variances: the low end of what the patches say tells
-_SMALL_PATCH_SIDE = 32  # where a patch should be of one brightness, or untextured
+SMALL_PATCH_SIDE = 32  # where a patch should be of one brightness, or untextured
 _DARK = 0.1  # of white; below, there are too few photons to tell
 _ALIKE = 24 / 255  # neighbours that differ by no more in any channel are likely to be untouched by impulse noise
 _ALIKE_QUANTILE = 0.9  # of the patches' shares of such neighbours
 _NO_NOISE = 1e-6  # a variance that is as small as can be learned
 _CORRELATED = 2.0  # times as strong are coefficients of two pixels as those of one: white noise has 1, demosaiced 2.5 to 5
-_FLAT_QUANTILE = 0.3  # of the patches; in the others texture, too, is stronger at two pixels
+FLAT_QUANTILE = 0.3  # of the patches; in the others texture, too, is stronger at two pixels
+_STIFFNESS = 0.0015  # a bend of a curve's own size costs as much as 0.75 % of the patches that lie above it by their size
+_LEAST_UNSEEN = 0.1  # of a curve's nearest knot that patches were seen at
 
 Limits = Sequence[float] | None  # the values that clipped pixels have; None: 0 and white
 
@@ -85,8 +87,8 @@ def is_correlated(images: np.ndarray) -> bool:
     images: float [N,H,W,C], H and W multiples of 64, of any scale.
     """
     stacked = images.reshape(-1, *images.shape[2:])
-    one, two = of_patches(stacked, _SMALL_PATCH_SIDE, lambda p: [np.mean(_diagonal(p, step) ** 2) for step in (1, 2)]).T
-    flat = (two <= np.quantile(two, _FLAT_QUANTILE)) & (one > 0)
+    one, two = of_patches(stacked, SMALL_PATCH_SIDE, lambda p: [np.mean(_diagonal(p, step) ** 2) for step in (1, 2)]).T
+    flat = (two <= np.quantile(two, FLAT_QUANTILE)) & (one > 0)
     return bool(flat.any() and np.median(two[flat] / one[flat]) > _CORRELATED**2)
 
 
@@ -134,7 +136,7 @@ def level_in_patches(
     pixels: np.ndarray, white: float, black: float = 0.0, limits: Limits = None, sight: Sight = COARSER
 ) -> np.ndarray:
     """Returns sigma of 1 as each of the patches says that are clipped the least. All as for the estimators, see above."""
-    values, clipped = _of_patches(pixels, white, black, _SMALL_PATCH_SIDE, partial(_mean_and_variance, sight), limits)
+    values, clipped = _of_patches(pixels, white, black, SMALL_PATCH_SIDE, partial(_mean_and_variance, sight), limits)
     return np.sqrt(_trusted(values, clipped)[:, 1])
 
 
@@ -149,7 +151,7 @@ def estimate_poisson(
 
     pixels, white, black, limits, sight: as for all estimators, see above.
     """
-    values, clipped = _of_patches(pixels, white, black, _SMALL_PATCH_SIDE, partial(_mean_and_variance, sight), limits)
+    values, clipped = _of_patches(pixels, white, black, SMALL_PATCH_SIDE, partial(_mean_and_variance, sight), limits)
     means, variances = _trusted(values, clipped).T
     bright = means >= min(_DARK, means.max() / 2)
     ratio = np.quantile(variances[bright] / np.maximum(means[bright], 1e-6), sight.quantile) if means.max() > 0 else 0.0
@@ -170,7 +172,7 @@ def estimate_poisson_gauss(
     """
     from scipy.optimize import linprog  # late: takes a second to import, and nothing else here needs it
 
-    values, clipped = _of_patches(pixels, white, black, _SMALL_PATCH_SIDE, partial(_mean_and_variance, sight), limits)
+    values, clipped = _of_patches(pixels, white, black, SMALL_PATCH_SIDE, partial(_mean_and_variance, sight), limits)
     means, variances = _trusted(values, clipped).T
     means = np.maximum(means, 0.0)  # where noise hides that it is black
     count, scale = len(means), max(float(variances.mean()), 1e-12)
@@ -182,6 +184,49 @@ def estimate_poisson_gauss(
         a, b = linprog(cost, A_eq=design, b_eq=variances / scale).x[:2]  # all of them are 0 or more
         weights = 1 / np.maximum(a * means + b, 1e-3)
     return float(a * scale), float(b * scale)
+
+
+def estimate_curve(
+    pixels: np.ndarray, white: float, black: float = 0.0, limits: Limits = None, sight: Sight = FINEST
+) -> tuple[float, ...]:
+    """Estimates the variance of noise at evenly spaced means from 0 to 1, the knots of a piecewise linear curve.
+
+    As `estimate_poisson_gauss`, but through what the patches say goes a line that may bend, each bend at the cost of its
+    size (Kim, Koh, Boyd, Gorinevsky: l1 trend filtering, 2009). Where no patch has been, it goes straight on, but to no
+    less than a tenth of what the nearest knot has that was seen: a falling line would reach zero there.
+
+    pixels, white, black, limits, sight: as for all estimators, see above.
+    """
+    from scipy.optimize import linprog  # late, as above
+    from scipy.sparse import bmat, csr_matrix, eye_array
+
+    values, clipped = _of_patches(pixels, white, black, SMALL_PATCH_SIDE, partial(_mean_and_variance, sight), limits)
+    means, variances = _trusted(values, clipped).T
+    scale, knots = max(float(variances.mean()), 1e-12), len(family_of("curve").parameters)
+    hats = hats_at(means, knots)
+    bends = csr_matrix(np.diff(np.eye(knots), 2, axis=0))
+    count, places = len(means), knots - 2
+    # Minimise the sum of weight * (quantile * above + (1 - quantile) * below) + stiffness * |bend| with
+    # hats @ curve + above - below = v and bends @ curve = bend.
+    identity, turns = eye_array(count), eye_array(places)
+    design = bmat([[csr_matrix(hats), identity, -identity, None, None], [bends, None, None, -turns, turns]])
+    goal = np.concatenate([variances / scale, np.zeros(places)])
+    weights, stiffness = np.ones(count), np.full(places, _STIFFNESS * count)
+    for _ in range(3):
+        shares = sight.quantile * weights, (1 - sight.quantile) * weights
+        cost = np.concatenate([np.zeros(knots), *shares, stiffness, stiffness])
+        curve = linprog(cost, A_eq=design, b_eq=goal).x[:knots]  # all of them are 0 or more
+        weights = 1 / np.maximum(hats @ curve, 1e-3)
+        stiffness = _STIFFNESS * count / np.maximum(curve[1:-1], 1e-3)
+    seen = np.flatnonzero(hats.sum(axis=0) >= 0.5)  # any patch counts so much for its nearest
+    at_ends = np.interp(np.arange(knots), seen, curve[seen])
+    return tuple(float(value) for value in scale * np.maximum(curve, _LEAST_UNSEEN * at_ends))
+
+
+def hats_at(means: np.ndarray, knots: int) -> np.ndarray:
+    """Returns how much each knot of a curve, evenly spaced from 0 to 1, counts at means [N]: [N,knots]."""
+    places = np.clip(means, 0.0, 1.0)[:, None] * (knots - 1)
+    return np.maximum(1.0 - np.abs(places - np.arange(knots)), 0.0)
 
 
 def estimate_impulse(
@@ -200,7 +245,7 @@ def estimate_impulse(
         pairs = patch[:, 1:] - patch[:, :-1], patch[1:] - patch[:-1]
         return np.mean([np.mean(np.all(np.abs(d) <= _ALIKE, axis=2)) for d in pairs])
 
-    shares, _ = _of_patches(pixels, white, black, _SMALL_PATCH_SIDE, alike, limits)
+    shares, _ = _of_patches(pixels, white, black, SMALL_PATCH_SIDE, alike, limits)
     by_chance = (2 * _ALIKE - _ALIKE**2) ** pixels.shape[2]
     share = (np.quantile(shares, _ALIKE_QUANTILE) - by_chance) / (1 - by_chance)
     return (float(1 - np.sqrt(np.clip(share, 0, 1))),)
@@ -212,6 +257,7 @@ ESTIMATORS: dict[str, Callable[..., tuple[float, ...] | None]] = {
     "poisson": estimate_poisson,
     "impulse": estimate_impulse,
     "poissongauss": estimate_poisson_gauss,
+    "curve": estimate_curve,
 }
 
 
@@ -228,9 +274,20 @@ def _mean_and_variance(sight: Sight, patch: np.ndarray) -> tuple[float, float]:
 
 def _diagonal(patch: np.ndarray, step: int) -> np.ndarray:
     """Returns the diagonal Haar coefficients of a patch [H,W,C], of squares of step x step pixels; of norm 1."""
+    return haar(patch, step)[0]
+
+
+def haar(patch: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns the Haar coefficients of a patch, of norm 1: diagonal, of columns, and of rows; each [H/2s,W/2s,C].
+
+    patch: [H,W,C], H and W multiples of twice the step.
+    step: s, the side in pixels of the squares that are compared.
+    """
     height, width, channels = patch.shape
     sums = patch.reshape(height // step, step, width // step, step, channels).sum(axis=(1, 3)) / step
-    return (sums[::2, ::2] - sums[::2, 1::2] - sums[1::2, ::2] + sums[1::2, 1::2]) / 2
+    left, right = (sums[::2, x::2] + sums[1::2, x::2] for x in (0, 1))
+    upper, lower = (sums[::2, x::2] - sums[1::2, x::2] for x in (0, 1))
+    return (upper - lower) / 2, (left - right) / 2, (upper + lower) / 2
 
 
 def _of_patches(

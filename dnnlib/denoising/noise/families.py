@@ -78,6 +78,7 @@ class Family:
     likelihood: str = "gaussian"  # which of `posterior.LIKELIHOODS` judges it; 'gaussian' needs an entry in laws.VARIANCES
     spoiled_at: tuple[str, ...] = ("least", "greatest")  # ends of a range whose values have lost too much to estimate from
     mono: bool = True  # whether the posterior is defined for one channel
+    knots: bool = False  # the parameters are variances at evenly spaced means from 0 to 1, too many for a printed line
     keeps_mean: bool = True  # the noisy value is the clean one on average; else noisy targets need another loss (SPEC 6.2)
 
     @property
@@ -101,6 +102,9 @@ _ROWS = (
     # The noise's variance is a x + b at a pixel x of [0, 1].
     Family("poissongauss", (Parameter("a"), Parameter("b")), name_unit=None, real=True, learns_variance=True,
            spoiled_at=("greatest",)),
+    # The noise's variance is any piecewise linear function of the pixel, of 16 knots from 0 to 1.
+    Family("curve", tuple(Parameter(f"v{k:02d}") for k in range(16)), name_unit=None, real=True, learns_variance=True,
+           spoiled_at=("greatest",), knots=True),
 )  # fmt: skip
 FAMILIES = {row.name: row for row in _ROWS}
 
@@ -170,6 +174,23 @@ def in_user_units(family: str, learned: Sequence) -> dict:
 def named_in_user_units(noise: NoiseStyle, learned: Mapping) -> dict:
     """Converts learned parameters, found by name among other things, to the user's units."""
     return in_user_units(noise.family, [learned[name] for name in parameter_names(noise)])
+
+
+def as_shown(values: Mapping) -> dict:
+    """Returns figures, by name, as a line shows them: instead of the knots of a curve the std at black, middle and white.
+
+    values: of them the noise's parameters are in the user's units. The stds are of 255.
+    """
+    for row in FAMILIES.values():
+        names = [parameter.name for parameter in row.parameters]
+        if row.knots and names[0] in values:
+            low, high = (values[names[k]] for k in ((len(names) - 1) // 2, len(names) // 2))  # the same of an odd number
+            at = {"std_black": values[names[0]], "std_middle": (low + high) / 2, "std_white": values[names[-1]]}
+            figures = list(values.items())
+            place = [name for name, _ in figures].index(names[0])
+            figures[place:place] = [(name, 255.0 * math.sqrt(variance)) for name, variance in at.items()]
+            return {name: value for name, value in figures if name not in names}
+    return dict(values)
 
 
 def parse_noise_style(name: str) -> NoiseStyle:

@@ -101,6 +101,24 @@ def _poisson_gauss_variances(means: list, parameters: list, learned: bool) -> li
     return [a * tf.maximum(m, _DARKEST) + b for m in means]
 
 
+def _curve_variances(means: list, parameters: list, learned: bool) -> list:
+    """Returns the curve through the parameters at the network's mean: linear between the knots, constant outside of [0, 1].
+
+    Any curve of positive knots is allowed, falling ones, too. A raw sensor's variance rises, but a camera that shows x as
+    f(x) makes (a x + b) f'(x)^2 of it (by the first term of f's series), which falls after a gamma, under the shoulder of a
+    tone curve, and where values clip (Liu, Szeliski, Kang, Zitnick, Freeman: Automatic estimation and removal of noise from
+    a single image, 2008).
+    """
+    steps = [after - before for before, after in zip(parameters, parameters[1:], strict=False)]
+
+    def at(mean):
+        """Adds up the steps as far as a mean has climbed them: no gather, whose gradient adds in an order of its own."""
+        place = len(steps) * mean
+        return parameters[0] + tf.add_n([step * tf.clip_by_value(place - k, 0.0, 1.0) for k, step in enumerate(steps)])
+
+    return [at(mean) for mean in means]
+
+
 # Pixels, known parameter, source of random numbers -> noisy pixels; of the families that are added to clean pictures.
 CORRUPT: dict[str, Callable] = {"gauss": _corrupt_gauss, "poisson": _corrupt_poisson, "impulse": _corrupt_impulse}
 
@@ -109,4 +127,5 @@ VARIANCES: dict[str, Callable] = {
     "gauss": _gauss_variances,
     "poisson": _poisson_variances,
     "poissongauss": _poisson_gauss_variances,
+    "curve": _curve_variances,
 }

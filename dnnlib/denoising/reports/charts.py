@@ -23,6 +23,13 @@ class Chart(NamedTuple):
     uri: str
 
 
+class Transfer(NamedTuple):
+    """Holds how noise depends on brightness: points (mean, std), of 255, of flat patches and of the learned curve."""
+
+    points: Sequence[tuple[float, float]]
+    learned: Sequence[tuple[float, float]]
+
+
 def lines(title: str, text: str, series: Mapping[str, Sequence[tuple[float, float]]], unit: str = "") -> Chart | None:
     """Draws figures over the images trained on. None where there is nothing to draw.
 
@@ -94,6 +101,27 @@ def calibration(curve: Sequence[Class]) -> Chart | None:
 
     text = "Where the line is above the dashes, errors are larger than the network thinks."
     return _chart("Is the predicted std right?", text, draw) if points else None
+
+
+def transfer(found: Transfer | None) -> Chart | None:
+    """Draws the learned std of the noise over brightness, beside that of flat patches. None where there is none."""
+    if found is None or not found.points:
+        return None
+    # A patch that is not flat after all must not squeeze the rest.
+    stds = sorted(std for _, std in found.points)
+    top = 1.2 * max(stds[int(0.98 * (len(stds) - 1))], max(std for mean, std in found.learned if math.isfinite(std)))
+
+    def draw(axes: Any) -> None:
+        axes.plot(*zip(*found.points, strict=True), ".", color="0.6", label="flat patches", markersize=3)
+        axes.plot(*zip(*found.learned, strict=True), "-", color="#0b5394", label="learned")
+        axes.set_xlim(min(0.0, *(mean for mean, _ in found.points)), max(255.0, *(mean for mean, _ in found.points)))
+        axes.set_ylim(0.0, top or 1.0)
+        axes.set_xlabel("brightness, of 255")
+        axes.set_ylabel("std of the noise, of 255")
+        axes.legend(frameon=False)
+
+    text = "If the line misses the dots at some brightness, another family of noise may fit (real-noise.md)."
+    return _chart("Noise over brightness", text, draw)
 
 
 def _chart(title: str, text: str, draw: Callable[[Any], None]) -> Chart:

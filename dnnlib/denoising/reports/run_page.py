@@ -11,7 +11,7 @@ import numpy as np
 from dnnlib.denoising.judging.calibration import Class
 from dnnlib.denoising.judging.text import calibration_line
 from dnnlib.denoising.reports import charts
-from dnnlib.denoising.reports.charts import Chart
+from dnnlib.denoising.reports.charts import Chart, Transfer
 from dnnlib.denoising.reports.commands import commands_of, folder_link
 from dnnlib.denoising.reports.gallery import Gallery
 from dnnlib.denoising.reports.index import INDEX, index_folder, write_index
@@ -55,6 +55,7 @@ class RunPage:
     def __init__(self, run_dir: Path):
         """Takes the run directory, which must exist."""
         self.validated: Validated | None = None
+        self.transfer: Transfer | None = None  # of real noise, as it was last learned
         self.notes: list[str] = []  # warnings, shown at the top
         self._run_dir = run_dir
         self._left = (run_dir / REPORT).exists()  # by an earlier process
@@ -69,7 +70,7 @@ class RunPage:
         path = self._run_dir / REPORT
         try:
             if self.validated is not None or not self._left:
-                write_text(path, report(read_run(self._run_dir), self.validated, self.notes))
+                write_text(path, report(read_run(self._run_dir), self.validated, self.notes, self.transfer))
             write_index(index_folder(self._run_dir))
         except (OSError, ImportError) as error:
             if not self._told:
@@ -78,13 +79,21 @@ class RunPage:
             self._told = True
 
 
-def report(facts: RunFacts, validated: Validated | None, notes: Sequence[str] = ()) -> str:
-    """Returns the page of a run. validated: its last validation, None before there was one; notes: warnings."""
+def report(
+    facts: RunFacts, validated: Validated | None, notes: Sequence[str] = (), transfer: Transfer | None = None
+) -> str:
+    """Returns the page of a run.
+
+    facts: what its directory says.
+    validated: its last validation, None before there was one.
+    notes: warnings.
+    transfer: what it has learned of real noise, None where there is none.
+    """
     folder = facts.folder.resolve()
     title = f"{'Training' if facts.trains else 'Evaluation'} of {facts.configuration or folder.name}"
     values: dict[str, Any] = {
         "title": title, "folder": str(facts.folder), "index": folder_link(index_folder(folder) / INDEX, folder),
-        "facts": _facts(facts), "reason": _reason(facts), "curves": _curves(facts) if facts.trains else [],
+        "facts": _facts(facts), "reason": _reason(facts), "curves": _curves(facts, transfer) if facts.trains else [],
         "commands": commands_of(facts), "options": _flat(facts.options), "versions": _versions(facts.settings),
         "std_white": STD_WHITE, "notes": notes,
     }  # fmt: skip
@@ -113,7 +122,7 @@ def _of_pictures(validated: Validated | None) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _curves(facts: RunFacts) -> list[Chart]:
+def _curves(facts: RunFacts, transfer: Transfer | None) -> list[Chart]:
     """Returns the charts of a training, as far as there are figures."""
     noise = [name for name in ("sigma", "lambda", "alpha", "a", "b") if any(name in line for line in facts.stats)]
 
@@ -127,6 +136,7 @@ def _curves(facts: RunFacts) -> list[Chart]:
         drawn("PSNR", "dB", validation="valid_psnr_pme", training_crops="train_psnr_pme"),
         drawn("Standard deviations", "of 255", noise="std_noise", network="std_net"),
         *(drawn(f"Noise: {name}", "", level=name) for name in noise),
+        charts.transfer(transfer),
         drawn("Learning rate", "", rate="learning_rate"),
         charts.lines("Speed", "", {"images a second": _speed(facts)}, "images/s"),
     ]

@@ -22,7 +22,8 @@ from dnnlib.denoising.options import TrainingOptions
 from dnnlib.denoising.reports.run_page import RunPage
 from dnnlib.denoising.training.graph import build_training_graph, initial_training_values
 from dnnlib.denoising.training.job import Job
-from dnnlib.denoising.training.noise_start import estimate_noise_start
+from dnnlib.denoising.training.noise_curve import NoiseCurve
+from dnnlib.denoising.training.noise_start import estimate_noise_start, points_of
 from dnnlib.denoising.training.outlook import Outlook, too_few_pictures
 from dnnlib.denoising.training.output import TrainingOutput
 from dnnlib.denoising.training.report import Report
@@ -116,6 +117,8 @@ class _Training:
         self._validation = validation(configuration, job.replicas, reuse=True)
         self._outlook, self._trouble = Outlook(options.minibatch_size), Trouble(configuration, options)
         self._report = Report(output.run, output.events, configuration)
+        self._points = points_of(crops) if configuration.noise.real and output.has_page else None
+        self._noise_curve = None if self._points is None else NoiseCurve(configuration.noise, self._points)
         self._last = options.num_iter // options.minibatch_size * options.minibatch_size  # the n of the last step
 
     def run(self, state: TrainingState | None) -> Path | None:
@@ -188,7 +191,7 @@ class _Training:
         values = initial_training_values(self._configuration, options)
         if options.noise_init == "estimate" and chief:
             values[NOISE_VARIABLE][:] = estimate_noise_start(
-                self._configuration, self._crops, self._graph, self._job.session
+                self._configuration, self._crops, self._graph, self._job.session, self._points
             )
         return values
 
@@ -226,6 +229,8 @@ class _Training:
             for warning in self._trouble.warnings(line):
                 self._output.warn(warning)
             if scores is not None:
+                if self._noise_curve is not None:
+                    self._output.show_noise(self._noise_curve.transfer(self._job.session, line.means))
                 self._output.write_page()
             if isinstance(scores, RealScores) and self._output.run is not None and n > RAMP_UP * o.num_iter:
                 _say_advice(scores)  # before, the residual is of the picture and not of the noise

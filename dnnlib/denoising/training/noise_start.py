@@ -6,38 +6,62 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dnnlib.denoising.configuration import Configuration
-from dnnlib.denoising.data.crops import Crops, batches
+from dnnlib.denoising.data.crops import Crops, NoisyCrops, batches
 from dnnlib.denoising.hole import Hole, HoleSize
-from dnnlib.denoising.noise.estimation import COARSER, PATCH_SIDE, estimate_parameters, is_correlated
-from dnnlib.denoising.noise.families import in_user_units
+from dnnlib.denoising.noise.estimation import COARSER, PATCH_SIDE, SMALL_PATCH_SIDE, estimate_parameters, is_correlated
+from dnnlib.denoising.noise.families import as_shown, in_user_units
 from dnnlib.denoising.noise.learned_parameter import raw_from_parameter
+from dnnlib.denoising.noise.transfer import Points, model_of, transfer_points
 
 if TYPE_CHECKING:
     from dnnlib.denoising.training.graph import TrainingGraph
 
 ESTIMATE_FROM = 512  # crops; of 64, b of Poisson-Gauss noise came out with a std of 25 %, of these with 4 %
+_POINT_PATCHES, _LEAST_POINT_CROPS = 2000, 128  # that a photon transfer is of; crops, for it is to be of many pictures
 ESTIMATE_SIDE = 256  # pixels of each, for the memory's sake
 
 
-def estimate_noise_start(configuration: Configuration, crops: Crops, graph: "TrainingGraph", session) -> list[float]:
+def estimate_noise_start(
+    configuration: Configuration, crops: Crops, graph: "TrainingGraph", session, points: Points | None = None
+) -> list[float]:
     """Estimates the noise, says what came out, and returns it in the scale of the noise variable.
 
     configuration: its noise is estimated, as its blind spot sees it.
     crops: those of the training; the first of them are looked at.
     graph, session: those of the training, whose `noisy` corrupts the crops, where they are clean.
+    points: of the crops' photon transfer, to say which family fits them; None: nothing is said.
     """
     noisy = []
     for batch in batches(crops, graph.numbers.shape[0], 0, ESTIMATE_FROM - 1):
         corrupted = session.run(graph.noisy, graph.feed(batch.numbers, batch.images))
         noisy.append(corrupted[:, :ESTIMATE_SIDE, :ESTIMATE_SIDE])
     style = configuration.noise
-    side = min(x.shape[1] for x in noisy)  # the last crops of a very short training may be larger
-    same = np.concatenate([x[:, :side, :side] for x in noisy])
-    parameters = estimate_noise(style.family, same, configuration.hole_size, crops.limits)
-    for name, value in in_user_units(style.family, parameters).items():
-        digits = ".2f" if name == "sigma" else ".3g"
+    parameters = estimate_noise(style.family, _stacked(noisy), configuration.hole_size, crops.limits)
+    for name, value in as_shown(in_user_units(style.family, parameters)).items():
+        digits = ".2f" if name == "sigma" or name.startswith("std_") else ".3g"
         print(f"Estimated {name} to start from: {value:{digits}}")
+    if points is not None:
+        name, reason = model_of(points)
+        print(f"The simplest noise that fits these pictures is real_{name}: {reason}")
     return [raw_from_parameter(value, style.learns_root, configuration.noise_floor) for value in parameters]
+
+
+def points_of(crops: NoisyCrops) -> Points | None:
+    """Returns the photon transfer of the first crops of a training; None where they are too small to tell.
+
+    Ask before the training takes crops: they are drawn in one order.
+    """
+    side = min(crops[0].shape[0], ESTIMATE_SIDE) // SMALL_PATCH_SIDE * SMALL_PATCH_SIDE
+    if not side:
+        return None
+    count = max(min(_POINT_PATCHES // (side // SMALL_PATCH_SIDE) ** 2, ESTIMATE_FROM), _LEAST_POINT_CROPS)
+    return transfer_points(_stacked([crops[number][None, :side, :side] for number in range(count)]))
+
+
+def _stacked(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Joins crops [N,S,S,C]. The last crops of a very short training may be larger: they are cut to the others' size."""
+    side = min(part.shape[1] for part in parts)
+    return np.concatenate([part[:, :side, :side] for part in parts])
 
 
 def estimate_noise(family: str, crops: np.ndarray, hole_size: HoleSize, limits: Sequence[float]) -> list[float]:

@@ -8,6 +8,7 @@ from dnnlib.denoising.evaluation.graph import Denoised
 from dnnlib.denoising.network.network_file import network_file_name, to_network
 from dnnlib.denoising.options import TrainingOptions
 from dnnlib.denoising.pictures.scale import Source
+from dnnlib.denoising.reports.charts import Transfer
 from dnnlib.denoising.reports.run_page import RunPage, Validated
 from dnnlib.denoising.training.state import TrainingState, newest_state_bytes, remove_states, settled_sizes
 from dnnlib.progress import say
@@ -98,6 +99,11 @@ class TrainingOutput:
         """Takes what the run's page is to show from now on, None: as before."""
         if self._page is not None and validated is not None:
             self._page.validated = validated
+
+    def show_noise(self, transfer: Transfer) -> None:
+        """Takes what the run's page is to show of real noise."""
+        if self._page is not None:
+            self._page.transfer = transfer
 
     def write_page(self) -> None:
         """Writes the run's page anew."""

@@ -10,6 +10,7 @@ import numpy as np
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.evaluation.added_noise import Scores
 from dnnlib.denoising.evaluation.real_noise import RealScores
+from dnnlib.denoising.noise.families import as_shown
 from dnnlib.denoising.training.statistics import as_reported, statistic_names
 from dnnlib.denoising.training.trouble import Line
 from dnnlib.progress import say
@@ -58,7 +59,7 @@ class Report:
         if self._run is None:
             return line
         # For people.
-        shown = {key: value for key, value in means.items() if not _HIDDEN.fullmatch(key)}
+        shown = {key: value for key, value in as_shown(means).items() if not _HIDDEN.fullmatch(key)}
         text = f"{n:8d}: time={seconds:6.2f}, "
         text += ", ".join(f"{key}={format(value, _DIGITS.get(key, '8.4f'))}" for key, value in shown.items())
         if self._skipped:
