@@ -24,7 +24,7 @@ from dnnlib.denoising.learning.plan import CROP, plan
 from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.errors import UserError
 
-WHITE = Facts(files=40, pixels=40 * 512 * 512, colours=3, side=512, sigma=12.0, shared=False)
+WHITE = Facts(40, 40 * 512 * 512, colours=3, side=512, sigma=12.0, shared=False, model="gauss", why_model="it fits")
 NETWORK = "gauss5_50-blindspot-sigma_per_image"
 
 
@@ -52,7 +52,8 @@ def write_pictures(folder: Path, count: int = 3, side: int = 160, sigma: float =
 @pytest.mark.parametrize("shared", [False, True])
 def test_what_is_found(tmp_path, grey, shared):
     facts = look(write_pictures(tmp_path / "in", shared=shared, grey=grey), Scale())
-    assert facts._replace(sigma=0) == Facts(3, 3 * 160 * 160, 1 if grey else 3, 160, 0, shared)
+    assert facts[:4] == (3, 3 * 160 * 160, 1 if grey else 3, 160) and facts.shared == shared
+    assert shared or facts.model == "gauss"
     # A sixth more is seen at two pixels of the shared noise; of the white one each crop tells some 2 %.
     assert facts.sigma == pytest.approx(12 * (7 / 6 if shared else 1), rel=0.1)
 
@@ -78,35 +79,40 @@ def test_what_cannot_be_learned_from(tmp_path):
 
 
 def test_white_noise_is_trained_on():
-    found = plan(WHITE, NETWORK, 1.0, 60, "poissongauss", "it fits")
-    assert found.configuration == "real_poissongauss-blindspot-sigma_global" and found.hole_size == 1 and found.crop == CROP
+    found = plan(WHITE, NETWORK, 1.0, 60)
+    assert found.configuration == "real_gauss-blindspot-sigma_global" and found.hole_size == 1 and found.crop == CROP
     # 54 of 60 minutes, less 640 crops' worth of denoising.
     assert found.images == 0.9 * 3600 - 640
     assert {choice.what for choice in found.choices} == {"noise", "start", "blind spot", "noise model", "training"}
-    mono = plan(WHITE._replace(colours=1), NETWORK, 0.5, 60, "gauss", "it fits")
-    assert mono.configuration == "real_gauss-blindspot-sigma_global-mono"
+    mono = plan(WHITE._replace(colours=1, model="curve"), NETWORK, 0.5, 60)
+    assert mono.configuration == "real_curve-blindspot-sigma_global-mono"
 
 
 def test_shared_noise_is_not():
-    found = plan(WHITE._replace(shared=True), NETWORK, 0.0, 60, "poissongauss", "it fits")
+    found = plan(WHITE._replace(shared=True), NETWORK, 0.0, 60)
     assert (found.configuration, found.images, found.hole_size) == (None, 0, 3)
     assert "neighbours share the noise" in found.choices[2].why
 
 
 def test_no_time_and_few_pictures():
-    late = plan(WHITE, NETWORK, 60.0, 60, "gauss", "")
+    late = plan(WHITE, NETWORK, 60.0, 60)
     assert late.configuration is None and late.hole_size == 1 and "no time" in late.choices[-1].why
-    few = plan(WHITE._replace(files=6, pixels=6 * 512 * 512), NETWORK, 0.01, 600, "gauss", "")
+    few = plan(WHITE._replace(files=6, pixels=6 * 512 * 512), NETWORK, 0.01, 600)
     assert few.images == 100 * 5 and "by heart" in few.choices[-1].why
-    one_large = plan(WHITE._replace(files=1, pixels=4096 * 4096), NETWORK, 0.01, 600, "gauss", "")
+    one_large = plan(WHITE._replace(files=1, pixels=4096 * 4096), NETWORK, 0.01, 600)
     assert one_large.images == 100 * 16
 
 
-@given(st.builds(Facts, st.integers(1, 10**5), st.integers(2**14, 10**11), st.sampled_from([1, 3]), st.integers(128, 10**5),
-                 st.floats(0.3, 200), st.booleans()), st.floats(1e-4, 1e3), st.floats(1e-3, 1e5))  # fmt: skip
+FACTS = st.builds(
+    Facts, st.integers(1, 10**5), st.integers(2**14, 10**11), st.sampled_from([1, 3]), st.integers(128, 10**5),
+    st.floats(0.3, 200), st.booleans(), st.just("curve"), st.just(""),
+)  # fmt: skip
+
+
+@given(FACTS, st.floats(1e-4, 1e3), st.floats(1e-3, 1e5))
 @settings(deadline=None)
 def test_plans_can_be_carried_out(facts, seconds, minutes):
-    found = plan(facts, NETWORK, seconds, minutes, "gauss", "")
+    found = plan(facts, NETWORK, seconds, minutes)
     assert found.crop % 32 == 0 and 32 <= found.crop <= CROP and found.crop <= facts.side
     assert (found.images >= planning.FEWEST_IMAGES) == (found.configuration is not None)
     assert found.images * seconds * (found.crop / CROP) ** 2 <= 60 * minutes + 50 * seconds  # rounded to hundreds

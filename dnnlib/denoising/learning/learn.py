@@ -23,7 +23,6 @@ from dnnlib.errors import UserError
 from dnnlib.files import write_text
 from dnnlib.progress import say
 
-MODEL, WHY_MODEL = "poissongauss", "it holds Gaussian noise and that of photons, and whatever is of both"
 SHARD, RUNS, DENOISED, KEPT_PLAN = "noisy.h5", "runs", "denoised", "plan.json"
 _AT_MOST = 2  # times what a training should take, after which it ends early: the machine has got other work
 
@@ -71,8 +70,8 @@ def _plan(facts: Facts, options: LearningOptions, recipe: Mapping[str, Any], net
     kept = _kept_plan(out / KEPT_PLAN, asked)
     if kept is not None:
         return kept
-    seconds = 0.0 if facts.shared else _measured(facts.colours, recipe)
-    found = plan(facts, network, seconds, options.minutes, MODEL, WHY_MODEL)
+    seconds = 0.0 if facts.shared else _measured(facts, recipe)
+    found = plan(facts, network, seconds, options.minutes)
     as_json = {**found._asdict(), "choices": [choice._asdict() for choice in found.choices]}
     write_text(out / KEPT_PLAN, json.dumps({"asked": asked, "plan": as_json}, indent=2))
     return found
@@ -90,11 +89,11 @@ def _kept_plan(path: Path, asked: Mapping[str, Any]) -> Plan | None:
         return None
 
 
-def _measured(colours: int, recipe: Mapping[str, Any]) -> float:
+def _measured(facts: Facts, recipe: Mapping[str, Any]) -> float:
     """Measures how long an image takes in training, in a process that then frees the device."""
     from dnnlib.denoising.training.speed import seconds_per_image
 
-    configuration = f"real_{MODEL}-blindspot-sigma_global{'-mono' if colours == 1 else ''}"
+    configuration = f"real_{facts.model}-blindspot-sigma_global{'-mono' if facts.colours == 1 else ''}"
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         return pool.submit(seconds_per_image, configuration, dict(recipe), CROP).result()
 

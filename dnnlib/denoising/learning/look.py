@@ -8,6 +8,7 @@ import numpy as np
 
 from dnnlib.denoising.adapting.pages import Page, PageCrops, read_pages
 from dnnlib.denoising.noise.estimation import PATCH_SIDE, is_correlated
+from dnnlib.denoising.noise.transfer import fitting_model
 from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.denoising.training.noise_start import estimate_noise
 from dnnlib.errors import UserError
@@ -28,6 +29,8 @@ class Facts(NamedTuple):
     side: the smallest of the pages, in pixels.
     sigma: the noise's std, of 255, at about its middle over the pictures.
     shared: whether neighbours share the noise.
+    model: the simplest family of noise that fits them.
+    why_model: in words.
     """
 
     files: int
@@ -36,6 +39,8 @@ class Facts(NamedTuple):
     side: int
     sigma: float
     shared: bool
+    model: str
+    why_model: str
 
 
 def look(paths: Sequence[str], told: Scale, axes: str | None = None, nodata: float | None = None) -> Facts:
@@ -55,10 +60,11 @@ def look(paths: Sequence[str], told: Scale, axes: str | None = None, nodata: flo
     sigma = 255 * estimate_noise("gauss", noisy, 1, limits)[0]
     if not sigma >= WEAKEST:
         raise UserError(f"--learn: nothing to learn, for the noise is too weak: sigma {sigma:.2g} of 255, below {WEAKEST}")
+    model, why = fitting_model(noisy, limits)
     pixels = sum(page.pixels.shape[0] * page.pixels.shape[1] for page in pages)
     return Facts(
         files=len(paths), pixels=round(pixels * len(paths) / len(chosen)), colours=pages[0].pixels.shape[2], side=side,
-        sigma=sigma, shared=is_correlated(noisy),
+        sigma=sigma, shared=is_correlated(noisy), model=model, why_model=why,
     )  # fmt: skip
 
 

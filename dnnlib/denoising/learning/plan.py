@@ -44,14 +44,13 @@ class Plan(NamedTuple):
     choices: tuple[Choice, ...]
 
 
-def plan(facts: Facts, network: str, seconds: float, minutes: float, model: str, why_model: str) -> Plan:
+def plan(facts: Facts, network: str, seconds: float, minutes: float) -> Plan:
     """Chooses how to learn.
 
     facts: of the pictures.
     network: the shipped one that fits their kind.
     seconds: that one image of CROP pixels a side takes in training here.
     minutes: that all may take.
-    model: of the noise, a family for real noise; why_model: in words.
     """
     of_noise = Choice("noise", f"sigma {facts.sigma:.1f} of 255", "estimated from crops of the pictures")
     start = Choice("start", network, "the network that comes with the program for such pictures")
@@ -74,9 +73,10 @@ def plan(facts: Facts, network: str, seconds: float, minutes: float, model: str,
     why = f"{seconds:.2g} s each here, {minutes:g} minutes in all"
     if by_pictures < by_time:
         why = f"each picture is seen {MOST_PASSES} times; more, and it would be learned by heart"
-    configuration = f"real_{model}-blindspot-sigma_global{'-mono' if facts.colours == 1 else ''}"
+    configuration = f"real_{facts.model}-blindspot-sigma_global{'-mono' if facts.colours == 1 else ''}"
     length = Choice("training", f"{images:,} images of {crop} x {crop} pixels", why)
-    return Plan(configuration, images, crop, 1, (of_noise, start, white, Choice("noise model", model, why_model), length))
+    model = Choice("noise model", facts.model, facts.why_model)
+    return Plan(configuration, images, crop, 1, (of_noise, start, white, model, length))
 
 
 def shared_plan(before: tuple[Choice, ...], seen: str) -> Plan:
