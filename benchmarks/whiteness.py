@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """What is said of noise whose correlation is known: short trainings on white and on correlated noise, a row of figures each.
 
-    python benchmarks/whiteness.py --clean FOLDER --out FOLDER
+    python benchmarks/whiteness.py --clean FOLDER --out FOLDER --csv benchmarks/whiteness.csv
 
 corrupts the middle 256x256 pixels of twenty clean pictures for each case, by the noise of NOISES, and packs them as a user
 would. A network that comes with the program is trained on them for minutes with a blind spot of one pixel, and what it
-leaves over of those that are held out is judged. A case is a folder in --out, and a row of --csv; what is there is not
-made again. The limits of `evaluation/whiteness.py` were learned from the cases of LEARNED; those of HELD_OUT, of other
+leaves over of those that are held out is judged. A case is a folder in --out, and a row of --csv; what is there is
+not made again. The limits of `evaluation/whiteness.py` were learned from the cases of LEARNED; those of HELD_OUT, of other
 pictures, levels and seeds, tell how often they are right. docs/real-noise.md has the figures.
 """
 
@@ -17,7 +17,7 @@ import itertools
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,15 +28,15 @@ from scipy.ndimage import convolve1d
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from dnnlib.denoising.evaluation.whiteness import NAMES  # noqa: E402
-from dnnlib.denoising.noise.correlation import noise_correlation  # noqa: E402
+from dnnlib.denoising.evaluation.needed_hole import needed_hole  # noqa: E402
+from dnnlib.denoising.evaluation.whiteness import NAMES, Whiteness  # noqa: E402
+from dnnlib.denoising.noise.correlation import NoiseCorrelation, noise_correlation  # noqa: E402
 from dnnlib.denoising.noise.estimation import of_patches  # noqa: E402
 from dnnlib.denoising.pictures.images import read_image, to_float  # noqa: E402
 from dnnlib.denoising.pictures.search import pictures_in  # noqa: E402
 from dnnlib.errors import UserError, run_script  # noqa: E402
 from dnnlib.files import atomic_write, write_text  # noqa: E402
 
-CSV = ROOT / "benchmarks" / "whiteness.csv"
 SIDE = 256  # pixels of the pictures
 PICTURES = 20  # of a case
 HOLDOUT = 0.25  # share of them to judge on
@@ -160,6 +160,19 @@ HOLES = [
     Case("blurred (1, 2, 1)", 10, 1, 2, 5),
 ]
 HALVES = {"learned": LEARNED, "held out": HELD_OUT, "holes": HOLES}
+# More of them, for what needs no training: each kind of noise at levels and on pictures of which no half has another's.
+LEVELS = {"learned": {"white Poisson": (30, 300)}, "held out": {"white Poisson": (60, 150)}}
+OTHER_LEVELS = {"learned": (3, 10, 25), "held out": (5, 15, 40)}
+SETS = {"learned": (0, 2, 4), "held out": (7, 9, 11)}
+MANY = {
+    half: [
+        Case(noise, level, pictures, 100 + pictures)
+        for noise in NOISES
+        for level in LEVELS[half].get(noise, OTHER_LEVELS[half])
+        for pictures in SETS[half]
+    ]
+    for half in SETS
+}
 WITNESSES = ["noise_h1", "noise_h2", "noise_h3", "noise_h4", "noise_v1", "noise_v2", "noise_v3", "noise_v4"]
 BEFORE = [f"start_{name}" for name in NAMES]  # of the network that it begins with
 PSNRS = [f"valid_psnr_{of}" for of in ("noisy", "mu", "pme")]
@@ -170,12 +183,14 @@ def main() -> None:
     """Trains all that is not there yet, and prints how often what is said is right."""
     args = command_line().parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
+    cases, of = (MANY, witnesses) if args.untrained else (HALVES, figures)
     # A case of each half in turn, so that what was stopped early tells of all.
-    chosen = [[(half, case) for case in HALVES[half]] for half in args.halves]
+    chosen = [[(half, case) for case in cases.get(half, [])] for half in args.halves]
     rows = []
     for half, case in filter(None, itertools.chain(*itertools.zip_longest(*chosen))):
-        rows.append({"half": half, **figures(args, case)})
-        write_rows(args.csv, rows)
+        rows.append({"half": half, **rounded(of(args, case))})
+        if args.csv:
+            write_rows(args.csv, rows)
     print(summary(rows))
 
 
@@ -184,7 +199,8 @@ def command_line() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clean", type=Path, required=True, metavar="DIR", help="clean pictures, 280 at least")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the cases go")
-    parser.add_argument("--csv", type=Path, default=CSV, metavar="FILE", help="where the rows go (default: %(default)s)")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="where the rows go (default: they are only printed)")
+    parser.add_argument("--untrained", action="store_true", help="other cases, many, of what can be told without a training")
     parser.add_argument("--halves", nargs="+", default=list(HALVES), choices=list(HALVES), help="cases (default: all)")
     parser.add_argument("--num-iter", type=int, default=200, metavar="N", help="images of a training (default: 200)")
     parser.add_argument("--train-resolution", type=int, default=64, metavar="PX", help="side of the crops (default: 64)")
@@ -194,54 +210,66 @@ def command_line() -> argparse.ArgumentParser:
 # --- a case
 
 
-def folders(args, case: Case) -> tuple[Path, Path]:
-    """Makes the noisy and the clean pictures of a case, and returns their folders.
+def clean_pictures(args, number: int) -> Iterator[tuple[str, np.ndarray]]:
+    """Yields the names and the middles of the pictures of a set, float [SIDE,SIDE,3] on the scale [0, 1].
 
-    Raises UserError for a folder of too few clean ones.
+    Raises UserError for a folder of too few.
     """
-    noisy, clean = (args.out / case.name / name for name in ("noisy", "clean"))
     found = [Path(path) for path in pictures_in(args.clean)]
-    order = np.random.default_rng(0).permutation(len(found))[case.pictures * PICTURES :][:PICTURES]
+    order = np.random.default_rng(0).permutation(len(found))[number * PICTURES :][:PICTURES]
     if len(order) < PICTURES:
-        raise UserError(f"--clean {args.clean}: holds {len(found)} pictures, too few for a set of {PICTURES} for each case")
-    for number, index in enumerate(order):
-        name = found[index].stem + case.suffix
-        if (noisy / name).exists() and (clean / name).exists():
-            continue
+        raise UserError(f"--clean {args.clean}: holds {len(found)} pictures, too few for {number + 1} sets of {PICTURES}")
+    for index in order:
         picture = to_float(read_image(found[index])).astype(np.float64)
         top, left = ((size - SIDE) // 2 for size in picture.shape[:2])
-        picture = picture[top : top + SIDE, left : left + SIDE]
-        write(clean / name, picture, quality=100)
-        write(noisy / name, NOISES[case.noise](picture, case.level, np.random.default_rng([case.seed, number])), quality=90)
+        yield found[index].stem, picture[top : top + SIDE, left : left + SIDE]
+
+
+def corrupted(case: Case, clean: np.ndarray, number: int) -> bytes:
+    """Returns the file of picture `number` of a case, with its noise: a float array or a JPEG."""
+    noisy = NOISES[case.noise](clean, case.level, np.random.default_rng([case.seed, number]))
+    file = io.BytesIO()
+    if case.suffix == ".jpg":
+        Image.fromarray(np.rint(255 * noisy.clip(0, 1)).astype(np.uint8)).save(file, "JPEG", quality=90)
+    else:
+        np.save(file, noisy.astype(np.float32))
+    return file.getvalue()
+
+
+def folders(args, case: Case) -> tuple[Path, Path]:
+    """Makes the noisy and the clean pictures of a case, and returns their folders."""
+    noisy, clean = (args.out / case.name / name for name in ("noisy", "clean"))
+    for folder in (noisy, clean):
+        folder.mkdir(parents=True, exist_ok=True)
+    for number, (name, picture) in enumerate(clean_pictures(args, case.pictures)):
+        with atomic_write(noisy / f"{name}{case.suffix}") as file:
+            file.write(corrupted(case, picture, number))
+        with atomic_write(clean / f"{name}{case.suffix}") as file:  # what kind of file it is its first bytes tell
+            if case.suffix == ".jpg":
+                Image.fromarray(np.rint(255 * picture).astype(np.uint8)).save(file, "PNG")
+            else:
+                np.save(file, picture.astype(np.float32))
     return noisy, clean
 
 
-def write(path: Path, picture: np.ndarray, quality: int) -> None:
-    """Writes a picture on the scale [0, 1] as floats or, with its suffix, as a JPEG of a quality, of which 100 stands for a
-    file without loss."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as file:
-        if path.suffix == ".npy":
-            np.save(file, picture.astype(np.float32))
-            return
-        image = Image.fromarray(np.rint(255 * picture.clip(0, 1)).astype(np.uint8))
-        if quality == 100:
-            image.save(file, "PNG")  # which a file is its first bytes tell
-        else:
-            image.save(file, "JPEG", quality=quality)
+def noisy_pictures(args, case: Case) -> np.ndarray:
+    """Returns the noisy pictures of a case, on the scale [0, 1]: [N,H,W,3]."""
+    files = [corrupted(case, *picture) for picture in numbered(clean_pictures(args, case.pictures))]
+    if case.suffix == ".jpg":
+        return np.stack([np.asarray(Image.open(io.BytesIO(file))) / 255 for file in files])
+    return np.stack([np.load(io.BytesIO(file)) for file in files])
 
 
-def read(folder: Path) -> np.ndarray:
-    """Reads the noisy pictures of a case, on the scale [0, 1]: [N,H,W,3]."""
-    paths = sorted(folder.iterdir())
-    return np.stack([np.load(path) if path.suffix == ".npy" else to_float(read_image(path)) for path in paths])
+def numbered(pictures: Iterator[tuple[str, np.ndarray]]) -> Iterator[tuple[np.ndarray, int]]:
+    """Yields the pictures with their numbers."""
+    return ((picture, number) for number, (_, picture) in enumerate(pictures))
 
 
 def trained(args, case: Case) -> list[dict]:
     """Trains, unless that is done already, and returns the records of the validations at its start and at its end."""
-    noisy, clean = folders(args, case)
     folder = args.out / case.name / f"{args.train_resolution}-{args.num_iter}-hole{case.hole}"
     if not list(folder.glob("[0-9]*/network-final-*.pickle")):
+        noisy, clean = folders(args, case)
         shard = args.out / case.name / "shard.h5"
         scale = [] if case.suffix == ".jpg" else ["--white=1"]
         if not shard.exists():
@@ -261,10 +289,20 @@ def trained(args, case: Case) -> list[dict]:
 def figures(args, case: Case) -> dict:
     """Trains, and returns the row of a case, without its half."""
     start, end = trained(args, case)
-    noisy = read(folders(args, case)[0])
-    row = {**case._asdict(), "white": case.white, "haar_ratio": haar_ratio(noisy)}
-    row |= dict(zip(WITNESSES, itertools.chain(*noise_correlation(noisy)), strict=True))
+    row = witnesses(args, case)
     row |= {f"start_{name}": start.get(name, "") for name in NAMES} | {name: end.get(name, "") for name in [*NAMES, *PSNRS]}
+    return row
+
+
+def witnesses(args, case: Case) -> dict:
+    """Returns what the noisy pictures of a case tell without a training."""
+    noisy = noisy_pictures(args, case)
+    row = {**case._asdict(), "white": case.white, "haar_ratio": haar_ratio(noisy)}
+    return row | dict(zip(WITNESSES, itertools.chain(*noise_correlation(noisy)), strict=True))
+
+
+def rounded(row: dict) -> dict:
+    """Returns a row with its figures to three digits after the point."""
     return {name: round(value, 3) if isinstance(value, float) else value for name, value in row.items()}
 
 
@@ -303,9 +341,47 @@ def write_rows(path: Path, rows: list[dict]) -> None:
     write_text(path, text.getvalue())
 
 
+def as_measured(row: dict) -> tuple[NoiseCorrelation, Whiteness]:
+    """Returns the correlations of the noise, and those of what the network left over (NaN without a training)."""
+    values = [float(row[name]) for name in WITNESSES]
+    residual = {name: float(row[name]) for name in NAMES if row.get(name, "") != ""}
+    return NoiseCorrelation(tuple(values[:4]), tuple(values[4:])), Whiteness.of(residual)
+
+
+def verdicts(row: dict) -> dict[str, bool]:
+    """Returns what each witness says of a row: whether the noise is correlated."""
+    noise, residual = as_measured(row)
+    found = {"Haar coefficients": float(row["haar_ratio"]) > 2, "the noisy pictures": needed_hole(noise) != 1}
+    if residual.judged:
+        said = (residual.advice(row["hole"]) or "").startswith("The noise is correlated")
+        found |= {"the residual": said, "one of the last two": said or found["the noisy pictures"]}
+    return found
+
+
 def summary(rows: list[dict]) -> str:
-    """Returns how many of each half are judged right, by the network's residual and by Haar coefficients alone."""
-    return str(len(rows))
+    """Returns a table of the rows in Markdown, and how often each witness is right in each half."""
+    lines = [
+        "| | noise | level | hole | Haar | noise at 1, 2, 3 pixels: rows; columns | hole it needs "
+        "| residual at 1, 2, 3 pixels: rows; columns | psnr: noisy, mean, result |",
+        "| " + " | ".join(["---"] * 9) + " |",
+    ]
+    for row in rows:
+        noise, residual = as_measured(row)
+        cells = [row["half"], row["noise"], f"{row['level']:g}", str(row["hole"]), f"{float(row['haar_ratio']):.2f}"]
+        cells += [of_both(noise), str(needed_hole(noise)), of_both(residual) if residual.judged else ""]
+        cells.append(", ".join(f"{row[name]:.2f}" for name in PSNRS if row.get(name, "") != ""))
+        lines.append("| " + " | ".join(cells) + " |")
+    for half in HALVES:
+        judged = [(row["white"], verdicts(row)) for row in rows if row["half"] == half and row["hole"] == 1]
+        for witness in dict.fromkeys(itertools.chain(*(found for _, found in judged))):
+            right = [found[witness] != white for white, found in judged if witness in found]
+            lines.append(f"{half}: {witness} right {sum(right)} of {len(right)}")
+    return "\n".join(lines)
+
+
+def of_both(correlations: NoiseCorrelation | Whiteness) -> str:
+    """Returns those at three lags along rows, then along columns."""
+    return "; ".join(", ".join(f"{value:.2f}" for value in values[:3]) for values in correlations)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from material import smooth_picture
 
-from dnnlib.denoising.evaluation.needed_hole import needed_hole
+from dnnlib.denoising.evaluation.needed_hole import hole_advice, needed_hole
 from dnnlib.denoising.noise.correlation import LAGS, SHARED, NoiseCorrelation, is_correlated, noise_correlation
 
 RNG = np.random.default_rng(5)
@@ -97,9 +97,11 @@ NOTHING = (0.0,) * 4
         ((ABOVE, 0, 0, 0), (ABOVE, 0, 0, 0), 3),
         ((1, ABOVE, BELOW, 0), (1, ABOVE, 0, 0), 5),
         ((1, 1, ABOVE, 0), (1, 1, ABOVE, BELOW), 7),
+        ((1, 1, ABOVE, 0), (1, 1, BELOW - 0.02, 0), 5),  # the average counts
+        ((1, 1, BELOW - 0.02, 0), (1, 1, ABOVE + 0.05, 0), 7),
         ((1, 1, 1, ABOVE), (1, 1, 1, ABOVE), 9),
         ((ABOVE, 0, 0, 0), NOTHING, "3x1"),
-        ((1, 1, ABOVE, 0), (ABOVE, 0, 0, 0), "7x3"),
+        ((1, 1, ABOVE, 0), (BELOW, 0, 0, 0), "7x1"),
         (NOTHING, (1, ABOVE, 0, 0), "1x5"),
         ((0, 0, ABOVE, 0), NOTHING, "7x1"),  # what lies between is hidden, too
         ((-1, -1, -1, -1), NOTHING, 1),  # less than nothing is shared by differences that are sharpened, not by noise
@@ -107,3 +109,13 @@ NOTHING = (0.0,) * 4
 )
 def test_the_hole_hides_what_shares_noise(horizontal, vertical, hole):
     assert needed_hole(NoiseCorrelation(horizontal, vertical)) == hole
+
+
+def test_what_is_said_before_a_training():
+    shared = NoiseCorrelation((0.5, ABOVE, 0, 0), (0.6, ABOVE, 0, 0))
+    said = hole_advice(shared, 3)
+    assert "correlation 0.60 at 1 pixel vertically" in said and said.endswith("--hole-size 5") and "\n" not in said
+    assert hole_advice(shared, "9x3").endswith("--hole-size 5")  # not high enough
+    assert hole_advice(shared, 5) is hole_advice(shared, 7) is hole_advice(NoiseCorrelation(NOTHING, NOTHING), 1) is None
+    rows = NoiseCorrelation((0.5, 0, 0, 0), NOTHING)
+    assert "0.50 at 1 pixel horizontally" in hole_advice(rows, 1) and hole_advice(rows, "3x1") is None

@@ -14,7 +14,7 @@ import numpy as np
 from dnnlib.denoising.noise.estimation import of_patches
 
 LAGS = (1, 2, 3, 4)  # pixels
-SHARED = 0.2  # beyond it neighbours share noise: see docs/real-noise.md for what white and correlated noise have
+SHARED = 0.3  # beyond it neighbours share noise; docs/real-noise.md has what white and correlated noise measured
 _FAR = 6  # pixels; noise that is shared so far is beyond the largest blind spot
 _SIDE = 32  # of the patches: large ones are rarely flat, small ones tell little each
 _FLAT = 0.1  # share of the patches, those in which far pixels differ least

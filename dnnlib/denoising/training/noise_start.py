@@ -7,8 +7,9 @@ import numpy as np
 
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.data.crops import Crops, batches
+from dnnlib.denoising.evaluation.needed_hole import hole_advice
 from dnnlib.denoising.hole import Hole, HoleSize
-from dnnlib.denoising.noise.correlation import is_correlated
+from dnnlib.denoising.noise.correlation import is_correlated, noise_correlation
 from dnnlib.denoising.noise.estimation import COARSER, PATCH_SIDE, estimate_parameters
 from dnnlib.denoising.noise.families import in_user_units
 from dnnlib.denoising.noise.learned_parameter import raw_from_parameter
@@ -22,6 +23,8 @@ ESTIMATE_SIDE = 256  # pixels of each, for the memory's sake
 
 def estimate_noise_start(configuration: Configuration, crops: Crops, graph: "TrainingGraph", session) -> list[float]:
     """Estimates the noise, says what came out, and returns it in the scale of the noise variable.
+
+    Of real noise it also says, where neighbours share it, which blind spot that needs.
 
     configuration: its noise is estimated, as its blind spot sees it.
     crops: those of the training; the first of them are looked at.
@@ -38,6 +41,8 @@ def estimate_noise_start(configuration: Configuration, crops: Crops, graph: "Tra
     for name, value in in_user_units(style.family, parameters).items():
         digits = ".2f" if name == "sigma" else ".3g"
         print(f"Estimated {name} to start from: {value:{digits}}")
+    if style.real and (advice := hole_advice(noise_correlation(same), configuration.hole_size)):
+        print(advice)
     return [raw_from_parameter(value, style.learns_root, configuration.noise_floor) for value in parameters]
 
 
