@@ -54,11 +54,13 @@ def test_white_noise_is_not_correlated(sigma):
         assert not is_correlated(images) and needed_hole(noise_correlation(images)) == 1
 
 
-def test_white_noise_in_integers_and_in_grey():
-    """Of a grey patch, with a third of the values, sqrt(3) times as far off."""
-    stored = np.rint(1000 + 200 * (CLEAN + 0.1 * noise())).astype(np.uint16)
-    np.testing.assert_allclose(noise_correlation(stored), 0, atol=TOLERANCE)
-    np.testing.assert_allclose(noise_correlation(stored[..., :1]), 0, atol=np.sqrt(3) * TOLERANCE)
+def test_integers_and_grey():
+    """Differences are negative, too, and squares are large. Of a grey patch, with a third of the values, sqrt(3) times as far
+    off."""
+    stored = np.rint(10000 + 20000 * (CLEAN + 0.1 * noise([1, 2, 1]))).astype(np.uint16)
+    np.testing.assert_allclose(noise_correlation(stored), [correlations([1, 2, 1])] * 2, atol=TOLERANCE)
+    grey = CLEAN[..., :1] + 0.1 * noise()[..., :1]
+    np.testing.assert_allclose(noise_correlation(grey), 0, atol=np.sqrt(3) * TOLERANCE)
 
 
 def test_edges_along_rows_and_columns_are_no_noise():
