@@ -6,8 +6,7 @@ from graphs import GOLDEN
 from material import smooth_picture
 from PIL import Image
 
-from dnnlib.denoising.noise.correlation import is_correlated
-from dnnlib.denoising.noise.estimation import COARSER, estimate_level, estimate_parameters
+from dnnlib.denoising.noise.estimation import COARSER, estimate_level, estimate_parameters, is_correlated
 from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.errors import UserError
 

@@ -31,26 +31,19 @@ _NONE = NoiseCorrelation((0.0,) * len(LAGS), (0.0,) * len(LAGS))
 
 
 def noise_correlation(images: np.ndarray) -> NoiseCorrelation:
-    """Measures the correlation of noise in noisy pictures; 0 where they have none.
+    """Measures the correlation of noise in noisy pictures; 0 where they have none, or are smaller than a patch.
 
-    images: [N,H,W,C], H and W multiples of 32, of any scale and real type.
+    images: [N,H,W,C], of any scale and real type; H and W multiples of 32, or N is 1.
     """
     stacked = images.reshape(-1, *images.shape[2:])  # no patch lies in two of them
     variances = of_patches(stacked, _SIDE, _variances)
-    variances = variances[variances.min(axis=1) > 0]  # cut off at black or white, a patch has no noise
+    if len(variances):
+        variances = variances[variances.min(axis=1) > 0]  # cut off at black or white, a patch has no noise
     if not len(variances):
         return _NONE
     far, *near = variances[variances[:, 0] <= np.quantile(variances[:, 0], _FLAT)].T
     r = [float(1 - np.median(variance / far)) for variance in near]
     return NoiseCorrelation(tuple(r[: len(LAGS)]), tuple(r[len(LAGS) :]))
-
-
-def is_correlated(images: np.ndarray) -> bool:
-    """Tells whether neighbours share more than SHARED of their noise, as after demosaicing and in camera JPEGs.
-
-    images: as for `noise_correlation`.
-    """
-    return max(map(max, noise_correlation(images))) > SHARED
 
 
 def _variances(patch: np.ndarray) -> list[float]:

@@ -9,8 +9,8 @@ from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.data.crops import Crops, batches
 from dnnlib.denoising.evaluation.needed_hole import hole_advice
 from dnnlib.denoising.hole import Hole, HoleSize
-from dnnlib.denoising.noise.correlation import is_correlated, noise_correlation
-from dnnlib.denoising.noise.estimation import COARSER, PATCH_SIDE, estimate_parameters
+from dnnlib.denoising.noise.correlation import noise_correlation
+from dnnlib.denoising.noise.estimation import COARSER, PATCH_SIDE, estimate_parameters, is_correlated
 from dnnlib.denoising.noise.families import in_user_units
 from dnnlib.denoising.noise.learned_parameter import raw_from_parameter
 
