@@ -336,9 +336,10 @@ def call(script: str, *options: str) -> None:
 
 
 def write_rows(path: Path, rows: list[dict]) -> None:
-    """Writes the rows as CSV."""
+    """Writes the rows as CSV, with the columns that they have."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    columns = [name for name in COLUMNS if any(name in row for row in rows)]
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, text.getvalue())
