@@ -102,7 +102,7 @@ def test_what_a_network_left_of_blurred_noise_is_flagged():
 
 
 def test_what_short_trainings_left_of_white_and_of_blurred_noise():
-    """Of benchmarks/whiteness.csv, from which FARTHER was learned: 200 images, sigma 10, blurred by (1, 2, 1); white, sigma 7;
+    """Of benchmarks/whiteness.csv, from which FARTHER was learned: sigma 10, blurred by (1, 2, 1); white, sigma 7;
     a JPEG, whose brightness is white."""
     blurred = Whiteness((0.054, -0.084, 0.148), (0.046, -0.095, 0.145))
     assert "0.15 at 3 pixels" in blurred.advice(1) and blurred.advice(1).endswith("--hole-size 3")
