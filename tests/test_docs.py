@@ -30,7 +30,7 @@ PAGES = [PROGRAM / "README.md", *sorted((PROGRAM / "docs").glob("*.md"))]
 RUN = ("--train", "--eval", "--denoise", "--export")
 TOOLS = (
     "dataset_tool_h5.py", "download_kodak.py", "tools/launch.py", "tools/make_card.py", "benchmarks/real_noise.py",
-    "benchmarks/recipe.py",
+    "benchmarks/recipe.py", "benchmarks/whiteness.py",
 )  # fmt: skip
 NOT_RUN = {
     "make": "installs, or takes minutes; but the target exists",

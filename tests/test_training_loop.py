@@ -1,5 +1,6 @@
 """The training loop: which steps it takes, what it feeds them with, and what it prints, records and saves when."""
 
+import dataclasses
 import json
 import re
 
@@ -238,3 +239,23 @@ def test_the_start_knows_where_a_shard_was_clipped(tmp_path):
         graph = build_training_graph(configuration, options, Replicas())
         (raw,) = estimate_noise_start(configuration, NoisyCrops(shard, 256, 1, seed=1), graph, session)
     assert raw == pytest.approx(raw_from_parameter(0.05), abs=0.1)
+
+
+@pytest.mark.parametrize(("taps", "hole", "said"), [((1,), 1, ""), ((1, 2, 1), 1, "--hole-size 3"), ((1, 2, 1), 3, "")])
+def test_the_hole_that_shared_noise_needs_is_named_before_the_training(taps, hole, said, tmp_path, capsys):
+    random = np.random.default_rng(3)
+    for i in range(3):
+        noise = random.standard_normal((256, 256, 1))
+        for axis in (0, 1):
+            noise = sum(tap / np.linalg.norm(taps) * np.roll(noise, j, axis) for j, tap in enumerate(taps))
+        np.save(tmp_path / f"{i}.npy", (0.5 + 0.05 * noise).astype(np.float32))
+    write_noisy_shard(str(tmp_path), tmp_path / "shard.h5", NoisyOptions(white=1.0))
+    configuration = dataclasses.replace(Configuration.from_name("real_gauss-blindspot-sigma_global-mono"), hole_size=hole)
+    options = TrainingOptions(train_resolution=256, noise_init="estimate", precision="float32")
+    with tf.Graph().as_default(), create_session() as session:
+        graph = build_training_graph(configuration, options, Replicas())
+        crops = NoisyCrops(NoisyShard(tmp_path / "shard.h5", 256, 1), 256, 1, seed=1)
+        estimate_noise_start(configuration, crops, graph, session)
+    printed = capsys.readouterr().out.splitlines()
+    estimate, *advice = [line for line in printed if line.startswith(("Estimated", "Neighbours"))]
+    assert estimate.startswith("Estimated sigma") and [line.rpartition("with ")[2] for line in advice] == [said] * bool(said)

@@ -101,6 +101,15 @@ def test_what_a_network_left_of_blurred_noise_is_flagged():
     assert Whiteness.of(found.values()) == found and not Whiteness.of({"corr_h1": 0.1}).judged
 
 
+def test_what_short_trainings_left_of_white_and_of_blurred_noise():
+    """Of benchmarks/whiteness.csv, from which FARTHER was learned: sigma 10, blurred by (1, 2, 1); white, sigma 7;
+    a JPEG, whose brightness is white."""
+    blurred = Whiteness((0.054, -0.084, 0.148), (0.046, -0.095, 0.145))
+    assert "0.15 at 3 pixels" in blurred.advice(1) and blurred.advice(1).endswith("--hole-size 3")
+    for white in [((-0.022, 0.022, 0.028), (-0.017, 0.023, 0.026)), ((-0.057, -0.018, -0.024), (-0.098, -0.043, -0.003))]:
+        assert Whiteness(*white).advice(1) is None
+
+
 def test_the_picture_left_over_is_not_called_noise():
     residual = smooth_picture(SIZE, SIZE) / 255 + 0.01 * noise(channels=3)
     assert "train on" in whiteness(residual, SURE, ONES).advice(1)

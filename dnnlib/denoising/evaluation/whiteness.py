@@ -35,8 +35,10 @@ ENOUGH = 0.02  # share of a picture's pixels; of fewer nothing is said
 # White noise of sigma 25, three networks after 5,000 images of gauss25: -0.10; one after 600: +0.03. Networks after 3,000
 # images, all of Kodak, lags 1, 2, 3: sigma 25: -0.07, -0.02, -0.02; Poisson-Gauss: -0.05, -0.02, -0.02; sigma 25 blurred by
 # (1, 2, 1): 0.09, -0.19, 0.19.
+# Short trainings from a network that comes with the program (benchmarks/whiteness.csv): white noise within 0.06 at all lags,
+# a JPEG's -0.10 at the nearest, 0.04 farther away; noise blurred by (1, 2, 1) 0.15 at 3 pixels.
 THRESHOLD = 0.2  # at the nearest lag that counts, where the picture is left over first
-FARTHER = 0.15  # at the others
+FARTHER = 0.12  # at the others
 
 
 class Correlation(NamedTuple):

@@ -7,7 +7,9 @@ import numpy as np
 
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.data.crops import Crops, NoisyCrops, batches
+from dnnlib.denoising.evaluation.needed_hole import hole_advice
 from dnnlib.denoising.hole import Hole, HoleSize
+from dnnlib.denoising.noise.correlation import noise_correlation
 from dnnlib.denoising.noise.estimation import COARSER, PATCH_SIDE, SMALL_PATCH_SIDE, estimate_parameters, is_correlated
 from dnnlib.denoising.noise.families import as_shown, in_user_units
 from dnnlib.denoising.noise.learned_parameter import raw_from_parameter
@@ -26,6 +28,8 @@ def estimate_noise_start(
 ) -> list[float]:
     """Estimates the noise, says what came out, and returns it in the scale of the noise variable.
 
+    Of real noise it also says, where neighbours share it, which blind spot that needs.
+
     configuration: its noise is estimated, as its blind spot sees it.
     crops: those of the training; the first of them are looked at.
     graph, session: those of the training, whose `noisy` corrupts the crops, where they are clean.
@@ -36,13 +40,16 @@ def estimate_noise_start(
         corrupted = session.run(graph.noisy, graph.feed(batch.numbers, batch.images))
         noisy.append(corrupted[:, :ESTIMATE_SIDE, :ESTIMATE_SIDE])
     style = configuration.noise
-    parameters = estimate_noise(style.family, _stacked(noisy), configuration.hole_size, crops.limits)
+    same = _stacked(noisy)
+    parameters = estimate_noise(style.family, same, configuration.hole_size, crops.limits)
     for name, value in as_shown(in_user_units(style.family, parameters)).items():
         digits = ".2f" if name == "sigma" or name.startswith("std_") else ".3g"
         print(f"Estimated {name} to start from: {value:{digits}}")
     if points is not None:
         name, reason = model_of(points)
         print(f"The simplest noise that fits these pictures is real_{name}: {reason}")
+    if style.real and (advice := hole_advice(noise_correlation(same), configuration.hole_size)):
+        print(advice)
     return [raw_from_parameter(value, style.learns_root, configuration.noise_floor) for value in parameters]
 
 
