@@ -24,7 +24,7 @@ from dnnlib.denoising.learning.plan import CROP, plan
 from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.errors import UserError
 
-WHITE = Facts(40, 40 * 512 * 512, colours=3, side=512, sigma=12.0, shared=False, model="gauss", why_model="it fits")
+WHITE = Facts(40, 40 * 512 * 512, colours=3, side=512, sigma=12.0, hole=1, model="gauss", why_model="it fits")
 NETWORK = "gauss5_50-blindspot-sigma_per_image"
 
 
@@ -52,7 +52,7 @@ def write_pictures(folder: Path, count: int = 3, side: int = 160, sigma: float =
 @pytest.mark.parametrize("shared", [False, True])
 def test_what_is_found(tmp_path, grey, shared):
     facts = look(write_pictures(tmp_path / "in", shared=shared, grey=grey), Scale())
-    assert facts[:4] == (3, 3 * 160 * 160, 1 if grey else 3, 160) and facts.shared == shared
+    assert facts[:4] == (3, 3 * 160 * 160, 1 if grey else 3, 160) and facts.hole == (3 if shared else 1)
     assert shared or facts.model == "gauss"
     # A sixth more is seen at two pixels of the shared noise; of the white one each crop tells some 2 %.
     assert facts.sigma == pytest.approx(12 * (7 / 6 if shared else 1), rel=0.1)
@@ -89,9 +89,10 @@ def test_white_noise_is_trained_on():
 
 
 def test_shared_noise_is_not():
-    found = plan(WHITE._replace(shared=True), NETWORK, 0.0, 60)
+    found = plan(WHITE._replace(hole=5), NETWORK, 0.0, 60)
     assert (found.configuration, found.images, found.hole_size) == (None, 0, 3)
     assert "neighbours share the noise" in found.choices[2].why
+    assert plan(WHITE._replace(hole="9x1"), NETWORK, 0.0, 60).hole_size == "3x1"
 
 
 def test_no_time_and_few_pictures():
@@ -105,7 +106,7 @@ def test_no_time_and_few_pictures():
 
 FACTS = st.builds(
     Facts, st.integers(1, 10**5), st.integers(2**14, 10**11), st.sampled_from([1, 3]), st.integers(128, 10**5),
-    st.floats(0.3, 200), st.booleans(), st.just("curve"), st.just(""),
+    st.floats(0.3, 200), st.sampled_from([1, 3, 5, 9, "1x5", "9x3"]), st.just("curve"), st.just(""),
 )  # fmt: skip
 
 

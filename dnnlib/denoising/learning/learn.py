@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from dnnlib.denoising.adapting.held_out import SMALLEST_SIDE
-from dnnlib.denoising.evaluation.whiteness import Whiteness
 from dnnlib.denoising.inference.output_paths import make_folder
 from dnnlib.denoising.learning.look import Facts, look
-from dnnlib.denoising.learning.plan import CROP, RATE, Choice, Plan, plan, shared_plan
+from dnnlib.denoising.learning.plan import CROP, RATE, Choice, Plan, plan
 from dnnlib.denoising.learning.report import write_report
 from dnnlib.denoising.learning.steps import PROGRAM, TOOL, Steps, finished_network, newest_run
 from dnnlib.denoising.network.shipped import GREY, RGB, default_networks
 from dnnlib.denoising.options import LearningOptions
 from dnnlib.denoising.pictures.search import find_inputs
-from dnnlib.denoising.reports.run_facts import read_run
 from dnnlib.denoising.training.outlook import duration
 from dnnlib.errors import UserError
 from dnnlib.files import write_text
@@ -52,10 +50,6 @@ def learn(options: LearningOptions, recipe: Mapping[str, Any], networks: Mapping
     # It is done.
     steps = Steps()
     network = _train(chosen, options, out, steps)
-    if network is not None and (seen := _verdict(out / RUNS)) is not None:
-        chosen = shared_plan(chosen.choices, seen)
-        network = None
-        say(f"blind spot: {chosen.choices[-2].chosen} ({chosen.choices[-2].why})")
     hole = [] if chosen.hole_size == 1 else [f"--hole-size={chosen.hole_size}"]
     used = [] if network is None else [f"--network={network}"]
     results = out / DENOISED
@@ -70,7 +64,7 @@ def _plan(facts: Facts, options: LearningOptions, recipe: Mapping[str, Any], net
     kept = _kept_plan(out / KEPT_PLAN, asked)
     if kept is not None:
         return kept
-    seconds = 0.0 if facts.shared else _measured(facts, recipe)
+    seconds = 0.0 if facts.hole != 1 else _measured(facts, recipe)
     found = plan(facts, network, seconds, options.minutes)
     as_json = {**found._asdict(), "choices": [choice._asdict() for choice in found.choices]}
     write_text(out / KEPT_PLAN, json.dumps({"asked": asked, "plan": as_json}, indent=2))
@@ -120,14 +114,6 @@ def _train(chosen: Plan, options: LearningOptions, out: Path, steps: Steps) -> P
         at_most=_AT_MOST * seconds, end=out / RUNS,
     )  # fmt: skip
     return finished_network(out / RUNS)
-
-
-def _verdict(runs: Path) -> str | None:
-    """Returns how the newest run has shown that neighbours share the noise; None where it has not."""
-    run = newest_run(runs)
-    stats = [line for line in read_run(run).stats if "valid_nll" in line] if run is not None else []
-    advice = Whiteness.of(stats[-1]).advice(1) if stats else None
-    return advice if advice is not None and "--hole-size" in advice else None
 
 
 def _check_apart(out: Path, pictures: Path) -> None:

@@ -7,7 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from dnnlib.denoising.adapting.pages import Page, PageCrops, read_pages
-from dnnlib.denoising.noise.estimation import PATCH_SIDE, is_correlated
+from dnnlib.denoising.evaluation.needed_hole import needed_hole
+from dnnlib.denoising.hole import HoleSize
+from dnnlib.denoising.noise.correlation import noise_correlation
+from dnnlib.denoising.noise.estimation import PATCH_SIDE
 from dnnlib.denoising.noise.transfer import fitting_model
 from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.denoising.training.noise_start import estimate_noise
@@ -28,7 +31,7 @@ class Facts(NamedTuple):
     colours: 1 or 3.
     side: the smallest of the pages, in pixels.
     sigma: the noise's std, of 255, at about its middle over the pictures.
-    shared: whether neighbours share the noise.
+    hole: the blind spot that hides what neighbours share of their noise; 1 where they share none.
     model: the simplest family of noise that fits them.
     why_model: in words.
     """
@@ -38,7 +41,7 @@ class Facts(NamedTuple):
     colours: int
     side: int
     sigma: float
-    shared: bool
+    hole: HoleSize
     model: str
     why_model: str
 
@@ -64,7 +67,7 @@ def look(paths: Sequence[str], told: Scale, axes: str | None = None, nodata: flo
     pixels = sum(page.pixels.shape[0] * page.pixels.shape[1] for page in pages)
     return Facts(
         files=len(paths), pixels=round(pixels * len(paths) / len(chosen)), colours=pages[0].pixels.shape[2], side=side,
-        sigma=sigma, shared=is_correlated(noisy), model=model, why_model=why,
+        sigma=sigma, hole=needed_hole(noise_correlation(noisy)), model=model, why_model=why,
     )  # fmt: skip
 
 

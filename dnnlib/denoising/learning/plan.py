@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from dnnlib.denoising.data.held_out_strip import LEAST_STRIP
 from dnnlib.denoising.data.noisy_pages import LARGEST_PIECE
-from dnnlib.denoising.hole import HoleSize
+from dnnlib.denoising.hole import Hole, HoleSize
 from dnnlib.denoising.learning.look import Facts
 from dnnlib.denoising.network.architecture import STRIDE
 from dnnlib.denoising.training.outlook import MOST_PASSES
@@ -15,7 +15,7 @@ from dnnlib.denoising.training.outlook import MOST_PASSES
 FEWEST_IMAGES = 200  # of fewer nothing is learned
 CROP = 128  # pixels a side, where the pictures have as many
 RATE = 5e-4  # a quarter of the recipe's: the network is trained already
-SHARED_HOLE = 3  # the blind spot for noise that neighbours share
+LARGEST_HOLE = 3  # pixels a side that a shipped network is used with: beyond, it loses more than it gains
 _KEPT_FREE = 0.9  # of the time; the rest is for packing and judging
 
 
@@ -54,9 +54,9 @@ def plan(facts: Facts, network: str, seconds: float, minutes: float) -> Plan:
     """
     of_noise = Choice("noise", f"sigma {facts.sigma:.1f} of 255", "estimated from crops of the pictures")
     start = Choice("start", network, "the network that comes with the program for such pictures")
-    if facts.shared:
-        return shared_plan((of_noise, start), "it is stronger at two pixels than at one")
-    why = "the noise is about as strong at two pixels as at one: neighbours do not share it"
+    if facts.hole != 1:
+        return shared_plan((of_noise, start), facts.hole)
+    why = "neighbours do not share the noise: flat patches differ as much from one pixel to the next as farther on"
     white = Choice("blind spot", "1 pixel", why)
     # The length.
     per_pixel = seconds / CROP**2
@@ -79,8 +79,10 @@ def plan(facts: Facts, network: str, seconds: float, minutes: float) -> Plan:
     return Plan(configuration, images, crop, 1, (of_noise, start, white, model, length))
 
 
-def shared_plan(before: tuple[Choice, ...], seen: str) -> Plan:
-    """Returns the plan for noise that neighbours share. before: what was chosen already; seen: how that is known."""
-    hole = Choice("blind spot", f"{SHARED_HOLE} x {SHARED_HOLE} pixels", f"neighbours share the noise: {seen}")
+def shared_plan(before: tuple[Choice, ...], needed: HoleSize) -> Plan:
+    """Returns the plan for noise that neighbours share. before: what was chosen already; needed: the hole that hides it."""
+    used = Hole(*(min(side, LARGEST_HOLE) for side in Hole.of(needed)))
+    reason = f"neighbours share the noise: a hole of {needed} would hide it, and one of {used.size} keeps the detail"
+    hole = Choice("blind spot", f"{used.width} x {used.height} pixels", reason)
     why = "a network that learns from such noise learns to foretell it, and leaves it in the picture"
-    return Plan(None, 0, CROP, SHARED_HOLE, (*before, hole, Choice("training", "none", why)))
+    return Plan(None, 0, CROP, used.size, (*before, hole, Choice("training", "none", why)))
