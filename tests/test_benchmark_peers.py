@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from material import smooth_picture
 from PIL import Image
+from programs import FOLDER
 
-from benchmarks.peers import classical, crops, measure
+from benchmarks.peers import classical, crops, measure, n2v2
 from benchmarks.peers.measuring import as_markdown, matched, read_rows
 from benchmarks.peers.measuring import measure as measured
 from dnnlib.denoising.pictures.images import to_float
@@ -122,6 +123,11 @@ def test_another_table_is_left_alone(folders, tmp_path):
     assert (tmp_path / "other.csv").read_text() == "a,b\n1,2\n"
 
 
+def test_the_table_in_the_docs_is_that_of_the_results():
+    page = (FOLDER / "docs" / "real-noise.md").read_text("utf-8")
+    assert f"\n\n{as_markdown(read_rows(measure.RESULTS))}\n\n" in page
+
+
 # --- methods without learning
 
 SIGMA = 10
@@ -163,6 +169,30 @@ def test_an_estimate_of_shared_noise_is_not_that_of_white_noise():
 def test_without_noise_a_picture_stays(tmp_path):
     pixels = to_float(smooth_picture(64, 64))
     assert classical.denoised(pixels, 0.0, classical.METHODS["nlm"]) is pixels
+
+
+# --- N2V2, as far as it needs no other environment
+
+
+def test_pictures_are_read_and_written_as_they_are(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    write(tmp_path / "a.png", pixels)
+    (read,) = n2v2.read([tmp_path / "a.png"], tmp_path)
+    assert read.shape == (3, 20, 30) and read.dtype == np.float32
+    n2v2.write(tmp_path / "b.png", read + np.float32(0.4))
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "b.png")), pixels)
+    n2v2.write(tmp_path / "b.png", read * 3 - 200)
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "b.png")), np.clip(pixels.astype(int) * 3 - 200, 0, 255))
+
+
+def test_pictures_that_cannot_be_trained_on_are_told(tmp_path):
+    with pytest.raises(UserError, match="--noisy: no picture"):
+        n2v2.main([f"--noisy={tmp_path}", f"--out={tmp_path / 'out'}"])
+    write(tmp_path / "a.png", smooth_picture(20, 30))
+    write(tmp_path / "b.png", smooth_picture(30, 20))
+    with pytest.raises(UserError, match="several sizes"):
+        n2v2.main([f"--noisy={tmp_path}", f"--out={tmp_path / 'out'}"])
+    assert not (tmp_path / "out").exists()
 
 
 # --- the picture of crops

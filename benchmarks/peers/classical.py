@@ -14,7 +14,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # one core for all
@@ -83,17 +83,22 @@ METHODS: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
 }
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Denoises all pictures by all that is asked for."""
+    args = command_line().parse_args(argv)
+    for method in args.methods:
+        for estimate in args.estimates:
+            print(denoise_folder(args.noisy, args.out / f"{method}-{estimate}", method, estimate), flush=True)
+
+
+def command_line() -> argparse.ArgumentParser:
+    """Makes the parser."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--noisy", type=Path, required=True, metavar="DIR", help="the noisy pictures")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the folders of results go")
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS), help="(default: all)")
     parser.add_argument("--estimates", nargs="+", default=list(ESTIMATES), choices=list(ESTIMATES), help="(default: all)")
-    args = parser.parse_args()
-    for method in args.methods:
-        for estimate in args.estimates:
-            print(denoise_folder(args.noisy, args.out / f"{method}-{estimate}", method, estimate), flush=True)
+    return parser
 
 
 def denoise_folder(noisy: Path, out: Path, method: str, estimate: str) -> str:

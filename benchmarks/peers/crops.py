@@ -26,15 +26,20 @@ SIDE, TIMES, GAP, HEAD = 96, 3, 6, 24  # pixels of a crop, how much larger each 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Reads the pictures, and writes their details."""
+    args = command_line().parse_args(argv)
+    columns = {"noisy": args.noisy} | dict(map(_named, args.results)) | {"clean": args.clean}
+    write_image(args.out, sheet(columns, [_crop(text) for text in args.crops]))
+
+
+def command_line() -> argparse.ArgumentParser:
+    """Makes the parser."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--noisy", type=Path, required=True, metavar="DIR", help="the noisy pictures")
     parser.add_argument("--clean", type=Path, required=True, metavar="DIR", help="the clean ones")
     parser.add_argument("--results", nargs="+", default=[], metavar="NAME=DIR", help="what methods made of them")
     parser.add_argument("--crops", nargs="+", required=True, metavar="PICTURE:X:Y", help="which details")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .png or .jpg")
-    args = parser.parse_args(argv)
-    columns = {"noisy": args.noisy} | dict(map(_named, args.results)) | {"clean": args.clean}
-    write_image(args.out, sheet(columns, [_crop(text) for text in args.crops]))
+    return parser
 
 
 def sheet(columns: Mapping[str, Path], crops: Sequence[tuple[str, int, int]]) -> np.ndarray:

@@ -131,7 +131,7 @@ def as_markdown(rows: Sequence[Mapping[str, str]]) -> str:
     for row in rows:
         cells = [row["method"], f"{float(row['psnr']):.2f}"]
         if row["method"] == NOISY:
-            cells += ["", row["ssim"][:-1], "", "", ""]
+            cells += ["", f"{float(row['ssim']):.3f}", "", "", ""]
         else:
             cells.append("{:+.2f} ({:+.2f} to {:+.2f})".format(*(float(row[k]) for k in ("gain", "gain_low", "gain_high"))))
             cells.append(f"{float(row['ssim']):.3f}")
