@@ -179,7 +179,7 @@ def test_pictures_are_read_and_written_as_they_are(tmp_path):
     write(tmp_path / "a.png", pixels)
     (read,) = n2v2.read([tmp_path / "a.png"], tmp_path)
     assert read.shape == (3, 20, 30) and read.dtype == np.float32
-    n2v2.write(tmp_path / "b.png", read + np.float32(0.4))
+    n2v2.write(tmp_path / "b.png", read - np.float32(0.4))
     assert np.array_equal(np.asarray(Image.open(tmp_path / "b.png")), pixels)
     n2v2.write(tmp_path / "b.png", read * 3 - 200)
     assert np.array_equal(np.asarray(Image.open(tmp_path / "b.png")), np.clip(pixels.astype(int) * 3 - 200, 0, 255))
