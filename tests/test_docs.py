@@ -27,16 +27,20 @@ from dnnlib.files import file_sha256
 
 PROGRAM = Path(__file__).resolve().parent.parent
 PAGES = [PROGRAM / "README.md", *sorted((PROGRAM / "docs").glob("*.md"))]
-RUN = ("--train", "--eval", "--denoise", "--export")
+RUN = ("--train", "--eval", "--denoise", "--learn", "--export")
 TOOLS = (
     "dataset_tool_h5.py", "download_kodak.py", "tools/launch.py", "tools/make_card.py", "benchmarks/real_noise.py",
-    "benchmarks/recipe.py", "benchmarks/whiteness.py",
+    "benchmarks/recipe.py", "benchmarks/whiteness.py", "benchmarks/peers/classical.py", "benchmarks/peers/measure.py",
+    "benchmarks/peers/crops.py",
 )  # fmt: skip
+PEER = "benchmarks/peers/n2v2.py"  # of an environment of its own
 NOT_RUN = {
     "make": "installs, or takes minutes; but the target exists",
     ". .venv/bin/activate": "of the shell that it is typed into",
     "tensorboard": "serves until it is stopped",
     "python -c": "of TensorFlow alone",
+    "python -m venv": "installs what another program needs",
+    "peers/bin/python": "of that environment",
 }
 NETWORKS = ("gauss25-blindspot-sigma_known", "real_gauss-blindspot-sigma_global", "real_poissongauss-blindspot-sigma_global")
 IMAGES = ("final", "00100000")  # of the network files' names
@@ -209,6 +213,18 @@ def test_benchmark_of_recipes_is_understood(command):
     module_at("benchmarks/recipe.py").command_line().parse_args(shlex.split(command)[2:])
 
 
+@of("python benchmarks/peers/")
+def test_benchmark_beside_peers_is_understood(command):
+    _, script, *argv = shlex.split(command)
+    module_at(script).command_line().parse_args(argv)
+
+
+@of("peers/bin/python")
+def test_a_peer_is_understood(command):
+    _, script, *argv = shlex.split(command)
+    module_at(script).command_line().parse_args(argv)  # without the peer's packages
+
+
 @of("make")
 def test_make_has_the_target(command):
     target = shlex.split(command, comments=True)[1]
@@ -251,7 +267,7 @@ def test_every_link_leads_somewhere(page):
 def known_options() -> set[str]:
     """Of all our programs."""
     known = set(selfsupervised_denoising.command_line()._option_string_actions)
-    for tool in TOOLS:
+    for tool in (*TOOLS, PEER):
         known |= set(re.findall(r'"(--[a-z0-9-]+)"', (PROGRAM / tool).read_text("utf-8")))
     return known
 
