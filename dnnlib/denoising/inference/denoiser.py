@@ -3,14 +3,15 @@
 import os
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from types import MappingProxyType
 
 import numpy as np
 
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.hole import Hole, HoleSize
+from dnnlib.denoising.inference.coarse_noise import without_coarse_noise
 from dnnlib.denoising.inference.ensemble import SYMMETRIES, denoise_ensemble
 from dnnlib.denoising.inference.kept_means import KeptMeans
 from dnnlib.denoising.inference.memory import network_budget
@@ -79,6 +80,14 @@ class Denoiser:
     def close(self) -> None:
         """Frees the network's memory."""
         self.tiled_network.close()
+        if "as_trained" in vars(self):
+            self.as_trained.close()
+
+    @cached_property
+    def as_trained(self) -> TiledNetwork:
+        """Makes the same network with the hole of its training, when it is first asked for."""
+        configuration = replace(self.configuration, hole_size=trained_hole(self._network).size)
+        return TiledNetwork(configuration, self._network.variables)
 
     @property
     def has_std(self) -> bool:
@@ -298,6 +307,11 @@ class PreparedPicture:
         height, width, colours = self.pixels.shape
         level = self.level(done)
         maps = [STDS[name] for name in put_stds]
+        pixels, scale, padded = self.pixels, self.scale, self.padded
+        if self.strength > 0 and self.denoiser.sees_less_than_trained and self.denoiser.configuration.noise.row.keeps_mean:
+            pixels = without_coarse_noise(self.pixels, self.scale, partial(self._denoise_half, level))
+            scale = Scale(0.0, 1.0)
+            padded = PaddedPicture(pixels, scale, self.denoiser.configuration.channels)
         kept = KeptMeans(result, self.pixels, self.scale, self.strength, self.holes)
 
         def put(region: Region, mean: np.ndarray, *stds: np.ndarray) -> None:
@@ -315,14 +329,31 @@ class PreparedPicture:
 
         network = self.denoiser.tiled_network
         if self.ensemble:
-            denoise_ensemble(network, self.pixels, self.scale, level.parameter, self.side, put, done, maps)
+            denoise_ensemble(network, pixels, scale, level.parameter, self.side, put, done, maps)
         else:
-            network.denoise(self.padded, level.parameter, self.side, put, done, maps)
+            network.denoise(padded, level.parameter, self.side, put, done, maps)
         if self.strength == 0:
             result[...] = self.pixels  # bit for bit
         elif self.denoiser.configuration.noise.row.keeps_mean:
             kept.finish()
         return level
+
+    def _denoise_half(self, level: NoiseLevel, half: np.ndarray) -> np.ndarray:
+        """Denoises the picture of half the size, float32 [h,w,C] on the scale [0, 1], with the hole of the training.
+
+        Its noise counts as strong as that of the whole: of noise that neighbours share, means of four have nearly as much.
+        """
+        network, result = self.denoiser.as_trained, np.empty_like(half)
+
+        def put(region: Region, mean: np.ndarray) -> None:
+            """Writes a region, as far as it is no padding."""
+            here = result[region.top : region.bottom, region.left : region.right]
+            mean = mean[: here.shape[0], : here.shape[1]]
+            here[...] = mean if mean.shape[2] == here.shape[2] else mean.mean(axis=2, keepdims=True)
+
+        padded = PaddedPicture(half, Scale(0.0, 1.0), network.configuration.channels)
+        network.denoise(padded, level.parameter, self.side, put, lambda: None)
+        return result
 
     def _find_level(self, done: Callable[[], None]) -> NoiseLevel:
         """Finds the noise level in the way of the network's configuration, or takes what was given."""
