@@ -310,7 +310,9 @@ def test_the_hole_is_kept_in_the_file(tmp_path, hole):
     save_network(network, tmp_path / "a.pickle")
     assert load_configured(tmp_path / "a.pickle")[1] == configuration
     for other in (1, 9, "9x1"):
-        assert load_configured(tmp_path / "a.pickle", hole_size=other)[1].hole_size == other
+        assert load_configured(tmp_path / "a.pickle", hole_size=other, larger=True)[1].hole_size == other
+    with pytest.raises(UserError, match="--hole-size 9: only --denoise takes a larger one than"):
+        load_configured(tmp_path / "a.pickle", hole_size=9)
 
 
 @pytest.mark.parametrize(

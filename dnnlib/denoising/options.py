@@ -123,7 +123,7 @@ class TrainingOptions:
     hole_size: HoleSize = _training_option(
         1, "side of the blind spot: 3 to 9 for noise that neighbours share; or its width and height, e.g. 9x1 for noise "
         "that rows share", metavar="PX|WxH", parse=parse_hole_size, must_be=WANTED,
-        default_text="1; as trained for --eval, --denoise and --export, which may take another",
+        default_text="1; for --eval, --denoise and --export as trained, or smaller, and for --denoise also larger",
         commands=(TRAIN, EVAL, DENOISE, EXPORT), in_older_runs=1,
     )  # fmt: skip
     seed: int = _count(1, "seed of weights, order, crops and noise", at_least=0)

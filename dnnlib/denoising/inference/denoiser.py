@@ -69,7 +69,7 @@ class Denoiser:
             from config.networks import NETWORKS  # late: who names a file may have another package `config`
 
             path = network_path(path, "network", NETWORKS)
-        return cls(*load_configured(path, "network", hole_size))
+        return cls(*load_configured(path, "network", hole_size, larger=True))
 
     def __enter__(self) -> "Denoiser":
         return self

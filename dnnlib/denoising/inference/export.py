@@ -16,7 +16,7 @@ from dnnlib.tflib.network import Network
 def export(network_file: str | os.PathLike, out: str, hole_size: HoleSize | None = None) -> None:
     """Reads a network file and writes a SavedModel into the folder `out`, which must be empty or not there yet.
 
-    hole_size: of the blind spot, as for `Denoiser.load`.
+    hole_size: of the blind spot, within that of the training.
     Raises UserError for whatever is wrong with either; then there is nothing new at `out`.
     """
     if not out:

@@ -42,7 +42,7 @@ class PictureNetworks:
         self._loaded = {}
         for name in dict.fromkeys(self._names.values()):
             path = network_path(name, "--network", known)
-            self._loaded[name] = load_configured(path, "--network", options.hole_size)
+            self._loaded[name] = load_configured(path, "--network", options.hole_size, larger=True)
             _, configuration = self._loaded[name]
             check_given(configuration, options.given)
             trained_source(self._loaded[name][0])  # raises what is wrong with it

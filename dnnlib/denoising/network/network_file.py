@@ -52,13 +52,14 @@ def configuration_name_in(file_name: str | os.PathLike) -> str | None:
 
 
 def load_configured(
-    path: str | os.PathLike, option: str = "--eval", hole_size: HoleSize | None = None
+    path: str | os.PathLike, option: str = "--eval", hole_size: HoleSize | None = None, larger: bool = False
 ) -> tuple[Network, Configuration]:
     """Reads a network file and finds out its configuration: from inside, or else from the file's name.
 
     path: of the file.
     option: what a message calls it.
     hole_size: of the blind spot, None for that of the training.
+    larger: whether it may be larger than that; `Denoiser` does more than run the network then.
 
     Raises UserError, naming the file, where there is no configuration, where what is inside contradicts the name, where the
     variables are not those of the configuration, and where the hole size cannot be.
@@ -83,7 +84,7 @@ def load_configured(
             raise UserError(f"{option} {path}: is named {name}, but was written with {text}; give it its right name")
     check_variables(network, shapes_of(configuration), path)
     file = f"{option} {path}"
-    hole_size, floor = _hole_size(network, configuration, file, hole_size), _noise_floor(network, file)
+    hole_size, floor = _hole_size(network, configuration, file, hole_size, larger), _noise_floor(network, file)
     return network, replace(configuration, hole_size=hole_size, noise_floor=floor)
 
 
@@ -92,13 +93,16 @@ def trained_hole(network: Network) -> Hole:
     return Hole.of(network.static_kwargs.get("hole_size", 1))
 
 
-def _hole_size(network: Network, configuration: Configuration, file: str, wanted: HoleSize | None) -> HoleSize:
+def _hole_size(
+    network: Network, configuration: Configuration, file: str, wanted: HoleSize | None, larger: bool
+) -> HoleSize:
     """Returns the size of the blind spot: as it was trained, or another that is wanted.
 
     network: whose settings have the trained size; files that say nothing of it, those of 2019, mean 1.
     configuration: of the network.
     file: what a message calls the file.
     wanted: what is wanted, None: as trained.
+    larger: whether it may be larger.
 
     Raises UserError for a size that cannot be.
     """
@@ -110,6 +114,9 @@ def _hole_size(network: Network, configuration: Configuration, file: str, wanted
     if wanted is None:
         return trained.size
     check_hole_size(configuration, wanted)
+    if not larger and not Hole.of(wanted).within(trained):
+        remedy = f"only --denoise takes a larger one than {trained.size}, with which the network was trained"
+        raise UserError(f"--hole-size {wanted}: {remedy}")
     return wanted
 
 
