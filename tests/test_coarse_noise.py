@@ -11,7 +11,7 @@ from material import smooth_picture
 
 from config.networks import NETWORKS
 from dnnlib.denoising.configuration import Configuration
-from dnnlib.denoising.inference import denoiser as module
+from dnnlib.denoising.inference import prepared_picture as module
 from dnnlib.denoising.inference.coarse_noise import doubled, halved, without_coarse_noise
 from dnnlib.denoising.inference.denoiser import Denoiser
 from dnnlib.denoising.network.architecture import shapes_of

@@ -25,7 +25,8 @@ from dnnlib.errors import UserError
 from dnnlib.progress import progress_bar, say
 
 if TYPE_CHECKING:
-    from dnnlib.denoising.inference.denoiser import Denoiser, PreparedPicture
+    from dnnlib.denoising.inference.denoiser import Denoiser
+    from dnnlib.denoising.inference.prepared_picture import PreparedPicture
 
 
 class DenoisedPage(NamedTuple):
