@@ -233,4 +233,3 @@ def test_white_noise_from_end_to_end(tmp_path, monkeypatch, capfd):
     call(monkeypatch, "--learn in --out out --minutes 100")
     assert "Trained already" in capfd.readouterr().out
     assert (tmp_path / "out" / "denoised" / "0.png").read_bytes() == first
-    call(monkeypatch, "--learn in --out out --minutes 101")  # another question: it is trained anew
