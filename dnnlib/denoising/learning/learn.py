@@ -16,6 +16,7 @@ from dnnlib.denoising.learning.steps import PROGRAM, TOOL, Steps, finished_netwo
 from dnnlib.denoising.network.shipped import GREY, RGB, default_networks
 from dnnlib.denoising.options import LearningOptions
 from dnnlib.denoising.pictures.search import find_inputs
+from dnnlib.denoising.reports.run_facts import read_run
 from dnnlib.denoising.training.outlook import duration
 from dnnlib.errors import UserError
 from dnnlib.files import write_text
@@ -97,7 +98,7 @@ def _train(chosen: Plan, options: LearningOptions, out: Path, steps: Steps) -> P
     if chosen.configuration is None:
         return None
     done = finished_network(out / RUNS)
-    if done is not None:
+    if done is not None and _is_of(done.parent, chosen):
         say(f"Trained already: {done}")
         return done
     shard = out / SHARD
@@ -114,6 +115,13 @@ def _train(chosen: Plan, options: LearningOptions, out: Path, steps: Steps) -> P
         at_most=_AT_MOST * seconds, end=out / RUNS,
     )  # fmt: skip
     return finished_network(out / RUNS)
+
+
+def _is_of(run: Path, chosen: Plan) -> bool:
+    """Tells whether a run is what is planned, and none of another plan before."""
+    o = read_run(run).options
+    planned = {"train": chosen.configuration, "num_iter": chosen.images, "train_resolution": chosen.crop}
+    return all(o.get(name) == value for name, value in planned.items())
 
 
 def _check_apart(out: Path, pictures: Path) -> None:
