@@ -29,7 +29,7 @@ def hole_advice(correlation: NoiseCorrelation, hole_size: HoleSize) -> str | Non
     value, way = (across, "horizontally") if across >= down else (down, "vertically")
     return (
         f"Neighbours share their noise (correlation {value:.2f} at 1 pixel {way}; beyond {SHARED} it counts), and a network "
-        f"that sees them leaves it in the picture: train with --hole-size {needed.size}"
+        f"that sees them leaves it in the picture: train with --hole-size {needed.size}, or leave the training out (--learn)"
     )
 
 
