@@ -98,6 +98,11 @@ def test_a_level_that_the_network_was_not_trained_on(name, level, said):
         assert [doubt.split(": ")[0] for doubt in found.doubts] == ([f"the network was trained on {said}"] if said else [])
 
 
+def test_with_a_larger_hole_a_level_has_no_range():
+    known = dataclasses.replace(Configuration.from_name("gauss5_50-blindspot-sigma_known"), hole_size=3)
+    assert told_level(known, {"sigma": 2}, CLEAN, Scale(0.0, 1.0)).doubts == ()
+
+
 def shared(sigma: float, shape=CLEAN.shape) -> np.ndarray:
     """Noise of which each pixel has its share of its 3 x 3 neighbours', (1, 2, 1) in both directions."""
     return blurred(noise(1, shape)) * sigma

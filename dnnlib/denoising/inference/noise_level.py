@@ -99,7 +99,8 @@ def told_level(
             )
         if why := doubt_about(configuration.noise.family, pixels, known * (scale.white - scale.black)):
             doubts = (f"the estimate may be far off: {why}; give --{level.name}",)
-    doubts += _out_of_range(configuration, {level.name: value})
+    if configuration.hole_size == 1:  # of noise that neighbours share no network has seen any, of whatever level
+        doubts += _out_of_range(configuration, {level.name: value})
     known = max(level.known_from_user(value), level.floor)
     parameter = known if configuration.noise_params == "known" else level.learned_from_known(known)
     return NoiseLevel([parameter], {level.name: value}, origin, doubts)
