@@ -17,6 +17,7 @@ from dnnlib.denoising.options import (
     DenoisingOptions,
     EvaluationOptions,
     ExportOptions,
+    LearningOptions,
     RunOptions,
     TrainingOptions,
 )
@@ -24,7 +25,7 @@ from dnnlib.errors import UserError
 from dnnlib.option_fields import declared_fields, flag_of, option_fields, option_of, refuse_others
 from dnnlib.tflib.layout import Layout
 
-COMMANDS = {"train": "gauss25-n2c", "eval": "network.pickle", "denoise": "a.png", "export": "model"}
+COMMANDS = {"train": "gauss25-n2c", "eval": "network.pickle", "denoise": "a.png", "learn": "camera", "export": "model"}
 FIELDS = {field.name: field for field in declared_fields(OPTION_CLASSES)}
 SETTINGS = [name for name in FIELDS if name not in COMMANDS]
 
@@ -82,6 +83,7 @@ def test_what_a_command_is_told_is_for_it():
         "train": (TrainingOptions, DataOptions, RunOptions, Layout),
         "eval": (EvaluationOptions, JudgingOptions, DataOptions, RunOptions, Layout),
         "denoise": (DenoisingOptions,),
+        "learn": (LearningOptions,),
         "export": (ExportOptions,),
     }
     not_for_evaluation = {"resume", "workers", "task", "worker_timeout", "open_ports"}
