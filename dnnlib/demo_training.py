@@ -13,12 +13,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 
 from config.recipes import RECIPES
 from dnnlib.demo import ROOT, call, grid, shown
 from dnnlib.denoising.pictures.images import read_image, write_image
 from dnnlib.denoising.pictures.search import pictures_in
+from dnnlib.denoising.training.speed import seconds_per_image
 from dnnlib.errors import run_script
 
 SAMPLES = ROOT / "img" / "samples"
@@ -40,7 +40,7 @@ def main() -> None:
 
     gpus = one_gpu()
     validation = [f"--validation-set={SAMPLES / 'eval'}", f"--result-dir={RESULTS}", f"--num-gpus={gpus}"]
-    images, seconds = affordable(seconds_per_image(gpus))
+    images, seconds = affordable(seconds_per_image(CONFIGURATION, RECIPES["fast"], CROP, gpus))
     print(f"\nThe training of {images} images takes about {max(1, round(seconds / 60))} min on this machine.", flush=True)
     train = ["selfsupervised_denoising.py", f"--train={CONFIGURATION}", f"--train-h5={shard}", *TRAINING, *validation]
     counts = f"--num-iter={images}", f"--print-interval={max(1, images // 20)}"
@@ -55,33 +55,6 @@ def main() -> None:
     print(f"\nDone in {(time.monotonic() - started) / 60:.1f} minutes; the network never saw a clean picture.")
     print(f"PSNR on new pictures: {scores['noisy_psnr']:.2f} dB noisy, {scores['valid_psnr_pme']:.2f} dB denoised")
     print(f"Clean, noisy, denoised and predicted std side by side: {shown(picture)}")
-
-
-def seconds_per_image(gpus: int) -> float:
-    """Measures how long a training step takes here, with noise for pictures. gpus: 1 or 0."""
-    from dnnlib.denoising.configuration import Configuration  # late: all of these import TensorFlow
-    from dnnlib.denoising.options import TrainingOptions
-    from dnnlib.denoising.training.graph import build_training_graph, initial_training_values
-    from dnnlib.tflib.layout import Layout
-    from dnnlib.tflib.precision import fastest_precision
-    from dnnlib.tflib.replicas import Replicas
-    from dnnlib.tflib.runtime import initialize, tf
-
-    replicas = Replicas(Layout(num_gpus=gpus))
-    precision = fastest_precision(replicas.on_gpu)
-    options = TrainingOptions(**RECIPES["fast"] | {"train_resolution": CROP, "precision": precision})
-    configuration = Configuration.from_name(CONFIGURATION)
-    picture = np.random.default_rng(1).integers(0, 256, [1, CROP, CROP, 3], np.uint8)
-    # A few of its steps.
-    times = []
-    with tf.Graph().as_default(), replicas.session() as session:
-        graph = build_training_graph(configuration, options, replicas)
-        initialize(session, initial_training_values(configuration, options))
-        for n in range(12):
-            started = time.monotonic()
-            session.run(graph.step, graph.feed([n], picture))
-            times.append(time.monotonic() - started)
-    return float(np.median(times[6:]))  # the first ones plan the graph, and refresh the bases of SOAP each time
 
 
 def affordable(seconds: float) -> tuple[int, float]:
