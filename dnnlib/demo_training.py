@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-
 from config.recipes import RECIPES
 from dnnlib.demo import ROOT, call, grid, shown
 from dnnlib.denoising.pictures.images import read_image, write_image
