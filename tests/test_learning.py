@@ -233,5 +233,5 @@ def test_white_noise_from_end_to_end(tmp_path, monkeypatch, capfd):
     call(monkeypatch, "--learn in --out out --minutes 100")
     assert "Trained already" in capfd.readouterr().out
     assert (tmp_path / "out" / "denoised" / "0.png").read_bytes() == first
-    other = Plan("real_gauss-blindspot-sigma_global", 7, 64, 1, ())
+    other = Plan(NETWORK, "real_gauss-blindspot-sigma_global", 7, 64, 1, ())
     assert not learning._is_of(network[0].parent, other)  # of another plan it would be trained anew

@@ -10,7 +10,7 @@ from typing import Any
 from dnnlib.denoising.adapting.held_out import SMALLEST_SIDE
 from dnnlib.denoising.inference.output_paths import make_folder
 from dnnlib.denoising.learning.look import Facts, look
-from dnnlib.denoising.learning.plan import CROP, RATE, Choice, Plan, plan
+from dnnlib.denoising.learning.plan import CROP, RATE, Choice, Plan, configuration_for, plan
 from dnnlib.denoising.learning.report import write_report
 from dnnlib.denoising.learning.steps import PROGRAM, TOOL, Steps, finished_network, newest_run
 from dnnlib.denoising.network.shipped import GREY, RGB, default_networks
@@ -88,9 +88,8 @@ def _measured(facts: Facts, recipe: Mapping[str, Any]) -> float:
     """Measures how long an image takes in training, in a process that then frees the device."""
     from dnnlib.denoising.training.speed import seconds_per_image
 
-    configuration = f"real_{facts.model}-blindspot-sigma_global{'-mono' if facts.colours == 1 else ''}"
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        return pool.submit(seconds_per_image, configuration, dict(recipe), CROP).result()
+        return pool.submit(seconds_per_image, configuration_for(facts), dict(recipe), CROP).result()
 
 
 def _train(chosen: Plan, options: LearningOptions, out: Path, steps: Steps) -> Path | None:
@@ -104,12 +103,12 @@ def _train(chosen: Plan, options: LearningOptions, out: Path, steps: Steps) -> P
     shard = out / SHARD
     sizes = f"--min-size={SMALLEST_SIDE}"
     steps.run(TOOL, "--noisy", f"--input-dir={options.learn}", f"--out={shard}", sizes, *options.passed_on)
-    (network,) = (choice.chosen for choice in chosen.choices if choice.what == "start")
     seconds = 60 * options.minutes
     say(f"The training is to take less than {duration(seconds)} on this machine.")
     steps.run(
-        PROGRAM, f"--train={chosen.configuration}", f"--train-h5={shard}", f"--init={network}", "--noise-init=estimate",
-        "--recipe=fast", f"--learning-rate={RATE:g}", f"--train-resolution={chosen.crop}", f"--num-iter={chosen.images}",
+        PROGRAM, f"--train={chosen.configuration}", f"--train-h5={shard}", f"--init={chosen.network}",
+        "--noise-init=estimate", "--recipe=fast", f"--learning-rate={RATE:g}", f"--train-resolution={chosen.crop}",
+        f"--num-iter={chosen.images}",
         f"--print-interval={max(chosen.images // 20, 1)}", f"--eval-interval={max(chosen.images // 4, 1)}",
         f"--result-dir={out / RUNS}", "--resume=auto",
         at_most=_AT_MOST * seconds, end=out / RUNS,

@@ -30,13 +30,15 @@ class Choice(NamedTuple):
 class Plan(NamedTuple):
     """Holds how it is done.
 
-    configuration: that is trained; None: nothing is, and a shipped network is used as it is.
+    network: the shipped one that it starts from.
+    configuration: that is trained; None: nothing is, and the shipped network is used as it is.
     images: how many crops it learns from.
     crop: side of them, in pixels.
     hole_size: of the blind spot.
     choices: for people.
     """
 
+    network: str
     configuration: str | None
     images: int
     crop: int
@@ -55,7 +57,7 @@ def plan(facts: Facts, network: str, seconds: float, minutes: float) -> Plan:
     of_noise = Choice("noise", f"sigma {facts.sigma:.1f} of 255", "estimated from crops of the pictures")
     start = Choice("start", network, "the network that comes with the program for such pictures")
     if facts.hole != 1:
-        return shared_plan((of_noise, start), facts.hole)
+        return _shared_plan(network, (of_noise, start), facts.hole)
     why = "neighbours do not share the noise: flat patches differ as much from one pixel to the next as farther on"
     white = Choice("blind spot", "1 pixel", why)
     # The length.
@@ -68,21 +70,30 @@ def plan(facts: Facts, network: str, seconds: float, minutes: float) -> Plan:
     images = min(by_time, by_pictures)
     if images < FEWEST_IMAGES:
         why = f"in {minutes:g} minutes there is no time for {FEWEST_IMAGES} images ({seconds:.2g} s each here)"
-        return Plan(None, 0, crop, 1, (of_noise, start, white, Choice("training", "none", why)))
-    images = int(round(images, -2))
+        return Plan(network, None, 0, crop, 1, (of_noise, start, white, Choice("training", "none", why)))
+    images = round(images, -2)
     why = f"{seconds:.2g} s each here, {minutes:g} minutes in all"
     if by_pictures < by_time:
         why = f"each picture is seen {MOST_PASSES} times; more, and it would be learned by heart"
-    configuration = f"real_{facts.model}-blindspot-sigma_global{'-mono' if facts.colours == 1 else ''}"
     length = Choice("training", f"{images:,} images of {crop} x {crop} pixels", why)
     model = Choice("noise model", facts.model, facts.why_model)
-    return Plan(configuration, images, crop, 1, (of_noise, start, white, model, length))
+    return Plan(network, configuration_for(facts), images, crop, 1, (of_noise, start, white, model, length))
 
 
-def shared_plan(before: tuple[Choice, ...], needed: HoleSize) -> Plan:
-    """Returns the plan for noise that neighbours share. before: what was chosen already; needed: the hole that hides it."""
+def configuration_for(facts: Facts) -> str:
+    """Returns the name of the configuration that learns from such pictures."""
+    return f"real_{facts.model}-blindspot-sigma_global{'-mono' if facts.colours == 1 else ''}"
+
+
+def _shared_plan(network: str, before: tuple[Choice, ...], needed: HoleSize) -> Plan:
+    """Returns the plan for noise that neighbours share.
+
+    network: the shipped one.
+    before: what was chosen already.
+    needed: the hole that hides it.
+    """
     used = Hole(*(min(side, LARGEST_HOLE) for side in Hole.of(needed)))
     reason = f"neighbours share the noise: a hole of {needed} would hide it, and one of {used.size} keeps the detail"
     hole = Choice("blind spot", f"{used.width} x {used.height} pixels", reason)
     why = "a network that learns from such noise learns to foretell it, and leaves it in the picture"
-    return Plan(None, 0, CROP, used.size, (*before, hole, Choice("training", "none", why)))
+    return Plan(network, None, 0, CROP, used.size, (*before, hole, Choice("training", "none", why)))

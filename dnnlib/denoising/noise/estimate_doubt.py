@@ -12,7 +12,7 @@ _LEAST_SHARED = 0.5 / 255  # of white; weaker noise is that of rounding
 _ENDS = {"least": np.min, "greatest": np.max}
 
 
-def shares_noise(pixels: np.ndarray) -> bool:
+def _shares_noise(pixels: np.ndarray) -> bool:
     """Tells whether neighbours seem to share the noise of a picture [H,W,C], of any real type; of small ones False."""
     height, width = (size // PATCH_SIDE * PATCH_SIDE for size in pixels.shape[:2])
     return bool(height and width) and is_correlated(pixels[np.newaxis, :height, :width])
@@ -26,7 +26,7 @@ def surely_shares_noise(pixels: np.ndarray, white: float, black: float) -> bool:
     pixels: [H,W,C], of any real type.
     white, black: the values that stand for 1 and 0.
     """
-    if not shares_noise(pixels):
+    if not _shares_noise(pixels):
         return False
     least, median = np.quantile(level_in_patches(pixels, white, black), [0.1, 0.5])
     return bool(least > _LEAST_SHARED and median < _EVEN * least)
