@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 from material import smooth_picture
 
-from dnnlib.denoising.evaluation.needed_hole import hole_advice, needed_hole
+from dnnlib.denoising.data.noisy_pictures import NoisyPictures
+from dnnlib.denoising.evaluation import needed_hole as needed_hole_module
+from dnnlib.denoising.evaluation.needed_hole import advice_of, hole_advice, needed_hole
 from dnnlib.denoising.noise.correlation import LAGS, SHARED, NoiseCorrelation, noise_correlation
+from dnnlib.denoising.pictures.scale import Scale
 
 RNG = np.random.default_rng(5)
 CLEAN = np.stack([smooth_picture(256, 320, seed) for seed in range(4)]) / 255 * 0.8 + 0.1
@@ -122,3 +125,28 @@ def test_what_is_said_before_a_training():
     assert hole_advice(shared, 5) is hole_advice(shared, 7) is hole_advice(NoiseCorrelation(NOTHING, NOTHING), 1) is None
     rows = NoiseCorrelation((0.5, 0, 0, 0), NOTHING)
     assert "0.50 at 1 pixel horizontally" in hole_advice(rows, 1) and hole_advice(rows, "3x1") is None
+
+
+def noisy_pictures(count: int, kernel, sides=(64,)) -> NoisyPictures:
+    """Pictures of flat grey with noise, some of other sizes than others."""
+    sizes = [sides[i % len(sides)] for i in range(count)]
+    stored = [(0.5 + 0.05 * noise(kernel, axes=(0, 1), shape=(side, side + 9, 1))).astype(np.float32) for side in sizes]
+    return NoisyPictures([f"{i}" for i in range(count)], [0] * count, stored.__getitem__, Scale(0.0, 1.0))
+
+
+@pytest.mark.parametrize("sides", [(64,), (64, 31, 300, 32, 100)])
+def test_what_is_said_of_noisy_pictures(sides):
+    """Of any sizes, but not of few."""
+    assert "--hole-size 3," in advice_of(noisy_pictures(20, [1, 2, 1], sides), 1)
+    assert advice_of(noisy_pictures(20, [1, 2, 1], sides), 3) is None
+    assert advice_of(noisy_pictures(20, [1], sides), 1) is None
+    assert advice_of(noisy_pictures(19, [1, 2, 1], sides), 1) is None
+    assert advice_of(noisy_pictures(20, [1, 2, 1], [31]), 1) is None  # none is as large as a patch
+
+
+def test_the_middle_of_a_picture_is_asked():
+    pixels = np.arange(300 * 100, dtype=np.float32).reshape(300, 100, 1)
+    found = needed_hole_module._patches(pixels)
+    assert found.shape == (8 * 3, 32, 32, 1)
+    np.testing.assert_array_equal(found[0], pixels[22:54, 2:34])
+    np.testing.assert_array_equal(found[4], pixels[54:86, 34:66])

@@ -74,6 +74,22 @@ def test_advice_is_for_a_network_as_it_was_trained(tmp_path, monkeypatch, capsys
     assert ("ADVICE" in capsys.readouterr().out) == said
 
 
+def test_what_the_noisy_pictures_say_comes_first(tmp_path, monkeypatch, capsys):
+    """They tell that neighbours share noise where the residual of a network that learned from it is white."""
+    name = "real_gauss-blindspot-sigma_global-mono"
+    monkeypatch.setattr(RealScores, "advice", lambda _: "ADVICE")
+    random = np.random.default_rng(1).standard_normal((20, 32, 32, 1)).astype(np.float32)
+    shared = random + np.roll(random, 1, axis=1) + np.roll(random, 1, axis=2) + np.roll(random, 1, axis=(1, 2))
+    for i, (noise, said) in enumerate([(shared, "Neighbours share their noise"), (random, "ADVICE")]):
+        names, stored = [f"{i}" for i in range(20)], 0.5 + 0.02 * noise
+        noisy = NoisyPictures(names, [0] * 20, stored.__getitem__, Scale(0.0, 1.0))
+        (tmp_path / f"{i}").mkdir()
+        with RunContext(tmp_path / f"{i}", "test", {}) as run, tf.Graph().as_default():
+            evaluation_loop.evaluate(fresh_network(name), Configuration.from_name(name), noisy, run)
+        out = capsys.readouterr().out
+        assert said in out and ("ADVICE" in out) == (said == "ADVICE")
+
+
 def test_what_is_not_known_of_a_picture_is_left_out_of_the_average():
     """SSIM of a picture below 11 pixels, the correlations of one that cannot be judged."""
     with tf.Graph().as_default():

@@ -250,7 +250,6 @@ WRONG_USE = [
     (f"--train {MONO} --train-h5 shard.h5 {SHORT} --hole-size 2", "--hole-size 2: must be one of 1, 3, 5, 7"),
     (f"--train gauss25-n2c --train-h5 clean.h5 --dataset-dir sets {SHORT} --hole-size 3", "--hole-size 3", "no blind spot"),
     ("--train gauss25-n2c --train-h5 clean.h5 --dataset-dir sets --reference-dir clean", "--reference-dir is for real_"),
-    ("--train real_gauss-blindspot-sigma_per_image --noise-init estimate", "--noise-init estimate is for sigma_global"),
     ("--train real_gaus-blindspot-sigma_global", "did you mean real_gauss-blindspot-sigma_global"),
     (f"--train {MONO} --train-h5 shard.h5 {SHORT} --white 9", "--white: the shard shard.h5 knows its own"),
     ("--eval real.pickle", "none is added: name noisy pictures with --validation-set"),

@@ -1,8 +1,8 @@
 """The training loop: which steps it takes, what it feeds them with, and what it prints, records and saves when."""
 
-import dataclasses
 import json
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,20 +18,22 @@ from dnnlib.denoising.data.shard import Shard
 from dnnlib.denoising.data.validation_set import open_validation_set
 from dnnlib.denoising.network.architecture import initial_variables, shapes_of
 from dnnlib.denoising.network.network_file import load_configured
+from dnnlib.denoising.network.noise_parameter import learned_noise_parameter
 from dnnlib.denoising.noise.estimation import estimate_parameters
-from dnnlib.denoising.noise.learned_parameter import raw_from_parameter
+from dnnlib.denoising.noise.learned_parameter import parameter_from_raw, raw_from_parameter
 from dnnlib.denoising.options import TrainingOptions
 from dnnlib.denoising.training import graph as training_graph
 from dnnlib.denoising.training import loop as training_loop
+from dnnlib.denoising.training.first_look import FirstLook, first_look
 from dnnlib.denoising.training.graph import build_training_graph, initial_training_values
-from dnnlib.denoising.training.noise_start import estimate_noise_start, subsample_beyond_hole
+from dnnlib.denoising.training.noise_start import estimate_noise_start, start_at, subsample_beyond_hole
 from dnnlib.denoising.training.output import TrainingOutput
 from dnnlib.denoising.training.report import Report
 from dnnlib.denoising.training.state import TrainingState
 from dnnlib.errors import UserError
 from dnnlib.submission.run_context import RunContext
 from dnnlib.tflib.replicas import Replicas
-from dnnlib.tflib.runtime import create_session, tf
+from dnnlib.tflib.runtime import create_session, initialize, tf
 
 CROP = 32
 LINE = re.compile(r" *(\d+): time= *\S+, loss=.{8}, train_psnr=.{8}, train_psnr_pme=.{8}, std_net=.{8}, std_noise=.{8}(.*)")
@@ -241,22 +243,50 @@ def test_the_start_knows_where_a_shard_was_clipped(tmp_path):
     assert raw == pytest.approx(raw_from_parameter(0.05), abs=0.1)
 
 
-@pytest.mark.parametrize(("taps", "hole", "said"), [((1,), 1, ""), ((1, 2, 1), 1, "--hole-size 3"), ((1, 2, 1), 3, "")])
-def test_the_hole_that_shared_noise_needs_is_named_before_the_training(taps, hole, said, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("taps", "hole", "said", "files"),
+    [((1,), 1, "", 2), ((1, 2, 1), 1, "--hole-size 3", 2), ((1, 2, 1), 3, "", 20), ((1, 2, 1), 1, "--hole-size 3", 20)],
+)
+def test_a_first_look_names_the_hole_that_shared_noise_needs(taps, hole, said, files, tmp_path):
+    """Of few pictures it is not sure."""
     random = np.random.default_rng(3)
-    for i in range(3):
-        noise = random.standard_normal((256, 256, 1))
+    for i in range(files + 1):  # one is held out
+        noise = random.standard_normal((64, 64, 1))
         for axis in (0, 1):
             noise = sum(tap / np.linalg.norm(taps) * np.roll(noise, j, axis) for j, tap in enumerate(taps))
         np.save(tmp_path / f"{i}.npy", (0.5 + 0.05 * noise).astype(np.float32))
-    write_noisy_shard(str(tmp_path), tmp_path / "shard.h5", NoisyOptions(white=1.0))
-    configuration = dataclasses.replace(Configuration.from_name("real_gauss-blindspot-sigma_global-mono"), hole_size=hole)
-    options = TrainingOptions(train_resolution=256, noise_init="estimate", precision="float32")
+    write_noisy_shard(str(tmp_path), tmp_path / "shard.h5", NoisyOptions(white=1.0, min_size=64))
+    shard = NoisyShard(tmp_path / "shard.h5", 64, 1)
+    found = first_look(NoisyCrops(shard, 64, 1, seed=1), hole)
+    assert found.sure == (len(shard) >= 20) and len(shard) <= files
+    assert (f"train with {said}," in found.advice) if said else found.advice is None
+    assert np.sqrt(np.median(found.points.variances)) == pytest.approx(0.05, rel=0.25)  # each is of noise that is shared
+
+
+def test_the_noisy_pictures_count_more_than_the_residual(capsys):
+    """Where they are enough. The residual says what they do not."""
+    training = object.__new__(training_loop._Training)
+    scores = SimpleNamespace(advice=lambda: "of the residual")
+    for look, said in (
+        (None, "of the residual"), (("shared", False), "of the residual"), (("shared", True), "shared"),
+        ((None, True), "of the residual"),
+    ):  # fmt: skip
+        training._look = None if look is None else FirstLook(None, *look)
+        training._say_advice(scores)
+        assert capsys.readouterr().out.strip() == said
+
+
+@pytest.mark.parametrize("kind", ["global", "per_image"])
+def test_a_start_at_an_estimate(kind):
+    """An estimator says the same of any picture, whatever it has learned."""
+    configuration = Configuration.from_name(f"real_poissongauss-blindspot-sigma_{kind}-mono")
+    values = {name: value + 0.01 for name, value in initial_variables(shapes_of(configuration), 1).items()}
+    raw = [-3.0, 0.5]
+    start_at(configuration, values, raw)
     with tf.Graph().as_default(), create_session() as session:
-        graph = build_training_graph(configuration, options, Replicas())
-        crops = NoisyCrops(NoisyShard(tmp_path / "shard.h5", 256, 1), 256, 1, seed=1)
-        estimate_noise_start(configuration, crops, graph, session)
-    printed = capsys.readouterr().out.splitlines()
-    estimate, *advice = [line for line in printed if line.startswith(("Estimated", "Neighbours"))]
-    assert estimate.startswith("Estimated sigma") and len(advice) == bool(said)
-    assert all(f"train with {said}," in line for line in advice)
+        noisy = tf.constant(np.random.default_rng(1).random((3, 64, 64, 1)), tf.float32)
+        found = learned_noise_parameter(configuration, noisy)
+        initialize(session, {v.op.name: values[v.op.name] for v in tf.global_variables()})
+        found = session.run(found)
+    wanted = parameter_from_raw(np.array(raw), configuration.noise.learns_root, configuration.noise_floor)
+    np.testing.assert_allclose(found, np.broadcast_to(wanted, found.shape), rtol=1e-4)

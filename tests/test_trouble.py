@@ -118,7 +118,8 @@ def test_noise_that_runs_away(name, limit):
         if there:
             assert "runs away" in found[11][0]
             assert ("--noise-init estimate" in found[11][0]) == (name in (
-                "gauss25-blindspot-sigma_global", "real_gauss-blindspot-sigma_global", "real_curve-blindspot-sigma_global"
+                "gauss25-blindspot-sigma_global", "real_gauss-blindspot-sigma_global", "real_curve-blindspot-sigma_global",
+                "real_poissongauss-blindspot-sigma_per_image",
             ))  # fmt: skip
     assert said("gauss25-blindspot-sigma_known", [0.0] * 13, std_noise=[1e9] * 13) == {}
 

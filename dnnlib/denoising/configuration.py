@@ -64,6 +64,17 @@ class Configuration:
         """Returns whether the network has a blind spot, and so needs no target."""
         return self.pipeline.startswith("blindspot")
 
+    @property
+    def noise_can_be_estimated(self) -> bool:
+        """Returns whether what is learned of the noise can start at an estimate, which is one for all pictures.
+
+        Noise that is added at a level of its own to each picture has no such level; real noise of several is nearer to it
+        than to none.
+        """
+        if self.noise_params == "global":
+            return self.noise.real or self.noise.family == "gauss"
+        return self.noise_params == "per_image" and self.noise.real
+
 
 def check_hole_size(configuration: Configuration, hole_size: HoleSize) -> None:
     """Raises UserError unless the configuration's network can have a blind spot of that size."""

@@ -111,8 +111,8 @@ class TrainingOptions:
         metavar="FILE|NAME", default_text="fresh weights", in_older_runs=None,
     )  # fmt: skip
     noise_init: str = _training_option(
-        "zero", "where sigma_global starts: zero, but with --init where it was there; or estimate, which is made from noisy "
-        "crops",
+        "zero", "where the learned noise starts: zero, but with --init where it was there; or estimate, which is made from "
+        "noisy crops, for sigma_global and for real noise",
         metavar="HOW", choices=("zero", NOISE_INIT_ESTIMATE),
     )  # fmt: skip
     precision: str = _training_option(
@@ -155,10 +155,9 @@ class TrainingOptions:
 
     def check_for(self, configuration: Configuration) -> None:
         """Raises UserError naming the first option that cannot be, or not in a training of the configuration."""
-        estimable = configuration.noise.real or configuration.noise.family == "gauss"
-        if self.noise_init == NOISE_INIT_ESTIMATE and not (configuration.noise_params == "global" and estimable):
+        if self.noise_init == NOISE_INIT_ESTIMATE and not configuration.noise_can_be_estimated:
             raise UserError(
-                f"--noise-init estimate is for sigma_global, of Gaussian or of real noise, not for {configuration.name}"
+                f"--noise-init estimate is for real noise, and for Gaussian of sigma_global, not for {configuration.name}"
             )
         self.check()
         check_hole_size(configuration, self.hole_size)

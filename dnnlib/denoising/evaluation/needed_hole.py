@@ -4,8 +4,12 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from dnnlib.denoising.data.noisy_pictures import NoisyPictures
 from dnnlib.denoising.hole import Hole, HoleSize
-from dnnlib.denoising.noise.correlation import LAGS, SHARED, NoiseCorrelation
+from dnnlib.denoising.noise.correlation import LAGS, SHARED, NoiseCorrelation, noise_correlation
+
+ENOUGH_PICTURES = 20  # to believe what they tell of shared noise: of five, texture is taken for it now and then
+_MOST_PICTURES, _SIDE, _MULTIPLE = 100, 256, 32  # that are asked; pixels of the middle of each, and of the patches there
 
 
 def needed_hole(correlation: NoiseCorrelation) -> HoleSize:
@@ -31,6 +35,28 @@ def hole_advice(correlation: NoiseCorrelation, hole_size: HoleSize) -> str | Non
         f"Neighbours share their noise (correlation {value:.2f} at 1 pixel {way}; beyond {SHARED} it counts), and a network "
         f"that sees them leaves it in the picture: train with --hole-size {needed.size}, or leave the training out (--learn)"
     )
+
+
+def advice_of(pictures: NoisyPictures, hole_size: HoleSize) -> str | None:
+    """Returns `hole_advice` for noisy pictures; None where they are fewer than ENOUGH_PICTURES, or tell nothing.
+
+    pictures: of any sizes.
+    hole_size: of the blind spot that the network was trained with.
+    """
+    if len(pictures) < ENOUGH_PICTURES:
+        return None
+    chosen = np.linspace(0, len(pictures) - 1, min(len(pictures), _MOST_PICTURES)).astype(int)
+    patches = np.concatenate([_patches(pictures.read(i)[0]) for i in chosen])
+    return hole_advice(noise_correlation(patches), hole_size) if len(patches) else None
+
+
+def _patches(picture: np.ndarray) -> np.ndarray:
+    """Cuts the middle of a picture [H,W,C] into patches [N,32,32,C]; of a smaller one there are none."""
+    rows, columns = (min(size, _SIDE) // _MULTIPLE for size in picture.shape[:2])
+    top, left = ((size - count * _MULTIPLE) // 2 for size, count in zip(picture.shape[:2], (rows, columns), strict=True))
+    middle = picture[top : top + rows * _MULTIPLE, left : left + columns * _MULTIPLE]
+    split = middle.reshape(rows, _MULTIPLE, columns, _MULTIPLE, picture.shape[2]).swapaxes(1, 2)
+    return split.reshape(rows * columns, _MULTIPLE, _MULTIPLE, picture.shape[2])
 
 
 def _reach(correlations: Iterable[float]) -> int:

@@ -17,13 +17,13 @@ from dnnlib.denoising.evaluation.added_noise import Scores, Validation
 from dnnlib.denoising.evaluation.graph import Denoised
 from dnnlib.denoising.evaluation.looked_at import LookedAt
 from dnnlib.denoising.evaluation.real_noise import RealScores, RealValidation
-from dnnlib.denoising.network.architecture import NOISE_VARIABLE
 from dnnlib.denoising.options import TrainingOptions
 from dnnlib.denoising.reports.run_page import RunPage
+from dnnlib.denoising.training.first_look import first_look
 from dnnlib.denoising.training.graph import build_training_graph, initial_training_values
 from dnnlib.denoising.training.job import Job
 from dnnlib.denoising.training.noise_curve import NoiseCurve
-from dnnlib.denoising.training.noise_start import estimate_noise_start, points_of
+from dnnlib.denoising.training.noise_start import estimate_noise_start, start_at
 from dnnlib.denoising.training.outlook import Outlook, too_few_pictures
 from dnnlib.denoising.training.output import TrainingOutput
 from dnnlib.denoising.training.report import Report
@@ -117,8 +117,9 @@ class _Training:
         self._validation = validation(configuration, job.replicas, reuse=True)
         self._outlook, self._trouble = Outlook(options.minibatch_size), Trouble(configuration, options)
         self._report = Report(output.run, output.events, configuration)
-        self._points = points_of(crops) if configuration.noise.real and output.has_page else None
-        self._noise_curve = None if self._points is None else NoiseCurve(configuration.noise, self._points)
+        looks = configuration.noise.real and output.has_page
+        self._look = first_look(crops, configuration.hole_size) if looks else None
+        self._noise_curve = NoiseCurve(configuration.noise, self._look.points) if looks else None
         self._last = options.num_iter // options.minibatch_size * options.minibatch_size  # the n of the last step
 
     def run(self, state: TrainingState | None) -> Path | None:
@@ -164,6 +165,8 @@ class _Training:
         if state is None:
             # All of them: left to themselves, variables of several workers would wait for each other here.
             initialize(session, self._initial_values())
+            if self._look is not None and self._look.advice:
+                print(self._look.advice)
             self._output.save_state(images, reported, self._report.as_json())
         else:
             if problem := unlike_variables(session, state.variables):
@@ -190,9 +193,9 @@ class _Training:
         options = self._options if chief else dataclasses.replace(self._options, init=None)
         values = initial_training_values(self._configuration, options)
         if options.noise_init == "estimate" and chief:
-            values[NOISE_VARIABLE][:] = estimate_noise_start(
-                self._configuration, self._crops, self._graph, self._job.session, self._points
-            )
+            points = self._look.points if self._look is not None else None
+            raw = estimate_noise_start(self._configuration, self._crops, self._graph, self._job.session, points)
+            start_at(self._configuration, values, raw)
         return values
 
     def _step(self, batch: Batch) -> dict[str, float]:
@@ -233,7 +236,7 @@ class _Training:
                     self._output.show_noise(self._noise_curve.transfer(self._job.session, line.means))
                 self._output.write_page()
             if isinstance(scores, RealScores) and self._output.run is not None and n > RAMP_UP * o.num_iter:
-                _say_advice(scores)  # before, the residual is of the picture and not of the noise
+                self._say_advice(scores)  # before, the residual is of the picture and not of the noise
             if n < self._last and self._job.any_worker(self._output.abort_requested()):
                 self._output.save_state(images, True, self._report.as_json())
                 return False
@@ -287,8 +290,11 @@ class _Training:
         self._outlook.validation_seconds = time.monotonic() - started
         return scores
 
+    def _say_advice(self, scores: RealScores) -> None:
+        """Prints what is wrong with real noise, and what helps, if anything is.
 
-def _say_advice(scores: RealScores) -> None:
-    """Prints what is wrong with real noise, and what helps, if anything is."""
-    if advice := scores.advice():
-        say(advice)
+        The noisy pictures themselves count more than what the network leaves over: it learns to tell shared noise.
+        """
+        surely = self._look.advice if self._look is not None and self._look.sure else None
+        if advice := surely or scores.advice():
+            say(advice)

@@ -1,25 +1,23 @@
 """Where the learned noise parameters start (`--noise-init estimate`): at an estimate from the first noisy crops."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dnnlib.denoising.configuration import Configuration
-from dnnlib.denoising.data.crops import Crops, NoisyCrops, batches
-from dnnlib.denoising.evaluation.needed_hole import hole_advice
+from dnnlib.denoising.data.crops import Crops, batches
 from dnnlib.denoising.hole import Hole, HoleSize
-from dnnlib.denoising.noise.correlation import noise_correlation
-from dnnlib.denoising.noise.estimation import COARSER, PATCH_SIDE, SMALL_PATCH_SIDE, estimate_parameters, is_correlated
+from dnnlib.denoising.network.architecture import ESTIMATOR_SCOPE, NOISE_VARIABLE
+from dnnlib.denoising.noise.estimation import COARSER, PATCH_SIDE, estimate_parameters, is_correlated
 from dnnlib.denoising.noise.families import as_shown, in_user_units
 from dnnlib.denoising.noise.learned_parameter import raw_from_parameter
-from dnnlib.denoising.noise.transfer import Points, model_of, transfer_points
+from dnnlib.denoising.noise.transfer import Points, model_of
 
 if TYPE_CHECKING:
     from dnnlib.denoising.training.graph import TrainingGraph
 
 ESTIMATE_FROM = 512  # crops; of 64, b of Poisson-Gauss noise came out with a std of 25 %, of these with 4 %
-_POINT_PATCHES, _LEAST_POINT_CROPS = 2000, 128  # that a photon transfer is of; crops, for it is to be of many pictures
 ESTIMATE_SIDE = 256  # pixels of each, for the memory's sake
 
 
@@ -27,8 +25,6 @@ def estimate_noise_start(
     configuration: Configuration, crops: Crops, graph: "TrainingGraph", session, points: Points | None = None
 ) -> list[float]:
     """Estimates the noise, says what came out, and returns it in the scale of the noise variable.
-
-    Of real noise it also says, where neighbours share it, which blind spot that needs.
 
     configuration: its noise is estimated, as its blind spot sees it.
     crops: those of the training; the first of them are looked at.
@@ -40,29 +36,28 @@ def estimate_noise_start(
         corrupted = session.run(graph.noisy, graph.feed(batch.numbers, batch.images))
         noisy.append(corrupted[:, :ESTIMATE_SIDE, :ESTIMATE_SIDE])
     style = configuration.noise
-    same = _stacked(noisy)
-    parameters = estimate_noise(style.family, same, configuration.hole_size, crops.limits)
+    parameters = estimate_noise(style.family, _stacked(noisy), configuration.hole_size, crops.limits)
     for name, value in as_shown(in_user_units(style.family, parameters)).items():
         digits = ".2f" if name == "sigma" or name.startswith("std_") else ".3g"
         print(f"Estimated {name} to start from: {value:{digits}}")
     if points is not None:
         name, reason = model_of(points)
         print(f"The simplest noise that fits these pictures is real_{name}: {reason}")
-    if style.real and (advice := hole_advice(noise_correlation(same), configuration.hole_size)):
-        print(advice)
     return [raw_from_parameter(value, style.learns_root, configuration.noise_floor) for value in parameters]
 
 
-def points_of(crops: NoisyCrops) -> Points | None:
-    """Returns the photon transfer of the first crops of a training; None where they are too small to tell.
+def start_at(configuration: Configuration, values: Mapping[str, np.ndarray], raw: Sequence[float]) -> None:
+    """Makes the first values of a training's variables, by name, stand for a noise: of each picture, where each has its own.
 
-    Ask before the training takes crops: they are drawn in one order.
+    configuration: of which the noise is learned.
+    values: are changed: where an estimator is trained, its last layer is to begin anew.
+    raw: of `estimate_noise_start`.
     """
-    side = min(crops[0].shape[0], ESTIMATE_SIDE) // SMALL_PATCH_SIDE * SMALL_PATCH_SIDE
-    if not side:
-        return None
-    count = max(min(_POINT_PATCHES // (side // SMALL_PATCH_SIDE) ** 2, ESTIMATE_FROM), _LEAST_POINT_CROPS)
-    return transfer_points(_stacked([crops[number][None, :side, :side] for number in range(count)]))
+    if configuration.noise_params == "global":
+        values[NOISE_VARIABLE][:] = raw
+    else:
+        values[f"{ESTIMATOR_SCOPE}/nin_c/W"][:] = 0.0
+        values[f"{ESTIMATOR_SCOPE}/nin_c/b"][:] = raw
 
 
 def _stacked(parts: Sequence[np.ndarray]) -> np.ndarray:

@@ -74,8 +74,8 @@ class Trouble:
         c, found = self._configuration, self._lines[-1].means.get("std_noise", 0.0)
         if c.noise_params not in ("global", "per_image") or not found > largest_std(c):
             return None
-        estimable = c.noise_params == "global" and (c.noise.real or c.noise.family == "gauss")
-        estimate = "--noise-init estimate, " if estimable and self._options.noise_init != NOISE_INIT_ESTIMATE else ""
+        estimable = c.noise_can_be_estimated and self._options.noise_init != NOISE_INIT_ESTIMATE
+        estimate = "--noise-init estimate, " if estimable else ""
         rate = f"a lower --noise-rate (it is {self._options.noise_rate:g}), " if c.noise_params == "global" else ""
         return (
             f"the learned noise has a std of {found:.0f} of 255 and runs away from the pictures'; start anew with "
