@@ -12,7 +12,10 @@ from material import write_bare_shard, write_picture
 from programs import Program, run_here
 from rounding import BFLOAT16_UNIT, DRAWS, TIMES, nearby
 
-from dnnlib.denoising.network.architecture import initial_variables, variable_shapes
+from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.inference.denoiser import Denoiser
+from dnnlib.denoising.network.architecture import initial_variables, shapes_of, variable_shapes
+from dnnlib.denoising.network.network_file import to_network
 from dnnlib.denoising.network.unet import blind_spot_unet, plain_unet
 from dnnlib.denoising.options import TrainingOptions
 from dnnlib.errors import UserError
@@ -151,3 +154,32 @@ def test_evaluation_is_in_float32_unless_asked(place):
         results[option] = float(done.stdout.split("valid_psnr_mu=")[1].split(",")[0])
     assert results[""] == results["--precision float32"] == results["--precision auto"]
     assert 0 < abs(results["--precision bf16"] - results[""]) < 0.2
+
+
+def test_denoising_is_in_float32_unless_asked(place):
+    """Beside a network of added noise, the one of the training's hole, by which the half size is denoised, is asked, too."""
+    np.save(place / "noisy.npy", np.random.default_rng(1).random((64, 70, 3), np.float32))
+    found = {}
+    for option in ("", "float32", "auto", "bf16"):
+        given = f"--precision {option}" if option else ""
+        run_here(place, f"--denoise noisy.npy --out out{option} --white 1 --sigma 25 --hole-size 3 {given}")
+        found[option] = np.load(place / f"out{option}" / "noisy.npy")
+    np.testing.assert_array_equal(found[""], found["float32"])
+    np.testing.assert_array_equal(found[""], found["auto"])
+    error = np.sqrt(np.mean((found["bf16"] - found[""]) ** 2)) / found[""].std()
+    assert 1e-4 < error < 0.05  # the picture goes through two networks, one after the other
+
+
+@pytest.mark.isa
+@NEEDS_BFLOAT16
+@pytest.mark.parametrize("name", ["gauss25-n2c", "gauss5_50-blindspot-sigma_per_image"])
+def test_a_denoiser_is_nearly_as_exact(name):
+    """Branch by branch and in tiles, and so is the level that it learns."""
+    c = Configuration.from_name(name)
+    network = to_network(c, initial_variables(shapes_of(c), 3))
+    image = np.random.default_rng(2).random((70, 100, 3), np.float32)
+    with Denoiser(network, c) as exact, Denoiser(network, c, precision.BF16) as fast:
+        expected, found = ([x for x in of(image, tile=64) if x is not None] for of in (exact, fast))
+    for ours, other in zip(found, expected, strict=True):
+        error = np.sqrt(np.mean((ours - other) ** 2) / np.mean(other**2))
+        assert 1e-4 < error < 0.05 and len(np.unique(ours)) > ours.size / 2

@@ -118,7 +118,7 @@ class TrainingOptions:
     precision: str = _training_option(
         AUTO, "what convolutions compute in: float32, bf16, or auto, which for --train is bf16 where that is faster and as "
         "good, in a resumed run what it began with, and else float32",
-        metavar="P", choices=PRECISIONS, group=DEVICES, commands=(TRAIN, EVAL), in_older_runs=FLOAT32,
+        metavar="P", choices=PRECISIONS, group=DEVICES, commands=(TRAIN, EVAL, DENOISE), in_older_runs=FLOAT32,
     )  # fmt: skip
     hole_size: HoleSize = _training_option(
         1, "side of the blind spot: 3 to 9 for noise that neighbours share; or its width and height, e.g. 9x1 for noise "
@@ -244,6 +244,7 @@ class DenoisingOptions:
         default_text="178956970; more in pages that are stored uncompressed", commands=(DENOISE, LEARN, EVAL),
     )  # fmt: skip
     hole_size: HoleSize | None = shared(TrainingOptions, "hole_size", default=None)  # None: as trained
+    precision: str = shared(TrainingOptions, "precision", default=AUTO)  # which is FLOAT32 here
 
     @property
     def stds(self) -> list[str]:

@@ -25,6 +25,7 @@ from dnnlib.denoising.pictures.holes import filled, holes_in
 from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.errors import UserError
 from dnnlib.tflib.network import Network
+from dnnlib.tflib.precision import FLOAT32
 
 
 class Denoiser:
@@ -36,20 +37,24 @@ class Denoiser:
     To import it imports TensorFlow, and switches its eager mode off in this process.
     """
 
-    def __init__(self, network: Network, configuration: Configuration):
-        """Takes what `load_configured` gives."""
+    def __init__(self, network: Network, configuration: Configuration, precision: str = FLOAT32):
+        """Takes what `load_configured` gives. precision: what convolutions compute in, FLOAT32 or BF16."""
         self.configuration = configuration
-        self._network = network
+        self._network, self._precision = network, precision
         self.raw_global = network.variables.get(NOISE_VARIABLE)
-        self.tiled_network = TiledNetwork(configuration, network.variables)
+        self.tiled_network = TiledNetwork(configuration, network.variables, precision)
 
     @classmethod
-    def load(cls, path: str | os.PathLike, hole_size: HoleSize | None = None) -> "Denoiser":
+    def load(
+        cls, path: str | os.PathLike, hole_size: HoleSize | None = None, precision: str = FLOAT32
+    ) -> "Denoiser":
         """Reads a network file (.pickle) of this program or of the 2019 one.
 
         path: of the file, or the name of a network that comes with the program.
         hole_size: of the blind spot, see `Hole`; None: that of the training. A larger one is for noise that neighbours
             share.
+        precision: what convolutions compute in: 'float32', or 'bf16', which is faster where the CPU or GPU has instructions
+            for it, and not as exact.
 
         Raises UserError, naming the file and what is wrong with it, and for a hole size that the network cannot have.
         """
@@ -57,7 +62,7 @@ class Denoiser:
             from config.networks import NETWORKS  # late: who names a file may have another package `config`
 
             path = network_path(path, "network", NETWORKS)
-        return cls(*load_configured(path, "network", hole_size, larger=True))
+        return cls(*load_configured(path, "network", hole_size, larger=True), precision)
 
     def __enter__(self) -> "Denoiser":
         return self
@@ -75,7 +80,7 @@ class Denoiser:
     def as_trained(self) -> TiledNetwork:
         """Makes the same network with the hole of its training, when it is first asked for."""
         configuration = replace(self.configuration, hole_size=trained_hole(self._network).size)
-        return TiledNetwork(configuration, self._network.variables)
+        return TiledNetwork(configuration, self._network.variables, self._precision)
 
     @property
     def has_std(self) -> bool:

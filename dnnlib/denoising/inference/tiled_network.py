@@ -18,6 +18,7 @@ from dnnlib.denoising.network.model import prediction_from
 from dnnlib.denoising.network.receptive_field import receptive_field
 from dnnlib.denoising.network.unet import blind_branch, head, plain_unet, trunk
 from dnnlib.denoising.network.window import rotate_window
+from dnnlib.tflib.precision import FLOAT32, dtype_of
 from dnnlib.tflib.runtime import create_session, initialize, out_of_memory, tf
 
 _HEAD_PIXELS = 1 << 15  # at a time: the head takes some 8 KB a pixel, mostly float64, and is no faster on more
@@ -30,9 +31,14 @@ _FEATURE_BYTES = 4 * DECODER_CHANNELS
 class TiledNetwork:
     """Holds graph and session of one network; several may live side by side. Pictures are float32 on the scale [0, 1]."""
 
-    def __init__(self, configuration: Configuration, variables: Mapping[str, np.ndarray]):
-        """Builds the graph, and opens the session. variables: of the network, by name."""
+    def __init__(self, configuration: Configuration, variables: Mapping[str, np.ndarray], precision: str = FLOAT32):
+        """Builds the graph, and opens the session.
+
+        variables: of the network, by name.
+        precision: FLOAT32 or BF16, what the branches and the estimator compute in.
+        """
         c = self.configuration = configuration
+        self._dtype = dtype_of(precision)
         self._turns = range(4 if c.blind_spot else 1)
         self._shifts = Hole.of(c.hole_size).shifts
         graph = tf.Graph()
@@ -51,17 +57,19 @@ class TiledNetwork:
             # The estimator of the noise.
             if c.noise_params == "per_image":
                 with tf.variable_scope(ESTIMATOR_SCOPE):
-                    self._raw_parameter = plain_unet(self._picture, c.noise.parameter_count, self._window)
+                    self._raw_parameter = plain_unet(self._picture, c.noise.parameter_count, self._window, self._dtype)
         self._session = create_session(graph)
         initialize(self._session, variables)
 
     def _branch(self, k: int, layers):
         """Builds one of the network's views of the picture, the k-th quarter turn: features [1,h,w,96] of the window."""
+        picture = tf.cast(self._picture, self._dtype)
         with tf.variable_scope("", reuse=k > 0):
             if not self.configuration.blind_spot:
-                return trunk(self._picture, layers, False, self._window)
+                return tf.cast(trunk(picture, layers, False, self._window), tf.float32)
             window = rotate_window(self._window, k, self._picture)
-            return rotate(blind_branch(rotate(self._picture, k), layers, self._shifts.of_branch(k), window), -k)
+            seen = blind_branch(rotate(picture, k), layers, self._shifts.of_branch(k), window)
+            return tf.cast(rotate(seen, -k), tf.float32)
 
     def close(self) -> None:
         """Frees the session; the object is of no use afterwards."""
