@@ -175,6 +175,11 @@ def denoise(given: Mapping[str, Any]) -> None:
 
         denoise_adapted(given["denoise"], options, RECIPES["fast"], NETWORKS)
         return
+    if options.distill is not None:
+        from dnnlib.denoising.distilling.denoise import denoise_and_distil  # late: as below
+
+        denoise_and_distil(given["denoise"], options, RECIPES["fast"], NETWORKS)
+        return
     from dnnlib.denoising.inference import denoise_files  # late: it imports NumPy
 
     denoise_files.denoise(given["denoise"], options, NETWORKS)

@@ -16,7 +16,7 @@ from dnnlib.denoising.data.noisy_shard import HELD_OUT, NoisyShard
 from dnnlib.denoising.data.shard import Shard
 from dnnlib.denoising.data.validation_set import ValidationSet, open_validation_set
 from dnnlib.denoising.data_options import DEFAULT_VALIDATION_SET, DataOptions, RunOptions
-from dnnlib.denoising.evaluation.rivals import check_baselines, check_data, data_of, open_rivals
+from dnnlib.denoising.evaluation.rivals import check_baselines, check_data, check_measurable, data_of, open_rivals
 from dnnlib.denoising.judging.options import JudgingOptions
 from dnnlib.denoising.network.network_file import load_configured
 from dnnlib.denoising.network.shipped import network_path
@@ -234,6 +234,7 @@ class _Evaluation(_Experiment):
         self.options = options
         path = network_path(options.eval, "--eval", networks)
         self.network, configuration = load_configured(path, hole_size=options.hole_size)
+        check_measurable(configuration, f"--eval {options.eval}")
         self.configuration = configuration
         self.task, self.result_dir = f"eval {options.eval}", f"{run_options.result_dir}/_eval"
         self.pictures = self.open_pictures(validation_sets)

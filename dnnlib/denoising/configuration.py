@@ -42,7 +42,8 @@ class Configuration:
             raise ValueError(f"{name!r} is no configuration")
         if mono and pipeline == "blindspot" and not configuration.noise.row.mono:
             raise ValueError(f"{name!r}: the posterior of {configuration.noise.family} noise is not defined for one channel")
-        if configuration.noise.real and configuration.noise_params not in ("global", "per_image"):
+        learns = configuration.noise_params in ("global", "per_image")
+        if configuration.noise.real and not (learns or configuration.is_distilled):
             raise ValueError(f"{name!r} is no configuration: real noise is learned, by sigma_global or sigma_per_image")
         return configuration
 
@@ -63,6 +64,11 @@ class Configuration:
     def blind_spot(self) -> bool:
         """Returns whether the network has a blind spot, and so needs no target."""
         return self.pipeline.startswith("blindspot")
+
+    @property
+    def is_distilled(self) -> bool:
+        """Returns whether it is that of a network which --distill makes: there are no clean pictures for another n2c."""
+        return self.noise.real and self.pipeline == "n2c"
 
     @property
     def noise_can_be_estimated(self) -> bool:

@@ -233,9 +233,14 @@ class DenoisingOptions:
         "part that is held out becomes more likely; for networks of Gaussian, Poisson or real noise",
         metavar="N", at_least=1, at_most=LARGEST_INTEGER, must_be="1 or more", default_text="it stays as it is",
     )  # fmt: skip
+    distill: int | None = _denoising_option(
+        None, "afterwards a plain network without a blind spot learns to do the same to such pictures, from so many random "
+        "crops of them and the results; it is written to --save-network, and is four times as fast",
+        metavar="N", at_least=1, at_most=LARGEST_INTEGER, must_be="1 or more", default_text="none is made",
+    )  # fmt: skip
     save_network: str | None = _denoising_option(
-        None, "file for the network that --adapt came to, written where it became better, for --network; any name that ends "
-        "in .pickle will do, for the file itself says its configuration",
+        None, "file for the network that --adapt or --distill came to, written where that is better than what it began "
+        "with, for --network; any name that ends in .pickle will do, for the file itself says its configuration",
         metavar="FILE",
     )  # fmt: skip
     max_pixels: int | None = _denoising_option(
@@ -268,8 +273,13 @@ class DenoisingOptions:
         levels = {f"--{name}": value for name, value in self.given.items() if value is not None}
         if len(levels) > 1:
             raise UserError(f"{' and '.join(levels)} do not go together: give the one of the network's noise")
-        if self.adapt is None and self.save_network is not None:
-            raise UserError(f"--save-network {self.save_network}: is for --adapt, which makes another network; give it, too")
+        if self.adapt is not None and self.distill is not None:
+            raise UserError("--adapt and --distill do not go together: adapt first, then distil with --network and the file")
+        if self.distill is not None and self.save_network is None:
+            raise UserError("--distill: needs --save-network FILE, for the network that is made")
+        if self.adapt is None and self.distill is None and self.save_network is not None:
+            what = "--adapt and --distill, which make another network; give one of them, too"
+            raise UserError(f"--save-network {self.save_network}: is for {what}")
         for name in levels if self.adapt is not None else ():
             raise UserError(f"{name} and --adapt do not go together: the network learns the noise; leave {name} out")
         from dnnlib.denoising.pictures.axes import check_axes  # late: it imports NumPy

@@ -1,18 +1,15 @@
 """What `--denoise` with `--adapt` does: looks at all that was given, adapts the network, then denoises as ever."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from dnnlib.denoising.adapting.held_out import WHOLE_PAGES, crop_side
 from dnnlib.denoising.adapting.pages import Page, read_pages, source_of
 from dnnlib.denoising.adapting.start import Start, learned_configuration
-from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.inference.denoise_files import denoise_outputs, planned_outputs, with_white
 from dnnlib.denoising.inference.output_paths import make_folder
 from dnnlib.denoising.inference.picture_networks import PictureNetworks
-from dnnlib.denoising.network.network_file import configuration_name_in, to_network
+from dnnlib.denoising.network.network_file import checked_path, to_network
 from dnnlib.denoising.options import DenoisingOptions
-from dnnlib.errors import UserError
 from dnnlib.progress import say
 from dnnlib.tflib.network import save_network
 
@@ -36,7 +33,7 @@ def denoise_adapted(inputs: list[str], options: DenoisingOptions, recipe: Mappin
     colours = pages[0].pixels.shape[2]
     name, network, source = networks.loaded_for(colours)
     start = Start(network, source, learned_configuration(source, colours))
-    save_to = None if options.save_network is None else _checked_file(options.save_network, start.wanted)
+    save_to = None if options.save_network is None else checked_path(options.save_network, start.wanted)
     make_folder(options.out)
     if save_to is not None:
         make_folder(str(save_to.parent), "--save-network")
@@ -69,19 +66,3 @@ def _what_is_done(name: str, start: Start, pages: list[Page], images: int) -> st
         f"Adapting {name} to {counted}, as {start.wanted.name}: {images} images of {side} x {side} pixels; "
         f"held out: {held_out}"
     )
-
-
-def _checked_file(file: str, configuration: Configuration) -> Path:
-    """Returns the path of the network file to write. Raises UserError for a name that it cannot have, or that misleads."""
-    path = Path(file)
-    if path.suffix != ".pickle":
-        raise UserError(f"--save-network {file}: is to be a network file, whose name ends in .pickle")
-    if path.is_dir():
-        raise UserError(f"--save-network {file}: a folder is in the way; name another file")
-    named = configuration_name_in(path)
-    if named not in (None, configuration.name):
-        raise UserError(
-            f"--save-network {file}: is named as a network of {named}, and will be one of {configuration.name}; "
-            "name it so, or in short, like adapted.pickle"
-        )
-    return path

@@ -46,6 +46,15 @@ def open_rivals(files: Sequence[str], configuration: Configuration, networks: Ma
     return [_open(name, configuration, networks) for name in files]
 
 
+def check_measurable(configuration: Configuration, what: str) -> None:
+    """Raises UserError for a network that cannot be evaluated. what: a message calls it."""
+    if configuration.is_distilled:
+        raise UserError(
+            f"{what}: is a network of {configuration.name}, as --distill makes them, and knows no likelihood of noisy "
+            "pictures, by which others are judged: denoise with it, and compare the pictures"
+        )
+
+
 def check_data(rivals: Sequence[Rival], data: Data) -> None:
     """Raises UserError for the first earlier evaluation that was not on the data of this one."""
     for rival in rivals:
@@ -87,6 +96,7 @@ def _open(name: str, configuration: Configuration, networks: Mapping[str, Mappin
         return Rival(name, record=replace(record, name=f"{record.name} [{run}]"), data=data)
     path = network_path(name, OPTION, networks)
     network, its_own = load_configured(path, OPTION)
+    check_measurable(its_own, f"{OPTION} {name}")
     for what, wanted, found in (
         ("noise", noise_name(configuration), noise_name(its_own)), ("channels", configuration.channels, its_own.channels)
     ):

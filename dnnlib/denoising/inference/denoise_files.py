@@ -1,7 +1,7 @@
 """What `--denoise` does: looks at all that was given, then denoises file by file; a broken one does not stop the others."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -44,6 +44,9 @@ class DenoisedPage(NamedTuple):
     scale: Scale
 
 
+Keep = Callable[[Picture, list[DenoisedPage]], None]
+
+
 def denoise(inputs: list[str], options: DenoisingOptions, known: Mapping[str, Mapping]) -> None:
     """Denoises files. Raises UserError for whatever is wrong with what was given, and at the end if a file was skipped.
 
@@ -75,28 +78,32 @@ def with_white(options: DenoisingOptions, outputs: list[Output]) -> DenoisingOpt
     return replace(options, white=white)
 
 
-def denoise_outputs(networks: PictureNetworks, outputs: list[Output], options: DenoisingOptions) -> None:
+def denoise_outputs(
+    networks: PictureNetworks, outputs: list[Output], options: DenoisingOptions, keep: Keep = lambda *_: None
+) -> None:
     """Denoises what `planned_outputs` found, into a folder that is there. Raises UserError at the end if a file was skipped.
 
     networks: for each kind of picture; they are closed at the end.
+    keep(picture, pages): is called with each picture and what it became.
     """
-    skipped = _denoise_all(networks, outputs, options)
+    skipped = _denoise_all(networks, outputs, options, keep)
     if skipped:
         raise UserError(f"{skipped} of {len(outputs)} files skipped, see above")
 
 
-def _denoise_all(networks: PictureNetworks, outputs: list[Output], options: DenoisingOptions) -> int:
+def _denoise_all(networks: PictureNetworks, outputs: list[Output], options: DenoisingOptions, keep: Keep) -> int:
     """Denoises file by file, prints a line for each, and returns the number of files that were skipped.
 
     networks: for each kind of picture.
     outputs: what is denoised, and where it goes.
     options: of the command line.
+    keep: as for `denoise_outputs`.
     """
     skipped = 0
     with networks:
         for output in outputs:
             try:
-                say(_denoise_file(networks, output, options))
+                say(_denoise_file(networks, output, options, keep))
             except UserError as error:
                 say(f"skipped: {error}")
                 skipped += 1
@@ -106,8 +113,8 @@ def _denoise_all(networks: PictureNetworks, outputs: list[Output], options: Deno
     return skipped
 
 
-def _denoise_file(networks: PictureNetworks, output: Output, options: DenoisingOptions) -> str:
-    """Denoises a file, writes all that is wanted, and returns the line that says what was done."""
+def _denoise_file(networks: PictureNetworks, output: Output, options: DenoisingOptions, keep: Keep) -> str:
+    """Denoises a file, writes all that is wanted, and returns the line that says what was done. keep: as above."""
     before = time.monotonic()
     picture = read_filled(output.source, options.nodata, axes=options.axes)
     reading = time.monotonic() - before
@@ -123,6 +130,7 @@ def _denoise_file(networks: PictureNetworks, output: Output, options: DenoisingO
     except UserError as error:
         raise UserError(f"{output.source}: {error}") from error
     picture.write(output.result, [page.pixels for page in pages])
+    keep(picture, pages)
     written = [f"{output.result}", *_write_extras(picture, pages, output, options)]
     notes = [*picture.notes, *dict.fromkeys(page.note for page in scales if page.note)]
     notes += dict.fromkeys(doubt for page in pages for doubt in page.level.doubts)

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -49,6 +50,25 @@ def configuration_name_in(file_name: str | os.PathLike) -> str | None:
     """
     match = _NETWORK_FILE.fullmatch(os.path.basename(os.fspath(file_name)))
     return match[1] if match else None
+
+
+def checked_path(file: str, configuration: Configuration) -> Path:
+    """Returns the path of the file that --save-network names, for a network of the configuration.
+
+    Raises UserError for a name that it cannot have, or that misleads.
+    """
+    path = Path(file)
+    if path.suffix != ".pickle":
+        raise UserError(f"--save-network {file}: is to be a network file, whose name ends in .pickle")
+    if path.is_dir():
+        raise UserError(f"--save-network {file}: a folder is in the way; name another file")
+    named = configuration_name_in(path)
+    if named not in (None, configuration.name):
+        raise UserError(
+            f"--save-network {file}: is named as a network of {named}, and will be one of {configuration.name}; "
+            "name it so, or in short, like my.pickle"
+        )
+    return path
 
 
 def load_configured(

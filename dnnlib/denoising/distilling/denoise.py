@@ -1,0 +1,73 @@
+"""What `--denoise` with `--distill` does: denoises as ever, then has a plain network learn from the results."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from dnnlib.denoising.adapting.pages import read_pages, source_of
+from dnnlib.denoising.distilling.pairs import Pairs
+from dnnlib.denoising.distilling.start import distilled_configuration
+from dnnlib.denoising.inference.denoise_files import denoise_outputs, planned_outputs, with_white
+from dnnlib.denoising.inference.output_paths import make_folder
+from dnnlib.denoising.inference.picture_networks import PictureNetworks
+from dnnlib.denoising.network.network_file import checked_path, to_network
+from dnnlib.denoising.options import DenoisingOptions
+from dnnlib.errors import UserError
+from dnnlib.progress import say
+from dnnlib.tflib.network import save_network
+
+if TYPE_CHECKING:
+    from dnnlib.denoising.distilling.loop import Distilled
+
+_OPTION, _REMEDY = "--distill", "denoise without --distill"
+
+
+def denoise_and_distil(inputs: list[str], options: DenoisingOptions, recipe: Mapping, known: Mapping[str, Mapping]) -> None:
+    """Denoises pictures, trains a network on them and their results, and writes it where it learned anything.
+
+    inputs: files, folders and patterns.
+    options: of the command line, with `distill` and `save_network`.
+    recipe: how the steps are taken, by the names of options (config/recipes.py).
+    known: the table of the shipped networks (config/networks.py).
+
+    Raises UserError as `denoise_files.denoise`, and for networks and pictures that do not go with --distill.
+    """
+    # Before anything is made.
+    networks = PictureNetworks(options, known)
+    outputs = planned_outputs(inputs, options)
+    options = with_white(options, outputs)
+    trained = {colours: networks.trained_for(colours) for colours in (1, 3)}
+    paths = [output.source for output in outputs]
+    pages = read_pages(paths, options.told, options.axes, options.nodata, trained, _OPTION, _REMEDY)
+    colours = pages[0].pixels.shape[2]
+    name, _, teacher = networks.loaded_for(colours)
+    if not teacher.blind_spot:
+        raise UserError(
+            f"{_OPTION}: a network of {teacher.name} has no blind spot, and is as fast as the one that would learn from it; "
+            f"name another --network, or {_REMEDY}"
+        )
+    student, source = distilled_configuration(colours), source_of(pages)
+    del pages  # they are kept as they are denoised
+    save_to = checked_path(options.save_network, student)
+    make_folder(options.out)
+    make_folder(str(save_to.parent), "--save-network")
+    # The work.
+    pairs = Pairs()
+    denoise_outputs(networks, outputs, options, pairs.add)
+    noisy, denoised = pairs.pages()
+    say(f"Distilling {name} from {len(noisy)} page{'s' if len(noisy) > 1 else ''}: {options.distill} crops")
+    from dnnlib.denoising.distilling.loop import distil  # late: it imports TensorFlow
+
+    found = distil(student, noisy, denoised, recipe, options.distill)
+    if not found.nearness > found.noisy_nearness:
+        say(f"Not distilled: {_how_near(found)}; {save_to} is not written. Give more crops, or more pictures")
+        return
+    save_network(to_network(student, found.variables, source and source.as_settings()), save_to)
+    say(f"Distilled: {_how_near(found)} -> {save_to}")
+
+
+def _how_near(found: "Distilled") -> str:
+    """Describes what distilling came to, for a line."""
+    return (
+        f"where it has not looked, it comes to {found.nearness:.2f} dB of what it learns from, from "
+        f"{found.noisy_nearness:.2f} dB of the noisy pictures"
+    )

@@ -1,0 +1,155 @@
+"""Trains a plain network on pairs, and measures how near it comes to what it learns from."""
+
+import contextlib
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from dnnlib.denoising.adapting.held_out import crop_side, middle, surrounded
+from dnnlib.denoising.adapting.pages import Page
+from dnnlib.denoising.configuration import Configuration
+from dnnlib.denoising.data.crops import Prefetch, batches
+from dnnlib.denoising.distilling.pairs import PairCrops
+from dnnlib.denoising.distilling.start import passing_on
+from dnnlib.denoising.inference.tiling import PaddedPicture
+from dnnlib.denoising.network.architecture import shapes_of
+from dnnlib.denoising.network.model import build_model
+from dnnlib.denoising.options import TrainingOptions
+from dnnlib.denoising.training.graph import optimizer_of
+from dnnlib.denoising.training.schedule import learning_rate
+from dnnlib.progress import progress_bar, say
+from dnnlib.tflib.layout import Layout
+from dnnlib.tflib.precision import dtype_of, fastest_precision
+from dnnlib.tflib.replicas import Replicas, one_gpu
+from dnnlib.tflib.runtime import fetch_variables, initialize, out_of_memory, tf
+
+PEAK_RATE = 1e-3  # half the recipe's: it starts from a network that works, if only as a window pane does
+MINIBATCH = 2
+CHECKS = 10
+_REMEDY = "denoise without --distill"
+_MOST_PIXELS, _MOST_PLACES = 1 << 20, 16  # that are measured
+_AROUND = 64  # pixels that the network is shown around a place
+
+
+class Distilled(NamedTuple):
+    """Holds what distilling came to.
+
+    variables: of the network, by name.
+    nearness: PSNR in dB of its results to those that it learned from, where it has not seen them.
+    noisy_nearness: the same of the noisy pictures, which is where it starts.
+    """
+
+    variables: dict[str, np.ndarray]
+    nearness: float
+    noisy_nearness: float
+
+
+def distil(
+    configuration: Configuration, noisy: Sequence[Page], denoised: Sequence[Page], recipe: Mapping, images: int
+) -> Distilled:
+    """Trains a network, and says in a line each how near it comes.
+
+    configuration: of the network.
+    noisy, denoised: of `Pairs.pages`.
+    recipe: how steps are taken, by the names of options.
+    images: how many crops it learns from.
+    """
+    replicas = Replicas(Layout(num_gpus=one_gpu()))
+    options = training_options(recipe, images, crop_side([page.parts for page in noisy]), fastest_precision(replicas.on_gpu))
+    size, total = options.minibatch_size, options.num_iter
+    crops = PairCrops(noisy, denoised, options.train_resolution, options.seed)
+    with tf.Graph().as_default(), replicas.scope(), replicas.session() as session:
+        # What is needed.
+        pairs, rate, step = _training_graph(configuration, options, replicas)
+        held_out = _HeldOut(configuration, noisy, denoised)
+        values = passing_on(configuration, options.seed)
+        initialize(session, values | optimizer_of(options).initial_state(values))
+        errors = []
+        # The steps.
+        feed = Prefetch(batches(crops, size, 0, total - size))
+        with feed as ahead, progress_bar(total, "image") as bar, contextlib.closing(iter(ahead)) as steps:
+            for batch in steps:
+                with out_of_memory(_REMEDY):
+                    errors.append(session.run(step, {pairs: batch.images, rate: learning_rate(batch.n, options)}))
+                bar.update(size)
+                seen = batch.n + size
+                if CHECKS * seen // total > CHECKS * batch.n // total:
+                    nearness = held_out.nearness(session)
+                    say(f"{seen:8d}: psnr={psnr_of(np.mean(errors)):8.4f}, valid_psnr={nearness:8.4f}")
+                    errors.clear()
+        return Distilled(fetch_variables(session), nearness, held_out.noisy_nearness)
+
+
+def training_options(recipe: Mapping, images: int, side: int, precision: str) -> TrainingOptions:
+    """Returns the settings of the steps. Parameters as for `adapting.loop.training_options`."""
+    settings = {"learning_rate": PEAK_RATE, "minibatch_size": MINIBATCH, "num_iter": max(images // MINIBATCH, 1) * MINIBATCH}
+    return TrainingOptions(**{**recipe, **settings, "train_resolution": side, "end_resolution": 0, "precision": precision})
+
+
+def psnr_of(squared_error: float) -> float:
+    """Returns the PSNR in dB that a mean squared error of values from 0 to 1 means; infinite for none."""
+    return -10 * math.log10(squared_error) if squared_error > 0 else math.inf
+
+
+def _training_graph(configuration: Configuration, options: TrainingOptions, replicas: Replicas):
+    """Builds variables and step; returns what is fed, pairs [B,S,S,2 C] and a rate, and a step's mean squared error."""
+    side = options.train_resolution
+    pairs = tf.placeholder(tf.float32, [options.minibatch_size, side, side, 2 * configuration.channels])
+    rate = tf.placeholder(tf.float32, [])
+
+    def one_replica(both):
+        """Builds the step."""
+        variables = [tf.get_variable(*v, initializer=tf.zeros_initializer()) for v in shapes_of(configuration).items()]
+        noisy, target = tf.split(both, 2, axis=3)
+        with tf.variable_scope(tf.get_variable_scope(), reuse=True):
+            model = build_model(configuration, noisy, None, target, dtype=dtype_of(options.precision))
+        loss = tf.reduce_mean(model.loss)
+        gradients = tf.gradients(loss, variables)
+        train_op, _ = optimizer_of(options).step(gradients, variables, [rate] * len(variables))
+        with tf.control_dependencies([train_op]):
+            return tf.identity(loss)
+
+    (loss,) = replicas.local(replicas.run(one_replica, [pairs]))
+    return pairs, rate, loss
+
+
+class _HeldOut:
+    """Measures how near a network comes in the middle of what is held out.
+
+    noisy_nearness: how near the noisy pictures are, in dB.
+    """
+
+    def __init__(self, configuration: Configuration, noisy: Sequence[Page], denoised: Sequence[Page]):
+        """Builds the graph, of the variables that there are in the current one. Parameters as for `distil`."""
+        channels = configuration.channels
+        self._noisy, self._window = tf.placeholder(tf.float32, [1, None, None, channels]), tf.placeholder(tf.int32, [4])
+        with tf.variable_scope(tf.get_variable_scope(), reuse=True):
+            self._result = build_model(configuration, self._noisy, None, window=self._window).mean
+        held = [pair for pair in zip(noisy, denoised, strict=True) if pair[0].parts.held_out]
+        count = min(len(held), _MOST_PLACES)
+        self._places = []  # of (noisy [1,H,W,C], the window of it that is measured, the target there)
+        squares = []
+        for i in np.linspace(0, len(held) - 1, count).astype(int):
+            page, target = (PaddedPicture(page.pixels, page.scale, channels) for page in held[i])
+            region = middle(held[i][0].parts.held_out, _MOST_PIXELS // count)
+            around = surrounded(region, _AROUND, page.height, page.width)
+            rows, columns = region.within(around)
+            window = [rows.start, columns.start, rows.stop, columns.stop]
+            self._places.append((page.read(around)[None], window, target.read(region)))
+            squares.append((page.read(region) - target.read(region)) ** 2)
+        self.noisy_nearness = psnr_of(_mean(squares))
+
+    def nearness(self, session) -> float:
+        """Returns how near the variables' present values come, in dB."""
+        squares = []
+        for noisy, window, target in self._places:
+            with out_of_memory(_REMEDY):
+                squares.append((session.run(self._result, {self._noisy: noisy, self._window: window})[0] - target) ** 2)
+        return psnr_of(_mean(squares))
+
+
+def _mean(parts: Sequence[np.ndarray]) -> float:
+    """Returns the mean over all values of arrays of different sizes."""
+    return float(sum(part.sum(dtype=np.float64) for part in parts) / sum(part.size for part in parts))
