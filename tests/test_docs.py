@@ -119,6 +119,7 @@ def inputs(tmp_path_factory):
     (folder / "tests").symlink_to(PROGRAM / "tests")
     (folder / "pretrained").mkdir()
     write_network(folder / "pretrained" / f"{NETWORKS[0]}.pickle", NETWORKS[0])
+    write_network(folder / "fast.pickle", "real_gauss-n2c")
     for name in NETWORKS:
         for images in IMAGES:
             write_network(folder / f"network-{images}-{name}.pickle", name)
@@ -169,9 +170,9 @@ def test_dataset_tool(place, command, monkeypatch):
 @of("python selfsupervised_denoising.py --denoise")
 def test_denoising(place, command, monkeypatch):
     (place / "camera").unlink()
-    adapting = "--adapt" in command
-    write_12_bits(place / "camera" / "a.tif", 128 if adapting else 64)  # smaller than for a shard
-    call(selfsupervised_denoising, command, monkeypatch, *(["--adapt", "1"] if adapting else []))
+    learning = next((option for option in ("--adapt", "--distill") if option in command), None)
+    write_12_bits(place / "camera" / "a.tif", 128 if learning else 64)  # smaller than for a shard
+    call(selfsupervised_denoising, command, monkeypatch, *([learning, "1"] if learning else []))
     assert list((place / "denoised").iterdir())
 
 
