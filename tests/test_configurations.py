@@ -132,7 +132,8 @@ NO_CONFIGURATION = [
     "gauss25-blindspot-sigma_none", "gauss25-blindspot-known", "gauss25-blindspot-sigma_known_diag",
     "gauss25-blindspot-mono-sigma_known", "gauss25-blindspot-sigma_known-mono-mono",
     "gauss25-n2c-sigma_known", "gauss25-n2c_diag", "gauss25-blindspot_mean-sigma_known", "gauss25-blindspot_mean_diag",
-    "real_gauss-n2n", "real_poissongauss-blindspot_mean", "real_gauss-blindspot_mean", "real_impulse-blindspot-sigma_global", "real_gauss-blindspot-sigma_known",
+    "real_gauss-n2n", "real_poissongauss-blindspot_mean", "real_gauss-blindspot_mean",
+    "real_impulse-blindspot-sigma_global", "real_gauss-blindspot-sigma_known",
     "real_gauss25-blindspot-sigma_global", "poissongauss-blindspot-sigma_global",
     "gauss25-n2c.pickle", "network-final-gauss25-n2c",
 ]  # fmt: skip

@@ -220,6 +220,13 @@ def test_what_learned_nothing_is_not_written(place, monkeypatch, capsys, nearnes
     assert "Not distilled: " in capsys.readouterr().out and not (place / "net.pickle").exists()
 
 
+def test_where_nothing_was_taken_away_there_is_nothing_to_learn(place, monkeypatch):
+    monkeypatch.setattr(loop, "distil", lambda *_: pytest.fail("the training has begun"))
+    with pytest.raises(UserError, match=r"--distill: nothing to learn, .* is 0 of 255, below 0\.3"):
+        call("--denoise in --network fresh.pickle --sigma 0 --out out --distill 60 --save-network net.pickle", monkeypatch)
+    assert (place / "out" / "a.png").exists() and not (place / "net.pickle").exists()
+
+
 def test_ctrl_c_leaves_the_results_and_no_network(place):
     with listening_to_ctrl_c():
         command = "--denoise in --network fresh.pickle --out out --distill 100000 --save-network net.pickle"

@@ -28,7 +28,8 @@ MAY_IMPORT = {
     "inference":     {"noise", "hole", "pictures", "configuration", "network", "options"},
     "adapting":      {"noise", "hole", "pictures", "configuration", "network", "options", "data", "evaluation", "training",
                       "inference"},
-    "distilling":    {"pictures", "configuration", "network", "options", "data", "training", "inference", "adapting"},
+    "distilling":    {"noise", "pictures", "configuration", "network", "options", "data", "training", "inference",
+                      "adapting"},
     "learning":      {"noise", "hole", "pictures", "network", "options", "data", "evaluation", "training", "inference",
                       "adapting", "reports"},
 }  # fmt: skip

@@ -10,6 +10,7 @@ from dnnlib.denoising.inference.denoise_files import denoise_outputs, planned_ou
 from dnnlib.denoising.inference.output_paths import make_folder
 from dnnlib.denoising.inference.picture_networks import PictureNetworks
 from dnnlib.denoising.network.network_file import checked_path, to_network
+from dnnlib.denoising.noise.estimation import WEAKEST
 from dnnlib.denoising.options import DenoisingOptions
 from dnnlib.errors import UserError
 from dnnlib.progress import say
@@ -53,6 +54,11 @@ def denoise_and_distil(inputs: list[str], options: DenoisingOptions, recipe: Map
     # The work.
     pairs = Pairs()
     denoise_outputs(networks, outputs, options, pairs.add)
+    if (taken := 255 * pairs.taken_away()) < WEAKEST:
+        raise UserError(
+            f"{_OPTION}: nothing to learn, for what was taken out of the pictures is {taken:.2g} of 255, below {WEAKEST}; "
+            "their noise may be shared by neighbours (--hole-size 3), or told by --sigma"
+        )
     noisy, denoised = pairs.pages()
     say(f"Distilling {name} from {len(noisy)} page{'s' if len(noisy) > 1 else ''}: {options.distill} crops")
     from dnnlib.denoising.distilling.loop import distil  # late: it imports TensorFlow

@@ -38,6 +38,13 @@ class Pairs:
         denoised = [Page(pixels, scale, part) for (_, pixels, scale), part in zip(self._kept, parts, strict=True)]
         return noisy, denoised
 
+    def taken_away(self) -> float:
+        """Returns the root mean square of what was taken out of the pages, in parts of white."""
+        total = 0.0
+        for noisy, denoised, scale in self._kept:
+            total += np.sum((scale.to_float(noisy) - scale.to_float(denoised)) ** 2, dtype=np.float64)
+        return float(np.sqrt(total / sum(noisy.size for noisy, *_ in self._kept)))
+
 
 def read_both(noisy: Page, denoised: Page, region: Region) -> np.ndarray:
     """Returns a region of a page, noisy and denoised, one behind the other: float32 [h,w,2 C], black being 0, white 1."""
