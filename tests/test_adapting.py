@@ -21,11 +21,12 @@ from programs import FOLDER, Program, listening_to_ctrl_c
 import selfsupervised_denoising
 from config.configurations import REAL_CONFIGURATIONS
 from config.recipes import RECIPES
-from dnnlib.denoising.adapting import held_out, likelihood, loop
+from dnnlib.denoising.adapting import held_out, loop
 from dnnlib.denoising.adapting.held_out import Parts, crop_side, middle, split, surrounded
 from dnnlib.denoising.adapting.likelihood import HeldOutLikelihood
 from dnnlib.denoising.adapting.loop import Lowest, training_options
 from dnnlib.denoising.adapting.pages import Page, PageCrops, read_pages
+from dnnlib.denoising.adapting.places import MOST_PLACES, places_of, shown_at
 from dnnlib.denoising.adapting.start import Start, learned_configuration
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.data.noisy_pictures import NoisyPictures
@@ -211,18 +212,18 @@ def test_where_the_noise_starts():
 
 
 def test_the_recipe_is_followed_but_for_the_rate():
-    options = training_options(RECIPES["fast"], 300, 96, "float32")
+    options = training_options(RECIPES["fast"], 300, 96, "float32", 5e-4)
     assert (options.learning_rate, options.num_iter, options.train_resolution) == (5e-4, 300, 96)
     kept = {name: value for name, value in RECIPES["fast"].items() if name != "learning_rate"}
     assert kept == {name: getattr(options, name) for name in kept}
-    assert training_options({"minibatch_size": 4}, 11, 96, "float32").num_iter == 8
-    assert training_options({"minibatch_size": 4}, 3, 96, "float32").num_iter == 4
+    assert training_options({"minibatch_size": 4}, 11, 96, "float32", 5e-4).num_iter == 8
+    assert training_options({"minibatch_size": 4}, 3, 96, "float32", 5e-4).num_iter == 4
 
 
 @pytest.mark.parametrize(("images", "size"), [(300, 1), (10, 1), (7, 1), (1, 1), (104, 4), (4, 4)])
 def test_it_is_checked_ten_times_and_at_the_end(images, size):
-    options = training_options({"minibatch_size": size}, images, 128, "float32")
-    due = [n for n in range(size, images + 1, size) if loop._is_due(n, options)]
+    options = training_options({"minibatch_size": size}, images, 128, "float32", 5e-4)
+    due = [n for n in range(size, images + 1, size) if loop.is_due(n, options)]
     assert len(due) == min(10, images // size) and due[-1] == images
     assert np.all(np.abs(np.diff([0, *due]) - images / len(due)) <= size)
 
@@ -264,16 +265,17 @@ def test_the_likelihood_is_that_of_the_evaluation(name):
 def test_only_held_out_pixels_are_measured_and_not_all_of_many(monkeypatch):
     pixels = noisy(256, 300)
     (part,) = split([(256, 300)])
-    ((picture, window),) = likelihood._places([Page(pixels, Scale(white=255), part)], 3)
-    top, left, bottom, right = window
+    page = Page(pixels, Scale(white=255), part)
+    (place,) = places_of([page])
+    picture, (top, left, bottom, right) = shown_at(place, page, 3), place.window
     measured = Scale(white=255).to_float(pixels[:, part.held_out.left :])
     np.testing.assert_array_equal(picture[0, top:bottom, left:right], measured)
     monkeypatch.setattr(held_out, "WHOLE_PAGES", 2)
     parts = split([(128, 128)] * 100)
     many = [Page(np.full([128, 128, 1], i, np.uint8), Scale(white=1), part) for i, part in enumerate(parts)]
-    found = likelihood._places(many, 1)
-    assert len(found) == likelihood.MOST_PLACES and all(place.picture[0, 0, 0, 0] % 2 == 1 for place in found)
-    assert len({float(place.picture[0, 0, 0, 0]) for place in found}) == len(found)
+    found = [shown_at(place, many[place.page], 1)[0, 0, 0, 0] for place in places_of(many)]
+    assert len(found) == MOST_PLACES and all(value % 2 == 1 for value in found)  # the number of the page
+    assert len(set(found)) == len(found)
 
 
 # --- the whole

@@ -16,14 +16,14 @@ from PIL import Image
 from programs import Program, listening_to_ctrl_c
 
 import selfsupervised_denoising
-from config.recipes import RECIPES
 from dnnlib.denoising.adapting import held_out
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.distilling import denoise as distilling
 from dnnlib.denoising.distilling import loop
-from dnnlib.denoising.distilling.loop import Distilled, psnr_of, training_options
+from dnnlib.denoising.distilling.loop import MINIBATCH, Distilled, psnr_of
 from dnnlib.denoising.distilling.pairs import PairCrops, Pairs, read_both
 from dnnlib.denoising.distilling.start import distilled_configuration, passing_on
+from dnnlib.denoising.inference import denoise_files
 from dnnlib.denoising.inference.denoise_files import DenoisedPage
 from dnnlib.denoising.inference.noise_level import NoiseLevel
 from dnnlib.denoising.inference.tiling import Region
@@ -33,6 +33,7 @@ from dnnlib.denoising.network.unet import plain_unet
 from dnnlib.denoising.pictures.files import read_filled
 from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.errors import UserError
+from dnnlib.tflib import precision
 from dnnlib.tflib.runtime import tf
 
 SCRIPT = "selfsupervised_denoising.py"
@@ -120,17 +121,19 @@ def test_crops_of_noisy_and_denoised_are_of_one_place(place):
 def test_crops_are_turned_and_mirrored_but_not_of_what_is_held_out(place):
     """All eight ways of a picture that grows downwards and, less, to the right."""
     rows, columns = np.mgrid[:128, :160]
-    Image.fromarray((rows + columns // 8).astype(np.uint8)).save("in/slope.png")
+    slope = rows + columns // 8
+    slope[:, 128:] = 255  # what is held out
+    Image.fromarray(slope.astype(np.uint8)).save("in/slope.png")
     pairs = pages_of("in/slope.png")
     (page,), _ = pairs.pages()
-    held, ways = page.read(page.parts.held_out).min() * 255, set()
+    ways = set()
     crops = PairCrops(*pairs.pages(), 64, seed=1)
     for m in range(100):
         crop = crops[m][..., 0] * 255
+        assert crop.max() < 200
         down, right = crop[-1, 0] - crop[0, 0], crop[0, -1] - crop[0, 0]
         ways.add((down > 0, right > 0, abs(down) > abs(right)))
-    assert len(ways) == 8 and page.parts.held_out.width == 32 and held > 0
-    assert page.parts.training.right == page.parts.held_out.left
+    assert len(ways) == 8 and page.parts.held_out == (0, 128, 128, 160)
 
 
 def test_where_there_is_no_value_nothing_is_learned(place):
@@ -148,11 +151,8 @@ def test_where_there_is_no_value_nothing_is_learned(place):
         np.testing.assert_array_equal(both[..., 1], other.pixels[:32, :32, 0])
 
 
-def test_the_steps():
-    found = training_options(RECIPES["fast"], 401, 96, "float32")
-    assert (found.num_iter, found.minibatch_size, found.train_resolution, found.optimizer) == (400, 2, 96, "soap")
-    assert training_options(RECIPES["fast"], 1, 96, "bf16").num_iter == 2
-    assert psnr_of(0.01) == pytest.approx(20) and psnr_of(0.0) == math.inf
+def test_nearness():
+    assert psnr_of(0.01) == pytest.approx(20) and psnr_of(0.0) == math.inf and math.isnan(psnr_of(math.nan))
 
 
 # --- the whole
@@ -194,9 +194,10 @@ def as_if_denoised(_networks, outputs, _options, keep) -> None:
 
 def test_the_results_are_those_without_it(place, monkeypatch, capsys):
     """Sixteen bits: the file remembers black and white of the pictures. Grey ones give a network for one channel."""
-    monkeypatch.setattr(held_out, "LARGEST_CROP", 32)
-    monkeypatch.setattr(distilling, "save_network", lambda network, path: saved.append((network, path)))
-    saved = []
+    def distil(configuration, *_):
+        return Distilled(fresh_network(configuration.name).variables, 30.0, 20.0)
+
+    monkeypatch.setattr(loop, "distil", distil)
     stack = 16 * np.stack([noisy(128, 128, i)[:, :, 0].astype(np.uint16) for i in range(2)])
     tifffile.imwrite("in/stack.tif", stack)
     for more in ("", "--distill 2 --save-network net.pickle"):
@@ -204,25 +205,50 @@ def test_the_results_are_those_without_it(place, monkeypatch, capsys):
     one, other = sorted(Path().glob("out*/stack.tif"))
     np.testing.assert_array_equal(tifffile.imread(one), tifffile.imread(other))
     said = capsys.readouterr().out
-    assert "from 2 pages: 2 crops" in said
-    if saved:  # two crops may not be enough
-        ((network, path),) = saved
-        assert network.static_kwargs["configuration"] == "real_gauss-n2c-mono" and str(path) == "net.pickle"
-        assert network.static_kwargs["trained_on"]["white"] == 4095
-    assert ("Distilled" in said) == bool(saved) and ("is not written" in said) != bool(saved)
+    assert "from 2 pages: 2 crops" in said and "from 20.00 dB of the noisy pictures -> net.pickle" in said
+    network, configuration = load_configured("net.pickle")
+    assert configuration.name == "real_gauss-n2c-mono" and network.static_kwargs["trained_on"]["white"] == 4095
 
 
 @pytest.mark.parametrize("nearness", [20.0, 19.0, math.nan])
 def test_what_learned_nothing_is_not_written(place, monkeypatch, capsys, nearness):
     monkeypatch.setattr(distilling, "denoise_outputs", as_if_denoised)
     monkeypatch.setattr(loop, "distil", lambda *_: Distilled(fresh_network("real_gauss-n2c").variables, nearness, 20.0))
-    call("--denoise in --network fresh.pickle --out out --distill 60 --save-network net.pickle", monkeypatch)
-    assert "Not distilled: " in capsys.readouterr().out and not (place / "net.pickle").exists()
+    with pytest.raises(UserError, match=r"--distill: where it has not looked, .* net\.pickle is not written: give more"):
+        call("--denoise in --network fresh.pickle --out out --distill 60 --save-network net.pickle", monkeypatch)
+    assert not (place / "net.pickle").exists()
+
+
+@pytest.mark.parametrize("broken", ["one", "all"])
+def test_broken_files_are_left_out(place, monkeypatch, capsys, broken):
+    """It is learned from the others, and the status is 1 as ever."""
+    monkeypatch.setattr(loop, "distil", lambda c, *_: Distilled(fresh_network(c.name).variables, 30.0, 20.0))
+    if broken == "one":
+        (place / "in" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(30))
+    else:  # of all the first look says nothing is wrong
+        monkeypatch.setattr(denoise_files, "_denoise_pages", lambda *_: (_ for _ in ()).throw(UserError("no")))
+    with pytest.raises(UserError, match=r"1 of \d files skipped"):
+        call("--denoise in --network fresh.pickle --out out --distill 60 --save-network net.pickle", monkeypatch)
+    assert (place / "net.pickle").exists() == (broken == "one")
+
+
+def test_what_computes_is_chosen(place, monkeypatch):
+    """As asked for, or else what is fastest here."""
+    found = []
+    monkeypatch.setattr(loop, "training_options", lambda *given: found.append(given) or 1 / 0)
+    monkeypatch.setattr(distilling, "denoise_outputs", as_if_denoised)
+    monkeypatch.setattr(precision, "cpu_has_bf16", lambda: True)
+    command = "--denoise in --network fresh.pickle --out out --distill 60 --save-network net.pickle"
+    for more in ("", "--precision float32", "--precision bf16"):
+        with pytest.raises(ZeroDivisionError):
+            call(f"{command} {more}", monkeypatch)
+    assert [computes for *_, computes, _ in found] == ["bf16", "float32", "bf16"]
+    assert all(recipe["minibatch_size"] == MINIBATCH and images == 60 for recipe, images, *_ in found)
 
 
 def test_where_nothing_was_taken_away_there_is_nothing_to_learn(place, monkeypatch):
     monkeypatch.setattr(loop, "distil", lambda *_: pytest.fail("the training has begun"))
-    with pytest.raises(UserError, match=r"--distill: nothing to learn, .* is 0 of 255, below 0\.3"):
+    with pytest.raises(UserError, match="--distill: nothing to learn, for the results are the pictures as they were"):
         call("--denoise in --network fresh.pickle --sigma 0 --out out --distill 60 --save-network net.pickle", monkeypatch)
     assert (place / "out" / "a.png").exists() and not (place / "net.pickle").exists()
 
@@ -265,6 +291,8 @@ WRONG_USE = [
     (f"{DISTIL} plain.pickle", "--distill: a network of gauss25-n2c has no blind spot", "name another --network"),
     (f"{DISTIL} fresh.pickle --denoise in/low.png", "--distill: in/low.png is 200 x 127, and", "128 pixels or more"),
     (f"{DISTIL} fresh.pickle --denoise in/grey.png in/a.png", "--distill: in/grey.png is grey and in/a.png is RGB"),
+    (f"{DISTIL} fresh.pickle --save-network ./fresh.pickle", "--save-network fresh.pickle: is the network that it would"),
+    (f"{DISTIL} fresh.pickle --strength 0", "--strength 0 and --distill do not go together"),
     (f"{DISTIL} fresh.pickle --save-network net.png", "--save-network net.png", "ends in .pickle"),
     (f"{DISTIL} fresh.pickle --save-network folder.pickle", "--save-network folder.pickle: a folder is in the way"),
     (f"{DISTIL} fresh.pickle --save-network network-final-{KNOWN}.pickle", f"named as a network of {KNOWN}", "real_gauss"),

@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "inference":     {"noise", "hole", "pictures", "configuration", "network", "options"},
     "adapting":      {"noise", "hole", "pictures", "configuration", "network", "options", "data", "evaluation", "training",
                       "inference"},
-    "distilling":    {"noise", "pictures", "configuration", "network", "options", "data", "training", "inference",
+    "distilling":    {"pictures", "configuration", "network", "options", "data", "training", "inference",
                       "adapting"},
     "learning":      {"noise", "hole", "pictures", "network", "options", "data", "evaluation", "training", "inference",
                       "adapting", "reports"},

@@ -6,7 +6,7 @@ from material import smooth_picture
 
 from dnnlib.denoising.data.noisy_pictures import NoisyPictures
 from dnnlib.denoising.evaluation import needed_hole as needed_hole_module
-from dnnlib.denoising.evaluation.needed_hole import advice_of, hole_advice, needed_hole
+from dnnlib.denoising.evaluation.needed_hole import advice_from_pictures, hole_advice, needed_hole
 from dnnlib.denoising.noise.correlation import LAGS, SHARED, NoiseCorrelation, noise_correlation
 from dnnlib.denoising.pictures.scale import Scale
 
@@ -137,11 +137,11 @@ def noisy_pictures(count: int, kernel, sides=(64,)) -> NoisyPictures:
 @pytest.mark.parametrize("sides", [(64,), (64, 31, 300, 32, 100)])
 def test_what_is_said_of_noisy_pictures(sides):
     """Of any sizes, but not of few."""
-    assert "--hole-size 3," in advice_of(noisy_pictures(20, [1, 2, 1], sides), 1)
-    assert advice_of(noisy_pictures(20, [1, 2, 1], sides), 3) is None
-    assert advice_of(noisy_pictures(20, [1], sides), 1) is None
-    assert advice_of(noisy_pictures(19, [1, 2, 1], sides), 1) is None
-    assert advice_of(noisy_pictures(20, [1, 2, 1], [31]), 1) is None  # none is as large as a patch
+    assert "--hole-size 3," in advice_from_pictures(noisy_pictures(20, [1, 2, 1], sides), 1)
+    assert advice_from_pictures(noisy_pictures(20, [1, 2, 1], sides), 3) is None
+    assert advice_from_pictures(noisy_pictures(20, [1], sides), 1) is None
+    assert advice_from_pictures(noisy_pictures(19, [1, 2, 1], sides), 1) is None
+    assert advice_from_pictures(noisy_pictures(20, [1, 2, 1], [31]), 1) is None  # none is as large as a patch
 
 
 def test_the_middle_of_a_picture_is_asked():

@@ -174,7 +174,7 @@ def test_denoising_is_in_float32_unless_asked(place):
 @NEEDS_BFLOAT16
 @pytest.mark.parametrize("name", ["gauss25-n2c", "gauss5_50-blindspot-sigma_per_image"])
 def test_a_denoiser_is_nearly_as_exact(name):
-    """Branch by branch and in tiles, and so is the level that it learns."""
+    """Branch by branch and in tiles; std and result."""
     c = Configuration.from_name(name)
     network = to_network(c, initial_variables(shapes_of(c), 3))
     image = np.random.default_rng(2).random((70, 100, 3), np.float32)
@@ -183,3 +183,20 @@ def test_a_denoiser_is_nearly_as_exact(name):
     for ours, other in zip(found, expected, strict=True):
         error = np.sqrt(np.mean((ours - other) ** 2) / np.mean(other**2))
         assert 1e-4 < error < 0.05 and len(np.unique(ours)) > ours.size / 2
+
+
+def test_a_denoiser_computes_in_what_it_is_told():
+    c = Configuration.from_name("gauss25-n2c")
+    network = to_network(c, initial_variables(shapes_of(c), 3))
+    with pytest.raises(UserError, match="--precision half: must be one of auto, float32, bf16"):
+        Denoiser(network, c, "half")
+    for wanted, dtype in ((precision.AUTO, tf.float32), (precision.FLOAT32, tf.float32), (precision.BF16, tf.bfloat16)):
+        with Denoiser(network, c, wanted) as found:
+            assert found.tiled_network._dtype == dtype
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_denoising_says_where_bf16_is_slow(place, monkeypatch, has):
+    monkeypatch.setattr(precision, "cpu_has_bf16", lambda: has)
+    done = run_here(place, "--denoise own/a.png --out said --sigma 25 --precision bf16")
+    assert ("has no instructions for bfloat16: --precision float32 is faster" in done.stdout) != has

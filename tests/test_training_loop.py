@@ -258,7 +258,7 @@ def test_a_first_look_names_the_hole_that_shared_noise_needs(taps, hole, said, f
     write_noisy_shard(str(tmp_path), tmp_path / "shard.h5", NoisyOptions(white=1.0, min_size=64))
     shard = NoisyShard(tmp_path / "shard.h5", 64, 1)
     found = first_look(NoisyCrops(shard, 64, 1, seed=1), hole)
-    assert found.sure == (len(shard) >= 20) and len(shard) <= files
+    assert found.enough == (files >= 20)
     assert (f"train with {said}," in found.advice) if said else found.advice is None
     assert np.sqrt(np.median(found.points.variances)) == pytest.approx(0.05, rel=0.25)  # each is of noise that is shared
 

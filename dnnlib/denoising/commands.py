@@ -35,7 +35,7 @@ from dnnlib.submission.private_network import check_ports
 from dnnlib.submission.run_context import RunContext
 from dnnlib.submission.run_dir import check_result_dir, create_run_dir
 from dnnlib.tflib.layout import Layout
-from dnnlib.tflib.precision import AUTO, FLOAT32
+from dnnlib.tflib.precision import AUTO, FLOAT32, for_results
 
 if TYPE_CHECKING:
     from dnnlib.tflib.replicas import Replicas
@@ -75,8 +75,7 @@ def evaluate(
     validation_sets: as for `train`.
     networks: as for `train`.
     """
-    if options.precision == AUTO:
-        options = replace(options, precision=FLOAT32)
+    options = replace(options, precision=for_results(options.precision))
     _Evaluation(options, judging, data, run_options, layout, schedules, validation_sets, networks).carry_out()
 
 

@@ -68,7 +68,7 @@ class Configuration:
     @property
     def is_distilled(self) -> bool:
         """Returns whether it is that of a network which --distill makes: there are no clean pictures for another n2c."""
-        return self.noise.real and self.pipeline == "n2c"
+        return self.noise_style == "real_gauss" and self.pipeline == "n2c"
 
     @property
     def noise_can_be_estimated(self) -> bool:

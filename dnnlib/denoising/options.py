@@ -235,7 +235,7 @@ class DenoisingOptions:
     )  # fmt: skip
     distill: int | None = _denoising_option(
         None, "afterwards a plain network without a blind spot learns to do the same to such pictures, from so many random "
-        "crops of them and the results; it is written to --save-network, and is four times as fast",
+        "crops of them and the results; it is written to --save-network, and is four to five times as fast",
         metavar="N", at_least=1, at_most=LARGEST_INTEGER, must_be="1 or more", default_text="none is made",
     )  # fmt: skip
     save_network: str | None = _denoising_option(
@@ -277,6 +277,8 @@ class DenoisingOptions:
             raise UserError("--adapt and --distill do not go together: adapt first, then distil with --network and the file")
         if self.distill is not None and self.save_network is None:
             raise UserError("--distill: needs --save-network FILE, for the network that is made")
+        if self.distill is not None and self.strength == 0:
+            raise UserError("--strength 0 and --distill do not go together: there is nothing to learn")
         if self.adapt is None and self.distill is None and self.save_network is not None:
             what = "--adapt and --distill, which make another network; give one of them, too"
             raise UserError(f"--save-network {self.save_network}: is for {what}")

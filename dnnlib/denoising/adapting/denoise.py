@@ -8,7 +8,7 @@ from dnnlib.denoising.adapting.start import Start, learned_configuration
 from dnnlib.denoising.inference.denoise_files import denoise_outputs, planned_outputs, with_white
 from dnnlib.denoising.inference.output_paths import make_folder
 from dnnlib.denoising.inference.picture_networks import PictureNetworks
-from dnnlib.denoising.network.network_file import checked_path, to_network
+from dnnlib.denoising.network.network_file import save_path, to_network
 from dnnlib.denoising.options import DenoisingOptions
 from dnnlib.progress import say
 from dnnlib.tflib.network import save_network
@@ -33,7 +33,7 @@ def denoise_adapted(inputs: list[str], options: DenoisingOptions, recipe: Mappin
     colours = pages[0].pixels.shape[2]
     name, network, source = networks.loaded_for(colours)
     start = Start(network, source, learned_configuration(source, colours))
-    save_to = None if options.save_network is None else checked_path(options.save_network, start.wanted)
+    save_to = None if options.save_network is None else save_path("--save-network", options.save_network, start.wanted)
     make_folder(options.out)
     if save_to is not None:
         make_folder(str(save_to.parent), "--save-network")
@@ -41,7 +41,7 @@ def denoise_adapted(inputs: list[str], options: DenoisingOptions, recipe: Mappin
     say(_what_is_done(name, start, pages, options.adapt))
     from dnnlib.denoising.adapting.loop import adapt  # late: it imports TensorFlow
 
-    variables, said = adapt(start, pages, recipe, options.adapt)
+    variables, said = adapt(start, pages, recipe, options.adapt, options.precision)
     source_of_pages = source_of(pages)
     del pages  # they are read again one by one
     if variables is not None:

@@ -18,7 +18,7 @@ from dnnlib.denoising.training.graph import TrainingGraph, build_training_graph,
 from dnnlib.denoising.training.schedule import learning_rate
 from dnnlib.progress import progress_bar, say
 from dnnlib.tflib.layout import Layout
-from dnnlib.tflib.precision import fastest_precision
+from dnnlib.tflib.precision import AUTO, for_learning
 from dnnlib.tflib.replicas import Replicas, one_gpu
 from dnnlib.tflib.runtime import fetch_variables, initialize, out_of_memory, tf
 
@@ -68,17 +68,18 @@ class Outcome(NamedTuple):
     said: str
 
 
-def adapt(start: Start, pages: Sequence[Page], recipe: Mapping, images: int) -> Outcome:
+def adapt(start: Start, pages: Sequence[Page], recipe: Mapping, images: int, precision: str = AUTO) -> Outcome:
     """Adapts a network, and says in a line each how likely the held-out part has become.
 
     start: the network.
     pages: what it learns from, and what is held out.
     recipe: how steps are taken, by the names of options.
     images: how many crops it learns from at most.
+    precision: what convolutions compute in; AUTO: the fastest.
     """
     replicas = Replicas(Layout(num_gpus=one_gpu()))
     side = crop_side([page.parts for page in pages])
-    options = training_options(recipe, images, side, fastest_precision(replicas.on_gpu))
+    options = training_options(recipe, images, side, for_learning(precision, replicas.on_gpu), PEAK_RATE)
     crops = PageCrops(pages, side, options.seed)
     with tf.Graph().as_default(), replicas.scope(), replicas.session() as session:
         # What is needed.
@@ -90,22 +91,25 @@ def adapt(start: Start, pages: Sequence[Page], recipe: Mapping, images: int) -> 
         # The steps.
         with contextlib.closing(_steps(graph, crops, options, session)) as steps:
             for seen in steps:
-                if _is_due(seen, options):
+                if is_due(seen, options):
                     lowest.take(seen, _check(likelihood, session, seen), session)
                     if lowest.given_up:
                         break
     return Outcome(lowest.variables, _outcome(lowest, seen, options.num_iter))
 
 
-def training_options(recipe: Mapping, images: int, side: int, precision: str) -> TrainingOptions:
+def training_options(
+    recipe: Mapping, images: int, side: int, precision: str, rate: float
+) -> TrainingOptions:
     """Returns the settings of the steps: those of the recipe, but for the rate.
 
     images: how many there are; the steps are whole ones, and at least one.
     side: of the crops, in pixels.
     precision: what convolutions compute in.
+    rate: at its peak.
     """
     size = recipe.get("minibatch_size", TrainingOptions.minibatch_size)
-    settings = {"learning_rate": PEAK_RATE, "num_iter": max(images // size, 1) * size}
+    settings = {"learning_rate": rate, "num_iter": max(images // size, 1) * size}
     return TrainingOptions(**{**recipe, **settings, "train_resolution": side, "end_resolution": 0, "precision": precision})
 
 
@@ -121,7 +125,7 @@ def _steps(graph: TrainingGraph, crops: PageCrops, options: TrainingOptions, ses
             yield batch.n + size
 
 
-def _is_due(seen: int, options: TrainingOptions) -> bool:
+def is_due(seen: int, options: TrainingOptions) -> bool:
     """Tells whether a check is due: after the first step that reaches another of CHECKS equal parts of all images."""
     parts, before = (CHECKS * n // options.num_iter for n in (seen, seen - options.minibatch_size))
     return parts > before

@@ -104,8 +104,7 @@ def _pages_of(
             raise UserError(f"{path}: the picture has no pixels")
         found: list[tuple[np.ndarray, Scale]] = []
         for pixels, scale, holes in zip(pages, scales, picture.holes or [None] * len(pages), strict=True):
-            parts = [(slice(None), slice(None))] if holes is None else rectangles_without(holes.mask, SMALLEST_SIDE)
-            found += [(pixels[part], scale) for part in parts]
+            found += [(pixels[part], scale) for part in rectangles_without(holes and holes.mask, SMALLEST_SIDE)]
         return found
     except MemoryError as error:
         raise UserError(f"{path}: does not fit in memory") from error

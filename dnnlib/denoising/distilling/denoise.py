@@ -1,17 +1,20 @@
 """What `--denoise` with `--distill` does: denoises as ever, then has a plain network learn from the results."""
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dnnlib.denoising.adapting.pages import read_pages, source_of
+from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.distilling.pairs import Pairs
 from dnnlib.denoising.distilling.start import distilled_configuration
 from dnnlib.denoising.inference.denoise_files import denoise_outputs, planned_outputs, with_white
 from dnnlib.denoising.inference.output_paths import make_folder
 from dnnlib.denoising.inference.picture_networks import PictureNetworks
-from dnnlib.denoising.network.network_file import checked_path, to_network
-from dnnlib.denoising.noise.estimation import WEAKEST
+from dnnlib.denoising.network.network_file import save_path, to_network
 from dnnlib.denoising.options import DenoisingOptions
+from dnnlib.denoising.pictures.scale import Source
 from dnnlib.errors import UserError
 from dnnlib.progress import say
 from dnnlib.tflib.network import save_network
@@ -48,25 +51,47 @@ def denoise_and_distil(inputs: list[str], options: DenoisingOptions, recipe: Map
         )
     student, source = distilled_configuration(colours), source_of(pages)
     del pages  # they are kept as they are denoised
-    save_to = checked_path(options.save_network, student)
+    save_to = save_path("--save-network", options.save_network, student)
+    if os.path.realpath(save_to) == os.path.realpath(name):
+        raise UserError(f"--save-network {save_to}: is the network that it would learn from; name another file")
     make_folder(options.out)
     make_folder(str(save_to.parent), "--save-network")
     # The work.
-    pairs = Pairs()
-    denoise_outputs(networks, outputs, options, pairs.add)
-    if (taken := 255 * pairs.taken_away()) < WEAKEST:
+    pairs, skipped = Pairs(), None
+    try:
+        denoise_outputs(networks, outputs, options, pairs.add)
+    except UserError as error:  # some files cannot be denoised; it is learned from the others
+        skipped = error
+    if pairs.changed:
+        _distil(name, student, pairs, source, save_to, options, recipe)
+    elif skipped is None:
         raise UserError(
-            f"{_OPTION}: nothing to learn, for what was taken out of the pictures is {taken:.2g} of 255, below {WEAKEST}; "
-            "their noise may be shared by neighbours (--hole-size 3), or told by --sigma"
+            f"{_OPTION}: nothing to learn, for the results are the pictures as they were, but for rounding; give the noise "
+            "level (--sigma), or --hole-size 3 where neighbours share the noise"
         )
+    if skipped is not None:
+        raise skipped
+
+
+def _distil(
+    name: str, student: Configuration, pairs: Pairs, source: Source | None, save_to: Path, options: DenoisingOptions,
+    recipe: Mapping,
+) -> None:  # fmt: skip
+    """Trains the network, and writes it. Raises UserError where it comes no nearer to the results than the pictures are.
+
+    name: of the network that made the results.
+    student: the configuration of the one that learns from them.
+    source: what all pictures have in common, if so.
+    save_to: the file to write.
+    options, recipe: as for `denoise_and_distil`.
+    """
     noisy, denoised = pairs.pages()
     say(f"Distilling {name} from {len(noisy)} page{'s' if len(noisy) > 1 else ''}: {options.distill} crops")
     from dnnlib.denoising.distilling.loop import distil  # late: it imports TensorFlow
 
-    found = distil(student, noisy, denoised, recipe, options.distill)
+    found = distil(student, noisy, denoised, recipe, options.distill, options.precision)
     if not found.nearness > found.noisy_nearness:
-        say(f"Not distilled: {_how_near(found)}; {save_to} is not written. Give more crops, or more pictures")
-        return
+        raise UserError(f"{_OPTION}: {_how_near(found)}; {save_to} is not written: give more crops, or more pictures")
     save_network(to_network(student, found.variables, source and source.as_settings()), save_to)
     say(f"Distilled: {_how_near(found)} -> {save_to}")
 

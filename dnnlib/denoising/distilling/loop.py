@@ -7,13 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dnnlib.denoising.adapting.held_out import crop_side, middle, surrounded
+from dnnlib.denoising.adapting.held_out import crop_side
+from dnnlib.denoising.adapting.loop import is_due, training_options
 from dnnlib.denoising.adapting.pages import Page
+from dnnlib.denoising.adapting.places import places_of, shown_at
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.data.crops import Prefetch, batches
 from dnnlib.denoising.distilling.pairs import PairCrops
 from dnnlib.denoising.distilling.start import passing_on
-from dnnlib.denoising.inference.tiling import PaddedPicture
 from dnnlib.denoising.network.architecture import shapes_of
 from dnnlib.denoising.network.model import build_model
 from dnnlib.denoising.options import TrainingOptions
@@ -21,16 +22,13 @@ from dnnlib.denoising.training.graph import optimizer_of
 from dnnlib.denoising.training.schedule import learning_rate
 from dnnlib.progress import progress_bar, say
 from dnnlib.tflib.layout import Layout
-from dnnlib.tflib.precision import dtype_of, fastest_precision
+from dnnlib.tflib.precision import AUTO, dtype_of, for_learning
 from dnnlib.tflib.replicas import Replicas, one_gpu
 from dnnlib.tflib.runtime import fetch_variables, initialize, out_of_memory, tf
 
 PEAK_RATE = 1e-3  # half the recipe's: it starts from a network that works, if only as a window pane does
 MINIBATCH = 2
-CHECKS = 10
-_REMEDY = "denoise without --distill"
-_MOST_PIXELS, _MOST_PLACES = 1 << 20, 16  # that are measured
-_AROUND = 64  # pixels that the network is shown around a place
+REMEDY = "denoise without --distill"
 
 
 class Distilled(NamedTuple):
@@ -47,17 +45,20 @@ class Distilled(NamedTuple):
 
 
 def distil(
-    configuration: Configuration, noisy: Sequence[Page], denoised: Sequence[Page], recipe: Mapping, images: int
-) -> Distilled:
+    configuration: Configuration, noisy: Sequence[Page], denoised: Sequence[Page], recipe: Mapping, images: int,
+    precision: str = AUTO,
+) -> Distilled:  # fmt: skip
     """Trains a network, and says in a line each how near it comes.
 
     configuration: of the network.
     noisy, denoised: of `Pairs.pages`.
     recipe: how steps are taken, by the names of options.
     images: how many crops it learns from.
+    precision: what convolutions compute in; AUTO: the fastest.
     """
     replicas = Replicas(Layout(num_gpus=one_gpu()))
-    options = training_options(recipe, images, crop_side([page.parts for page in noisy]), fastest_precision(replicas.on_gpu))
+    side, precision = crop_side([page.parts for page in noisy]), for_learning(precision, replicas.on_gpu)
+    options = training_options({**recipe, "minibatch_size": MINIBATCH}, images, side, precision, PEAK_RATE)
     size, total = options.minibatch_size, options.num_iter
     crops = PairCrops(noisy, denoised, options.train_resolution, options.seed)
     with tf.Graph().as_default(), replicas.scope(), replicas.session() as session:
@@ -71,26 +72,20 @@ def distil(
         feed = Prefetch(batches(crops, size, 0, total - size))
         with feed as ahead, progress_bar(total, "image") as bar, contextlib.closing(iter(ahead)) as steps:
             for batch in steps:
-                with out_of_memory(_REMEDY):
+                with out_of_memory(REMEDY):
                     errors.append(session.run(step, {pairs: batch.images, rate: learning_rate(batch.n, options)}))
                 bar.update(size)
                 seen = batch.n + size
-                if CHECKS * seen // total > CHECKS * batch.n // total:
+                if is_due(seen, options):
                     nearness = held_out.nearness(session)
                     say(f"{seen:8d}: psnr={psnr_of(np.mean(errors)):8.4f}, valid_psnr={nearness:8.4f}")
                     errors.clear()
         return Distilled(fetch_variables(session), nearness, held_out.noisy_nearness)
 
 
-def training_options(recipe: Mapping, images: int, side: int, precision: str) -> TrainingOptions:
-    """Returns the settings of the steps. Parameters as for `adapting.loop.training_options`."""
-    settings = {"learning_rate": PEAK_RATE, "minibatch_size": MINIBATCH, "num_iter": max(images // MINIBATCH, 1) * MINIBATCH}
-    return TrainingOptions(**{**recipe, **settings, "train_resolution": side, "end_resolution": 0, "precision": precision})
-
-
 def psnr_of(squared_error: float) -> float:
     """Returns the PSNR in dB that a mean squared error of values from 0 to 1 means; infinite for none."""
-    return -10 * math.log10(squared_error) if squared_error > 0 else math.inf
+    return math.inf if squared_error == 0 else -10 * math.log10(squared_error)  # NaN stays what it is
 
 
 def _training_graph(configuration: Configuration, options: TrainingOptions, replicas: Replicas):
@@ -127,25 +122,19 @@ class _HeldOut:
         self._noisy, self._window = tf.placeholder(tf.float32, [1, None, None, channels]), tf.placeholder(tf.int32, [4])
         with tf.variable_scope(tf.get_variable_scope(), reuse=True):
             self._result = build_model(configuration, self._noisy, None, window=self._window).mean
-        held = [pair for pair in zip(noisy, denoised, strict=True) if pair[0].parts.held_out]
-        count = min(len(held), _MOST_PLACES)
-        self._places = []  # of (noisy [1,H,W,C], the window of it that is measured, the target there)
+        self._places = []  # of (what is shown, the window of it that is measured, what is learned from there)
         squares = []
-        for i in np.linspace(0, len(held) - 1, count).astype(int):
-            page, target = (PaddedPicture(page.pixels, page.scale, channels) for page in held[i])
-            region = middle(held[i][0].parts.held_out, _MOST_PIXELS // count)
-            around = surrounded(region, _AROUND, page.height, page.width)
-            rows, columns = region.within(around)
-            window = [rows.start, columns.start, rows.stop, columns.stop]
-            self._places.append((page.read(around)[None], window, target.read(region)))
-            squares.append((page.read(region) - target.read(region)) ** 2)
+        for place in places_of(noisy):
+            before, after = (page[place.page].read(place.measured) for page in (noisy, denoised))
+            self._places.append((shown_at(place, noisy[place.page], channels), place.window, after))
+            squares.append((before - after) ** 2)
         self.noisy_nearness = psnr_of(_mean(squares))
 
     def nearness(self, session) -> float:
         """Returns how near the variables' present values come, in dB."""
         squares = []
         for noisy, window, target in self._places:
-            with out_of_memory(_REMEDY):
+            with out_of_memory(REMEDY):
                 squares.append((session.run(self._result, {self._noisy: noisy, self._window: window})[0] - target) ** 2)
         return psnr_of(_mean(squares))
 

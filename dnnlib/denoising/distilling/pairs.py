@@ -11,6 +11,7 @@ from dnnlib.denoising.inference.tiling import Region
 from dnnlib.denoising.pictures.holes import rectangles_without
 from dnnlib.denoising.pictures.picture import Picture
 
+_ROUNDING = 0.3  # of a step, root mean square: 1 / sqrt(12) = 0.29
 _TURNS = 1  # stream of random numbers; that of the crops is 0
 
 
@@ -25,8 +26,7 @@ class Pairs:
         for noisy, holes, page in zip(
             picture.pages, picture.holes or [None] * len(picture.pages), denoised, strict=True
         ):
-            parts = [(slice(None), slice(None))] if holes is None else rectangles_without(holes.mask, SMALLEST_SIDE)
-            for part in parts:
+            for part in rectangles_without(holes and holes.mask, SMALLEST_SIDE):
                 both = [pixels[part][:, :, : picture.colours] for pixels in (noisy, page.pixels)]
                 if min(both[0].shape[:2]) >= SMALLEST_SIDE:
                     self._kept.append((*both, page.scale))
@@ -38,12 +38,14 @@ class Pairs:
         denoised = [Page(pixels, scale, part) for (_, pixels, scale), part in zip(self._kept, parts, strict=True)]
         return noisy, denoised
 
-    def taken_away(self) -> float:
-        """Returns the root mean square of what was taken out of the pages, in parts of white."""
-        total = 0.0
-        for noisy, denoised, scale in self._kept:
-            total += np.sum((scale.to_float(noisy) - scale.to_float(denoised)) ** 2, dtype=np.float64)
-        return float(np.sqrt(total / sum(noisy.size for noisy, *_ in self._kept)))
+    @property
+    def changed(self) -> bool:
+        """Tells whether more was taken out of any page than rounding, of integers, moves the values by."""
+        for noisy, denoised, _ in self._kept:
+            rounding = _ROUNDING if noisy.dtype.kind in "iu" else 0.0
+            if np.sqrt(np.mean((noisy.astype(np.float64) - denoised) ** 2)) > rounding:
+                return True
+        return False
 
 
 def read_both(noisy: Page, denoised: Page, region: Region) -> np.ndarray:

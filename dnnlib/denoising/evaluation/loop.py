@@ -14,7 +14,7 @@ from dnnlib.denoising.evaluation.added_noise import Scores
 from dnnlib.denoising.evaluation.baselines import measure_baselines
 from dnnlib.denoising.evaluation.graph import Denoised
 from dnnlib.denoising.evaluation.measuring import measure
-from dnnlib.denoising.evaluation.needed_hole import advice_of
+from dnnlib.denoising.evaluation.needed_hole import advice_from_pictures
 from dnnlib.denoising.evaluation.real_noise import RealScores
 from dnnlib.denoising.evaluation.rivals import Rival, data_of
 from dnnlib.denoising.judging.comparison import compare, compared_json, lines
@@ -85,7 +85,7 @@ def evaluate(
     run.write_json(FILE_NAME, evaluation_json(record, data, others_json, environment() | facts))
     as_trained = configuration.hole_size == network.static_kwargs.get("hole_size", 1)
     if isinstance(scores, RealScores) and as_trained:  # with a smaller hole it may see what it was trained not to
-        advice = advice_of(pictures, configuration.hole_size) or scores.advice()
+        advice = advice_from_pictures(pictures, configuration.hole_size) or scores.advice()
         if advice:
             say(advice)
     if (result := scores.means().get("valid_psnr_pme")) is not None:

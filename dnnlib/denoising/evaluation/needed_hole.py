@@ -6,10 +6,11 @@ import numpy as np
 
 from dnnlib.denoising.data.noisy_pictures import NoisyPictures
 from dnnlib.denoising.hole import Hole, HoleSize
-from dnnlib.denoising.noise.correlation import LAGS, SHARED, NoiseCorrelation, noise_correlation
+from dnnlib.denoising.noise.correlation import CORRELATION_PATCH, LAGS, SHARED, NoiseCorrelation, noise_correlation
 
 ENOUGH_PICTURES = 20  # to believe what they tell of shared noise: of five, texture is taken for it now and then
-_MOST_PICTURES, _SIDE, _MULTIPLE = 100, 256, 32  # that are asked; pixels of the middle of each, and of the patches there
+_MOST_PICTURES = 100  # that are asked
+_SIDE = 256  # pixels of the middle of each
 
 
 def needed_hole(correlation: NoiseCorrelation) -> HoleSize:
@@ -37,7 +38,7 @@ def hole_advice(correlation: NoiseCorrelation, hole_size: HoleSize) -> str | Non
     )
 
 
-def advice_of(pictures: NoisyPictures, hole_size: HoleSize) -> str | None:
+def advice_from_pictures(pictures: NoisyPictures, hole_size: HoleSize) -> str | None:
     """Returns `hole_advice` for noisy pictures; None where they are fewer than ENOUGH_PICTURES, or tell nothing.
 
     pictures: of any sizes.
@@ -52,11 +53,12 @@ def advice_of(pictures: NoisyPictures, hole_size: HoleSize) -> str | None:
 
 def _patches(picture: np.ndarray) -> np.ndarray:
     """Cuts the middle of a picture [H,W,C] into patches [N,32,32,C]; of a smaller one there are none."""
-    rows, columns = (min(size, _SIDE) // _MULTIPLE for size in picture.shape[:2])
-    top, left = ((size - count * _MULTIPLE) // 2 for size, count in zip(picture.shape[:2], (rows, columns), strict=True))
-    middle = picture[top : top + rows * _MULTIPLE, left : left + columns * _MULTIPLE]
-    split = middle.reshape(rows, _MULTIPLE, columns, _MULTIPLE, picture.shape[2]).swapaxes(1, 2)
-    return split.reshape(rows * columns, _MULTIPLE, _MULTIPLE, picture.shape[2])
+    side, channels = CORRELATION_PATCH, picture.shape[2]
+    rows, columns = (min(size, _SIDE) // side for size in picture.shape[:2])
+    top, left = (picture.shape[0] - rows * side) // 2, (picture.shape[1] - columns * side) // 2
+    middle = picture[top : top + rows * side, left : left + columns * side]
+    split = middle.reshape(rows, side, columns, side, channels).swapaxes(1, 2)
+    return split.reshape(rows * columns, side, side, channels)
 
 
 def _reach(correlations: Iterable[float]) -> int:

@@ -25,7 +25,7 @@ from dnnlib.denoising.pictures.holes import filled, holes_in
 from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.errors import UserError
 from dnnlib.tflib.network import Network
-from dnnlib.tflib.precision import FLOAT32
+from dnnlib.tflib.precision import AUTO, for_results
 
 
 class Denoiser:
@@ -37,26 +37,27 @@ class Denoiser:
     To import it imports TensorFlow, and switches its eager mode off in this process.
     """
 
-    def __init__(self, network: Network, configuration: Configuration, precision: str = FLOAT32):
-        """Takes what `load_configured` gives. precision: what convolutions compute in, FLOAT32 or BF16."""
+    def __init__(self, network: Network, configuration: Configuration, precision: str = AUTO):
+        """Takes what `load_configured` gives. precision: as for `load`."""
         self.configuration = configuration
-        self._network, self._precision = network, precision
+        self._network, self._precision = network, for_results(precision)
         self.raw_global = network.variables.get(NOISE_VARIABLE)
-        self.tiled_network = TiledNetwork(configuration, network.variables, precision)
+        self.tiled_network = TiledNetwork(configuration, network.variables, self._precision)
 
     @classmethod
     def load(
-        cls, path: str | os.PathLike, hole_size: HoleSize | None = None, precision: str = FLOAT32
+        cls, path: str | os.PathLike, hole_size: HoleSize | None = None, precision: str = AUTO
     ) -> "Denoiser":
         """Reads a network file (.pickle) of this program or of the 2019 one.
 
         path: of the file, or the name of a network that comes with the program.
         hole_size: of the blind spot, see `Hole`; None: that of the training. A larger one is for noise that neighbours
             share.
-        precision: what convolutions compute in: 'float32', or 'bf16', which is faster where the CPU or GPU has instructions
-            for it, and not as exact.
+        precision: what convolutions compute in: 'float32', which 'auto' is, too, or 'bf16', which is faster where the CPU
+            or GPU has instructions for it, and not as exact.
 
-        Raises UserError, naming the file and what is wrong with it, and for a hole size that the network cannot have.
+        Raises UserError, naming the file and what is wrong with it, and for a hole size that the network cannot have, and
+        for another precision.
         """
         if not os.path.isfile(path):
             from config.networks import NETWORKS  # late: who names a file may have another package `config`

@@ -15,7 +15,7 @@ from dnnlib.denoising.pictures.scale import Source
 from dnnlib.errors import UserError
 from dnnlib.progress import say
 from dnnlib.tflib.network import Network
-from dnnlib.tflib.precision import AUTO, FLOAT32
+from dnnlib.tflib.precision import slow_line
 
 if TYPE_CHECKING:
     from dnnlib.denoising.inference.denoiser import Denoiser
@@ -38,7 +38,7 @@ class PictureNetworks:
         Raises UserError for whatever is wrong with a network or does not go with it.
         """
         self._black = options.black
-        self._precision = FLOAT32 if options.precision == AUTO else options.precision
+        self._precision = options.precision
         self._by_default = options.network == DEFAULT_NETWORKS
         self._names = default_networks(known) if self._by_default else dict.fromkeys(_KINDS, options.network)
         self._loaded = {}
@@ -78,11 +78,14 @@ class PictureNetworks:
 
     def denoiser_for(self, picture: Picture) -> "Denoiser":
         """Returns what denoises a picture. The first time that a default is taken for its kind, it is said which."""
-        from dnnlib.denoising.inference.denoiser import Denoiser  # late: it imports TensorFlow
+        from dnnlib.denoising.inference.denoiser import Denoiser  # late: they import TensorFlow
+        from dnnlib.tflib.replicas import one_gpu
 
         kind = _kind(picture.colours)
         name = self._names[kind]
         if name not in self._denoisers:
+            if line := slow_line(self._precision, bool(one_gpu())):
+                say(line)
             self._denoisers[name] = self._stack.enter_context(Denoiser(*self._loaded[name], self._precision))
         if self._by_default and kind not in self._said:
             say(f"{_KINDS[kind]} pictures: by the shipped network {name}; --network names another")

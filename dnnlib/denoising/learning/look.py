@@ -10,12 +10,13 @@ from dnnlib.denoising.adapting.pages import Page, PageCrops, read_pages
 from dnnlib.denoising.evaluation.needed_hole import needed_hole
 from dnnlib.denoising.hole import HoleSize
 from dnnlib.denoising.noise.correlation import noise_correlation
-from dnnlib.denoising.noise.estimation import PATCH_SIDE, WEAKEST
+from dnnlib.denoising.noise.estimation import PATCH_SIDE
 from dnnlib.denoising.noise.transfer import fitting_model
 from dnnlib.denoising.pictures.scale import Scale
 from dnnlib.denoising.training.noise_start import estimate_noise
 from dnnlib.errors import UserError
 
+WEAKEST = 0.3  # of 255: weaker noise is that of rounding to 8 bits (1 / sqrt(12) = 0.29)
 MOST_FILES = 64  # that are looked at, spread evenly over the folder
 _CROPS = 128
 _LARGEST_CROP = 256  # pixels a side

@@ -52,20 +52,20 @@ def configuration_name_in(file_name: str | os.PathLike) -> str | None:
     return match[1] if match else None
 
 
-def checked_path(file: str, configuration: Configuration) -> Path:
-    """Returns the path of the file that --save-network names, for a network of the configuration.
+def save_path(option: str, file: str, configuration: Configuration) -> Path:
+    """Returns the path of the file that an option names for a network of the configuration.
 
     Raises UserError for a name that it cannot have, or that misleads.
     """
     path = Path(file)
     if path.suffix != ".pickle":
-        raise UserError(f"--save-network {file}: is to be a network file, whose name ends in .pickle")
+        raise UserError(f"{option} {file}: is to be a network file, whose name ends in .pickle")
     if path.is_dir():
-        raise UserError(f"--save-network {file}: a folder is in the way; name another file")
+        raise UserError(f"{option} {file}: a folder is in the way; name another file")
     named = configuration_name_in(path)
     if named not in (None, configuration.name):
         raise UserError(
-            f"--save-network {file}: is named as a network of {named}, and will be one of {configuration.name}; "
+            f"{option} {file}: is named as a network of {named}, and will be one of {configuration.name}; "
             "name it so, or in short, like my.pickle"
         )
     return path

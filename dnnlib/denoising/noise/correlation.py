@@ -16,7 +16,7 @@ from dnnlib.denoising.noise.estimation import of_patches
 LAGS = (1, 2, 3, 4)  # pixels
 SHARED = 0.3  # beyond it neighbours share noise; docs/real-noise.md has what white and correlated noise measured
 _FAR = 6  # pixels; noise that is shared so far is beyond the largest blind spot
-_SIDE = 32  # of the patches: large ones are rarely flat, small ones tell little each
+CORRELATION_PATCH = 32  # side of the patches: large ones are rarely flat, small ones tell little each
 _FLAT = 0.1  # share of the patches, those in which far pixels differ least
 
 
@@ -36,7 +36,7 @@ def noise_correlation(images: np.ndarray) -> NoiseCorrelation:
     images: [N,H,W,C], of any scale and real type; H and W multiples of 32, or N is 1.
     """
     stacked = images.reshape(-1, *images.shape[2:])  # no patch lies in two of them
-    variances = of_patches(stacked, _SIDE, _variances)
+    variances = of_patches(stacked, CORRELATION_PATCH, _variances)
     if len(variances):
         variances = variances[variances.min(axis=1) > 0]  # cut off at black or white, a patch has no noise
     if not len(variances):

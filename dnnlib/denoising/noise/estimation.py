@@ -10,7 +10,6 @@ from dnnlib.denoising.noise.families import entry_of, family_of
 from dnnlib.errors import UserError
 
 PATCH_SIDE = 64  # pixels; large enough that the estimate in one patch is good to 2 %
-WEAKEST = 0.3  # of 255: weaker noise is that of rounding to 8 bits (1 / sqrt(12) = 0.29)
 _MOST_PATCHES = 2000  # spread over the picture; more tell nothing new
 _CLIPPED_SHARES = (0.02, 0.2, 1.0)  # black or white values have lost their noise: of these limits to a patch's share of them
 _HOLE_SHARES = (0.0, 0.02, 0.2, 0.5)  # of a patch's pixels that may have no value, likewise

@@ -88,14 +88,16 @@ def filled(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return result
 
 
-def rectangles_without(mask: np.ndarray, least: int) -> list[tuple[slice, slice]]:
+def rectangles_without(mask: np.ndarray | None, least: int) -> list[tuple[slice, slice]]:
     """Cuts rectangles without a hole out of a page, the largest first: rows and columns of each.
 
-    mask: bool [H,W], true where there is a hole.
+    mask: bool [H,W], true where there is a hole; None: there is none, and all of the page is what is returned.
     least: pixels that both sides must have.
 
     Large pages are looked at on a coarser grid, which costs some pixels at the edges of the holes.
     """
+    if mask is None:
+        return [(slice(None), slice(None))]
     step = max(1, -(-max(mask.shape) // _GRID))
     height, width = (size // step for size in mask.shape)
     free = ~mask[: height * step, : width * step].reshape(height, step, width, step).any(axis=(1, 3))

@@ -10,8 +10,8 @@ from dnnlib.denoising.hole import HoleSize
 from dnnlib.denoising.noise.correlation import noise_correlation
 from dnnlib.denoising.noise.estimation import SMALL_PATCH_SIDE
 from dnnlib.denoising.noise.transfer import Points, transfer_points
+from dnnlib.denoising.training.noise_start import ESTIMATE_SIDE
 
-_SIDE = 256  # pixels of each crop, for the memory's sake
 _PATCHES = 2000  # that a photon transfer is of
 _LEAST_CROPS, _MOST_CROPS = 128, 512  # for it is to be of many pictures
 
@@ -21,12 +21,12 @@ class FirstLook(NamedTuple):
 
     points: of the photon transfer.
     advice: a line that names the blind spot to train with; None where that of the training hides what neighbours share.
-    sure: whether there are pictures enough to believe the advice.
+    enough: whether there are pictures enough to believe the advice.
     """
 
     points: Points
     advice: str | None
-    sure: bool
+    enough: bool
 
 
 def first_look(crops: NoisyCrops, hole_size: HoleSize) -> FirstLook:
@@ -35,11 +35,11 @@ def first_look(crops: NoisyCrops, hole_size: HoleSize) -> FirstLook:
     crops: of which the training makes its minibatches; their sides are multiples of 32 pixels.
     hole_size: of the blind spot.
     """
-    side = min(crops[0].shape[0], _SIDE)
+    side = min(crops[0].shape[0], ESTIMATE_SIDE)
     count = min(max(_PATCHES // (side // SMALL_PATCH_SIDE) ** 2, _LEAST_CROPS), _MOST_CROPS)
     noisy = np.stack([crops[number][:side, :side] for number in range(count)])
     return FirstLook(
         points=transfer_points(noisy),
         advice=hole_advice(noise_correlation(noisy), hole_size),
-        sure=crops.pictures >= ENOUGH_PICTURES,
+        enough=crops.pictures >= ENOUGH_PICTURES,
     )

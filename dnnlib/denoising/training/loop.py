@@ -34,7 +34,7 @@ from dnnlib.errors import UserError
 from dnnlib.progress import progress_bar, say
 from dnnlib.submission.run_context import RunContext
 from dnnlib.submission.signals import StopSignals
-from dnnlib.tflib.precision import AUTO, BF16, fastest_precision
+from dnnlib.tflib.precision import AUTO, for_learning, slow_line
 from dnnlib.tflib.replicas import Replicas
 from dnnlib.tflib.runtime import device_name, fetch_variables, initialize, out_of_memory, unlike_variables
 
@@ -68,12 +68,12 @@ def train(
     # The precision.
     replicas = replicas or Replicas()
     if options.precision == AUTO:
-        chosen = state.options["precision"] if state else fastest_precision(replicas.on_gpu)
+        chosen = state.options["precision"] if state else for_learning(AUTO, replicas.on_gpu)
         options = dataclasses.replace(options, precision=chosen)
     if run is not None:
         print(f"Precision: {options.precision}")
-    if options.precision == BF16 and fastest_precision(replicas.on_gpu) != BF16:
-        print(f"This {'GPU' if replicas.on_gpu else 'CPU'} has no instructions for bfloat16: --precision float32 is faster")
+        if line := slow_line(options.precision, replicas.on_gpu):
+            print(line)
     fixed_options = (fixed_options or {}) | {"precision": options.precision}
 
     # The training, and all that is open during it.
@@ -295,6 +295,6 @@ class _Training:
 
         The noisy pictures themselves count more than what the network leaves over: it learns to tell shared noise.
         """
-        surely = self._look.advice if self._look is not None and self._look.sure else None
+        surely = self._look.advice if self._look is not None and self._look.enough else None
         if advice := surely or scores.advice():
             say(advice)
