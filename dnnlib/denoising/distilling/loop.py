@@ -34,12 +34,12 @@ REMEDY = "denoise without --distill"
 class Distilled(NamedTuple):
     """Holds what distilling came to.
 
-    variables: of the network, by name.
+    variables: of the network that came nearest, by name; None where none came nearer than the noisy pictures are.
     nearness: PSNR in dB of its results to those that it learned from, where it has not seen them.
     noisy_nearness: the same of the noisy pictures, which is where it starts.
     """
 
-    variables: dict[str, np.ndarray]
+    variables: dict[str, np.ndarray] | None
     nearness: float
     noisy_nearness: float
 
@@ -67,7 +67,8 @@ def distil(
         held_out = _HeldOut(configuration, noisy, denoised)
         values = passing_on(configuration, options.seed)
         initialize(session, values | optimizer_of(options).initial_state(values))
-        errors = []
+        found, errors = Distilled(None, held_out.noisy_nearness, held_out.noisy_nearness), []
+        say(f"{0:8d}: valid_psnr={found.nearness:8.4f}")
         # The steps.
         feed = Prefetch(batches(crops, size, 0, total - size))
         with feed as ahead, progress_bar(total, "image") as bar, contextlib.closing(iter(ahead)) as steps:
@@ -80,7 +81,9 @@ def distil(
                     nearness = held_out.nearness(session)
                     say(f"{seen:8d}: psnr={psnr_of(np.mean(errors)):8.4f}, valid_psnr={nearness:8.4f}")
                     errors.clear()
-        return Distilled(fetch_variables(session), nearness, held_out.noisy_nearness)
+                    if nearness > found.nearness:  # NaN is not
+                        found = found._replace(variables=fetch_variables(session), nearness=nearness)
+        return found
 
 
 def psnr_of(squared_error: float) -> float:
