@@ -89,10 +89,23 @@ def test_white_noise_is_trained_on():
 
 
 def test_shared_noise_is_not():
-    found = plan(WHITE._replace(hole=5), NETWORK, 0.0, 60)
+    found = plan(WHITE._replace(hole=5), NETWORK, 0.1, 60)
     assert (found.configuration, found.images, found.hole_size) == (None, 0, 3)
     assert "neighbours share the noise" in found.choices[2].why
-    assert plan(WHITE._replace(hole="9x1"), NETWORK, 0.0, 60).hole_size == "3x1"
+    assert plan(WHITE._replace(hole="9x1"), NETWORK, 0.1, 60).hole_size == "3x1"
+
+
+def test_many_pictures_of_shared_noise_are_distilled_from():
+    """As many crops as there is time for, besides denoising all of it twice; of few pictures none."""
+    shared = WHITE._replace(hole=3)
+    assert plan(shared, NETWORK, 0.1, 60).distil == planning.MOST_CROPS
+    # 54 of 60 minutes, less 640 crops' worth of pixels 3.5 times.
+    assert plan(shared, NETWORK, 0.5, 60).distil == (0.9 * 3600 - 640 * 3.5 * 0.5) / 0.5 - 40 == 4200
+    late = plan(shared, NETWORK, 2.0, 60)
+    assert late.distil == 0 and "no time for 2000 crops" in late.choices[-1].why
+    few = plan(shared._replace(files=19), NETWORK, 0.1, 60)
+    assert few.distil == 0 and "needs 20 pictures" in few.choices[-1].why
+    assert plan(WHITE, NETWORK, 0.1, 60).distil == 0
 
 
 def test_no_time_and_few_pictures():
@@ -116,6 +129,8 @@ def test_plans_can_be_carried_out(facts, seconds, minutes):
     found = plan(facts, NETWORK, seconds, minutes)
     assert found.crop % 32 == 0 and 32 <= found.crop <= CROP and found.crop <= facts.side
     assert (found.images >= planning.FEWEST_IMAGES) == (found.configuration is not None)
+    assert found.distil == 0 or planning.FEWEST_CROPS <= found.distil <= planning.MOST_CROPS and found.hole_size != 1
+    assert found.distil * seconds <= 60 * minutes + 50 * seconds
     assert found.images * seconds * (found.crop / CROP) ** 2 <= 60 * minutes + 50 * seconds  # rounded to hundreds
 
 
@@ -216,6 +231,29 @@ def test_shared_noise_from_end_to_end(tmp_path, monkeypatch, capfd):
     assert np.mean(after**2) < np.mean(before**2) / 2
     subprocess.run([sys.executable, *shlex.split(command)[1:]], check=True, capture_output=True)
     assert (tmp_path / "out" / "denoised" / "0.png").read_bytes() == first
+
+
+def test_shared_noise_of_many_pictures(tmp_path, monkeypatch, capfd):
+    """A plain network learns from what the shipped one makes of them, and its results are what counts."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(planning, "FEWEST_PICTURES", 2)
+    monkeypatch.setattr(planning, "FEWEST_CROPS", 1)
+    monkeypatch.setattr(planning, "MOST_CROPS", 200)
+    monkeypatch.setattr(learning, "_measured", lambda *_: 0.1)
+    write_pictures(tmp_path / "in", 2, side=128, shared=True, sigma=25)
+    call(monkeypatch, "--learn in --out out")
+    printed = capfd.readouterr().out
+    first, second = (line for line in printed.splitlines() if line.startswith("$ "))
+    assert "--hole-size=3 --distill=200 --save-network=out/fast.pickle" in first and "--hole-size" not in second
+    assert "--network=out/fast.pickle" in second and "For more such pictures: --network out/fast.pickle" in printed
+    assert "a plain network" in (tmp_path / "out" / "report.html").read_text()
+    results = [(tmp_path / "out" / folder / "0.png").read_bytes() for folder in ("learned-from", "denoised")]
+    assert results[0] != results[1]
+    call(monkeypatch, "--learn in --out out")
+    assert "Distilled already: out/fast.pickle" in capfd.readouterr().out
+    assert (tmp_path / "out" / "denoised" / "0.png").read_bytes() == results[1]
+    call(monkeypatch, "--learn in --out out --minutes 50")  # another plan
+    assert "Distilled already" not in capfd.readouterr().out
 
 
 @pytest.mark.slow

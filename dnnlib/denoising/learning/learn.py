@@ -23,6 +23,8 @@ from dnnlib.files import write_text
 from dnnlib.progress import say
 
 SHARD, RUNS, DENOISED, KEPT_PLAN = "noisy.h5", "runs", "denoised", "plan.json"
+TAUGHT, DISTILLED = "learned-from", "fast.pickle"  # what a plain network learns from, and it
+_LIKE_DISTILLING = "gauss25-n2c"  # in what a step takes
 _AT_MOST = 2  # times what a training should take, after which it ends early: the machine has got other work
 
 
@@ -50,11 +52,14 @@ def learn(options: LearningOptions, recipe: Mapping[str, Any], networks: Mapping
         say(f"{choice.what}: {choice.chosen} ({choice.why})")
     # It is done.
     steps = Steps()
-    network = _train(chosen, options, out, steps)
-    hole = [] if chosen.hole_size == 1 else [f"--hole-size={chosen.hole_size}"]
+    network, results = _train(chosen, options, out, steps), out / DENOISED
+    if chosen.distil:
+        network = _distil(chosen, options, out, steps)
+    hole = [] if chosen.hole_size == 1 or chosen.distil else [f"--hole-size={chosen.hole_size}"]
     used = [] if network is None else [f"--network={network}"]
-    results = out / DENOISED
     steps.run(PROGRAM, f"--denoise={options.learn}", f"--out={results}", *used, *hole, "--compare", *options.passed_on)
+    if chosen.distil:
+        say(f"For more such pictures: --network {network}")
     path = write_report(out, facts, chosen, steps.commands, newest_run(out / RUNS), results)
     say(f"What was chosen and why, and pictures: {path}")
 
@@ -65,8 +70,8 @@ def _plan(facts: Facts, options: LearningOptions, recipe: Mapping[str, Any], net
     kept = _kept_plan(out / KEPT_PLAN, asked)
     if kept is not None:
         return kept
-    seconds = 0.0 if facts.hole != 1 else _measured(facts, recipe)
-    found = plan(facts, network, seconds, options.minutes)
+    found = plan(facts, network, _measured(facts, recipe), options.minutes)
+    (out / DISTILLED).unlink(missing_ok=True)  # of another plan
     as_json = {**found._asdict(), "choices": [choice._asdict() for choice in found.choices]}
     write_text(out / KEPT_PLAN, json.dumps({"asked": asked, "plan": as_json}, indent=2))
     return found
@@ -85,11 +90,12 @@ def _kept_plan(path: Path, asked: Mapping[str, Any]) -> Plan | None:
 
 
 def _measured(facts: Facts, recipe: Mapping[str, Any]) -> float:
-    """Measures how long an image takes in training, in a process that then frees the device."""
+    """Measures how long an image takes in training or distilling, in a process that then frees the device."""
     from dnnlib.denoising.training.speed import seconds_per_image
 
+    learns = configuration_for(facts) if facts.hole == 1 else _LIKE_DISTILLING
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        return pool.submit(seconds_per_image, configuration_for(facts), dict(recipe), CROP).result()
+        return pool.submit(seconds_per_image, learns, dict(recipe), CROP).result()
 
 
 def _train(chosen: Plan, options: LearningOptions, out: Path, steps: Steps) -> Path | None:
@@ -114,6 +120,19 @@ def _train(chosen: Plan, options: LearningOptions, out: Path, steps: Steps) -> P
         at_most=_AT_MOST * seconds, end=out / RUNS,
     )  # fmt: skip
     return finished_network(out / RUNS)
+
+
+def _distil(chosen: Plan, options: LearningOptions, out: Path, steps: Steps) -> Path:
+    """Denoises the pictures, and has a plain network learn from that, if it is not done. Returns the network's file."""
+    network = out / DISTILLED
+    if network.exists():
+        say(f"Distilled already: {network}")
+        return network
+    steps.run(
+        PROGRAM, f"--denoise={options.learn}", f"--out={out / TAUGHT}", f"--hole-size={chosen.hole_size}",
+        f"--distill={chosen.distil}", f"--save-network={network}", *options.passed_on,
+    )  # fmt: skip
+    return network
 
 
 def _is_of(run: Path, chosen: Plan) -> bool:
