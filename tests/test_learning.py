@@ -233,6 +233,31 @@ def test_shared_noise_from_end_to_end(tmp_path, monkeypatch, capfd):
     assert (tmp_path / "out" / "denoised" / "0.png").read_bytes() == first
 
 
+def test_a_broken_file_is_left_out(tmp_path, monkeypatch, capfd):
+    """All else is done, and the status is 1."""
+    monkeypatch.chdir(tmp_path)
+    write_pictures(tmp_path / "in", 2, side=128, shared=True)
+    (tmp_path / "in" / "z.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(30))
+    with pytest.raises(UserError, match="--learn: the step selfsupervised_denoising.py ended with status 1"):
+        call(monkeypatch, "--learn in --out out")
+    assert "skipped: cannot read in/z.png" in capfd.readouterr().out
+    assert (tmp_path / "out" / "report.html").exists() and (tmp_path / "out" / "denoised" / "0.png").exists()
+
+
+def test_a_step_that_makes_nothing_ends_it(tmp_path, monkeypatch):
+    scripts(tmp_path, monkeypatch, "import sys\nsys.exit(1)\n")
+    done, made = steps.Steps(), tmp_path / "made"
+    for there in (False, True):
+        made.mkdir(exist_ok=True)
+        if there:
+            (made / "a.png").touch()
+            done.denoise(made, "--x")
+        else:
+            with pytest.raises(UserError, match="ended with status 1"):
+                done.denoise(made, "--x")
+        assert (done.left_out is not None) == there
+
+
 def test_shared_noise_of_many_pictures(tmp_path, monkeypatch, capfd):
     """A plain network learns from what the shipped one makes of them, and its results are what counts."""
     monkeypatch.chdir(tmp_path)

@@ -37,7 +37,7 @@ def learn(options: LearningOptions, recipe: Mapping[str, Any], networks: Mapping
     recipe: how steps are taken, by the names of options (config/recipes.py, 'fast').
     networks: the table of the shipped ones (config/networks.py).
 
-    Raises UserError for pictures that cannot be learned from, and where a step fails.
+    Raises UserError for pictures that cannot be learned from, where a step fails, and at the end if files were left out.
     """
     # What there is, and what is chosen.
     paths = find_inputs([options.learn], "--learn")
@@ -57,11 +57,13 @@ def learn(options: LearningOptions, recipe: Mapping[str, Any], networks: Mapping
         network = _distil(chosen, options, out, steps)
     hole = [] if chosen.hole_size == 1 or chosen.distil else [f"--hole-size={chosen.hole_size}"]
     used = [] if network is None else [f"--network={network}"]
-    steps.run(PROGRAM, f"--denoise={options.learn}", f"--out={results}", *used, *hole, "--compare", *options.passed_on)
+    steps.denoise(results, f"--denoise={options.learn}", f"--out={results}", *used, *hole, "--compare", *options.passed_on)
     if chosen.distil:
         say(f"For more such pictures: --network {network}")
     path = write_report(out, facts, chosen, steps.commands, newest_run(out / RUNS), results)
     say(f"What was chosen and why, and pictures: {path}")
+    if steps.left_out is not None:
+        raise steps.left_out
 
 
 def _plan(facts: Facts, options: LearningOptions, recipe: Mapping[str, Any], network: str, out: Path) -> Plan:
@@ -128,8 +130,8 @@ def _distil(chosen: Plan, options: LearningOptions, out: Path, steps: Steps) -> 
     if network.exists():
         say(f"Distilled already: {network}")
         return network
-    steps.run(
-        PROGRAM, f"--denoise={options.learn}", f"--out={out / TAUGHT}", f"--hole-size={chosen.hole_size}",
+    steps.denoise(
+        network, f"--denoise={options.learn}", f"--out={out / TAUGHT}", f"--hole-size={chosen.hole_size}",
         f"--distill={chosen.distil}", f"--save-network={network}", *options.passed_on,
     )  # fmt: skip
     return network

@@ -21,6 +21,7 @@ class Steps:
 
     def __init__(self) -> None:
         self.commands: list[str] = []  # as one would type them
+        self.left_out: UserError | None = None  # what `denoise` was told of files that it had to leave out
 
     def run(self, script: str, *options: str, at_most: float | None = None, end: Path | None = None) -> None:
         """Runs one of our scripts, and waits for it. Raises UserError where it fails; what it printed says why.
@@ -52,6 +53,19 @@ class Steps:
                 timer.cancel()
         if status:
             raise UserError(f"--learn: the step {script} ended with status {status}; what it printed says why")
+
+
+    def denoise(self, made: Path, *options: str) -> None:
+        """Runs --denoise. Raises UserError where it fails, but not for files that it had to leave out: `left_out` is that.
+
+        made: what is there afterwards if it has done its work, a file or a folder with something in it.
+        """
+        try:
+            self.run(PROGRAM, *options)
+        except UserError as error:
+            if not (made.is_file() or (made.is_dir() and any(made.iterdir()))):
+                raise
+            self.left_out = error
 
 
 def newest_run(folder: Path) -> Path | None:
