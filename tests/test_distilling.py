@@ -20,6 +20,7 @@ from dnnlib.denoising.adapting import held_out
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.distilling import denoise as distilling
 from dnnlib.denoising.distilling import loop
+from dnnlib.denoising.distilling import pairs as pairing
 from dnnlib.denoising.distilling.loop import MINIBATCH, Distilled, psnr_of
 from dnnlib.denoising.distilling.pairs import PairCrops, Pairs, read_both
 from dnnlib.denoising.distilling.start import distilled_configuration, passing_on
@@ -98,7 +99,7 @@ def test_all_other_channels_can_be_learned():
 def pages_of(file: str, white: float = 255.0) -> Pairs:
     """A picture, and half of it as what it became."""
     scale, picture = Scale(0.0, white), read_filled(file, None)
-    pairs = Pairs()
+    pairs = Pairs(picture.colours)
     pairs.add(picture, [DenoisedPage(page // 2, {}, NoiseLevel([0.0]), scale) for page in picture.pages])
     return pairs
 
@@ -149,6 +150,23 @@ def test_where_there_is_no_value_nothing_is_learned(place):
         both = read_both(one, other, Region(0, 0, 32, 32))
         assert both.shape == (32, 32, 2)
         np.testing.assert_array_equal(both[..., 1], other.pixels[:32, :32, 0])
+
+
+def test_of_many_and_large_pages_some_is_kept(place, monkeypatch):
+    """The middle of large ones; pages spread over all; none of other colours, and none that is small."""
+    monkeypatch.setattr(pairing, "_LARGEST_SIDE", 130)
+    monkeypatch.setattr(pairing, "_MOST_PAGES", 4)
+    pairs = Pairs(1)
+    for i in range(19):
+        pixels = np.full([140 if i else 100, 150, 1], i, np.uint8)
+        np.save("in/page.npy", pixels[..., 0])
+        picture = read_filled("in/page.npy", None)
+        pairs.add(picture, [DenoisedPage(pixels, {}, NoiseLevel([0.0]), Scale(0.0, 255.0))])
+    colours = read_filled("in/a.png", None)
+    pairs.add(colours, [DenoisedPage(colours.pages[0], {}, NoiseLevel([0.0]), Scale(0.0, 255.0))])
+    kept, _ = pairs.pages()
+    assert all(page.pixels.shape == (130, 130, 1) for page in kept)
+    assert [int(page.pixels[0, 0, 0]) for page in kept] == [1, 9, 17]  # 18 pages: every eighth
 
 
 def test_nearness():

@@ -13,7 +13,7 @@ from dnnlib.denoising.pictures import formats
 from dnnlib.denoising.pictures.decided_scale import Decided, decided
 from dnnlib.denoising.pictures.files import read_header, read_picture
 from dnnlib.denoising.pictures.folder_scale import FolderScale
-from dnnlib.denoising.pictures.images import pixels_sha256
+from dnnlib.denoising.pictures.images import middle_of, pixels_sha256
 from dnnlib.denoising.pictures.picture import Picture
 from dnnlib.denoising.pictures.scale import COLOURS, UNTOLD, Scale, Source, kind_of
 from dnnlib.denoising.pictures.search import pictures_in
@@ -66,7 +66,7 @@ class NoisyPictures:
         stored = self.stored(i)
         noisy = self.scale_of(i, stored.dtype).to_float(stored)
         reference = None if self.references is None else self._reference(i, stored)[0]
-        return _middle(noisy), None if reference is None else _middle(reference)
+        return middle_of(noisy, LARGEST_SIDE), None if reference is None else middle_of(reference, LARGEST_SIDE)
 
     def sha256(self, _channels: int) -> str:
         """Returns the digest of the pictures' pixels as an evaluation sees them, and of their references."""
@@ -197,12 +197,6 @@ def _folder(reference_dir: str | None) -> Path | None:
     if reference_dir is not None and not os.path.isdir(reference_dir):
         raise UserError(f"--reference-dir {reference_dir}: no such folder")
     return None if reference_dir is None else Path(reference_dir)
-
-
-def _middle(pixels: np.ndarray) -> np.ndarray:
-    """Returns the middle of a picture [H,W,C], at most LARGEST_SIDE pixels a side."""
-    top, left = (max(size - LARGEST_SIDE, 0) // 2 for size in pixels.shape[:2])
-    return pixels[top : top + LARGEST_SIDE, left : left + LARGEST_SIDE]
 
 
 def _size(pixels: np.ndarray) -> str:

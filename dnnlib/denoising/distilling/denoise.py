@@ -4,6 +4,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from dnnlib.denoising.adapting.pages import read_pages, source_of
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.distilling.pairs import Pairs
@@ -19,6 +21,7 @@ from dnnlib.progress import say
 from dnnlib.tflib.network import save_network
 
 _OPTION, _REMEDY = "--distill", "denoise without --distill"
+_LOOKED_AT = 16  # files, before the work: of many all would not fit in memory
 _MUCH = 3.0  # dB; a network of thousands of crops came 6 nearer than the noisy pictures
 
 
@@ -37,7 +40,8 @@ def denoise_and_distil(inputs: list[str], options: DenoisingOptions, recipe: Map
     outputs = planned_outputs(inputs, options)
     options = with_white(options, outputs)
     trained = {colours: networks.trained_for(colours) for colours in (1, 3)}
-    paths = [output.source for output in outputs]
+    some = np.unique(np.linspace(0, len(outputs) - 1, min(len(outputs), _LOOKED_AT)).astype(int))
+    paths = [outputs[i].source for i in some]
     pages = read_pages(paths, options.told, options.axes, options.nodata, trained, _OPTION, _REMEDY)
     colours = pages[0].pixels.shape[2]
     name, _, teacher = networks.loaded_for(colours)
@@ -47,14 +51,14 @@ def denoise_and_distil(inputs: list[str], options: DenoisingOptions, recipe: Map
             f"name another --network, or {_REMEDY}"
         )
     student, source = distilled_configuration(colours), source_of(pages)
-    del pages  # they are kept as they are denoised
+    del pages
     save_to = save_path("--save-network", options.save_network, student)
     if os.path.realpath(save_to) == os.path.realpath(name):
         raise UserError(f"--save-network {save_to}: is the network that it would learn from; name another file")
     make_folder(options.out)
     make_folder(str(save_to.parent), "--save-network")
     # The work.
-    pairs, skipped = Pairs(), None
+    pairs, skipped = Pairs(colours), None
     try:
         denoise_outputs(networks, outputs, options, pairs.add)
     except UserError as error:  # some files cannot be denoised; it is learned from the others

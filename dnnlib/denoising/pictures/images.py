@@ -162,3 +162,9 @@ def pad_to_square(image: np.ndarray, side: int) -> np.ndarray:
     if side < max(height, width):
         raise ValueError(f"cannot pad {height}x{width} to the smaller {side}x{side}")
     return np.pad(image, ((0, side - height), (0, side - width), (0, 0)), mode="reflect")
+
+
+def middle_of(pixels: np.ndarray, side: int) -> np.ndarray:
+    """Returns the middle of a picture [H,W,C], at most so many pixels a side: a view of it."""
+    top, left = (max(size - side, 0) // 2 for size in pixels.shape[:2])
+    return pixels[top : top + side, left : left + side]
