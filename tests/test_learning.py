@@ -102,7 +102,7 @@ def test_many_pictures_of_shared_noise_are_distilled_from():
     # 54 of 60 minutes, less 640 crops' worth of pixels 3.5 times.
     assert plan(shared, NETWORK, 0.5, 60).distil == (0.9 * 3600 - 640 * 3.5 * 0.5) / 0.5 - 40 == 4200
     late = plan(shared, NETWORK, 2.0, 60)
-    assert late.distil == 0 and "no time for 2000 crops" in late.choices[-1].why
+    assert late.distil == 0 and "no time for 4,000 crops" in late.choices[-1].why
     few = plan(shared._replace(files=19), NETWORK, 0.1, 60)
     assert few.distil == 0 and "needs 20 pictures" in few.choices[-1].why
     assert plan(WHITE, NETWORK, 0.1, 60).distil == 0
@@ -262,6 +262,7 @@ def test_shared_noise_of_many_pictures(tmp_path, monkeypatch, capfd):
     """A plain network learns from what the shipped one makes of them, and its results are what counts."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(planning, "FEWEST_PICTURES", 2)
+    monkeypatch.setattr(learning, "FEWEST_PICTURES", 2)
     monkeypatch.setattr(planning, "FEWEST_CROPS", 1)
     monkeypatch.setattr(planning, "MOST_CROPS", 200)
     monkeypatch.setattr(learning, "_measured", lambda *_: 0.1)

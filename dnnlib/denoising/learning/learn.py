@@ -10,7 +10,7 @@ from typing import Any
 from dnnlib.denoising.adapting.held_out import SMALLEST_SIDE
 from dnnlib.denoising.inference.output_paths import make_folder
 from dnnlib.denoising.learning.look import Facts, look
-from dnnlib.denoising.learning.plan import CROP, RATE, Choice, Plan, configuration_for, plan
+from dnnlib.denoising.learning.plan import CROP, FEWEST_PICTURES, RATE, Choice, Plan, configuration_for, plan
 from dnnlib.denoising.learning.report import write_report
 from dnnlib.denoising.learning.steps import PROGRAM, TOOL, Steps, finished_network, newest_run
 from dnnlib.denoising.network.shipped import GREY, RGB, default_networks
@@ -72,7 +72,8 @@ def _plan(facts: Facts, options: LearningOptions, recipe: Mapping[str, Any], net
     kept = _kept_plan(out / KEPT_PLAN, asked)
     if kept is not None:
         return kept
-    found = plan(facts, network, _measured(facts, recipe), options.minutes)
+    learns = facts.hole == 1 or facts.files >= FEWEST_PICTURES
+    found = plan(facts, network, _measured(facts, recipe) if learns else 0.0, options.minutes)
     (out / DISTILLED).unlink(missing_ok=True)  # of another plan
     as_json = {**found._asdict(), "choices": [choice._asdict() for choice in found.choices]}
     write_text(out / KEPT_PLAN, json.dumps({"asked": asked, "plan": as_json}, indent=2))

@@ -54,7 +54,6 @@ class Steps:
         if status:
             raise UserError(f"--learn: the step {script} ended with status {status}; what it printed says why")
 
-
     def denoise(self, made: Path, *options: str) -> None:
         """Runs --denoise. Raises UserError where it fails, but not for files that it had to leave out: `left_out` is that.
 
