@@ -114,5 +114,5 @@ def _distilling(facts: Facts, seconds: float, minutes: float) -> tuple[int, Choi
         why = f"in {minutes:g} minutes there is no time for {FEWEST_CROPS:,} crops ({seconds:.2g} s each here)"
         return 0, Choice(what, "none", why)
     crops = round(crops, -2)
-    why = "it learns to do the same from all pictures together, which makes it a little better, and much faster"
+    why = "it learns to do the same from all pictures together: about as well, and much faster"
     return crops, Choice(what, f"distilled from {crops:,} crops", why)
