@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from material import smooth_picture
 from PIL import Image
+from programs import listening_to_ctrl_c
 
 import selfsupervised_denoising
 from dnnlib.denoising.learning import learn as learning
@@ -170,10 +171,13 @@ def test_a_signal_reaches_the_step_once_and_it_ends_in_order(tmp_path, number):
     )
     root = Path(__file__).resolve().parent.parent
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen([sys.executable, "-c", parent], cwd=root, **pipes) as p:
-        assert p.stdout.readline().startswith("$ python") and p.stdout.readline() == "ready\n"
-        os.kill(p.pid, number)
-        out, err = p.communicate(timeout=60)
+    with listening_to_ctrl_c(), subprocess.Popen([sys.executable, "-c", parent], cwd=root, **pipes) as p:
+        try:
+            assert p.stdout.readline().startswith("$ python") and p.stdout.readline() == "ready\n"
+            os.kill(p.pid, number)
+            out, err = p.communicate(timeout=60)
+        finally:
+            p.kill()
     assert out == f"heard {int(number)}\n" and err == "Interrupted.\n"
     assert p.returncode == 128 + number
 
