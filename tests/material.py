@@ -22,6 +22,12 @@ def smooth_picture(height: int, width: int, seed: int = 0) -> np.ndarray:
     return (127.5 + 50 * waves).astype(np.uint8)
 
 
+def noisy_picture(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """uint8 [H,W,3], `smooth_picture` with noise of sigma 25."""
+    noise = np.random.default_rng(seed).standard_normal([height, width, 3])
+    return np.clip(smooth_picture(height, width, seed) + 25 * noise, 0, 255).astype(np.uint8)
+
+
 def write_picture(path: Path, height: int, width: int, seed: int = 0, grey: bool = False) -> np.ndarray:
     """Writes a smooth picture in the format of the suffix; returns the pixels that were given to it."""
     path.parent.mkdir(parents=True, exist_ok=True)

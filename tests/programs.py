@@ -6,6 +6,7 @@ import io
 import os
 import pty
 import re
+import shlex
 import signal
 import struct
 import subprocess
@@ -106,6 +107,12 @@ def run_on_terminal(command: list, place: Path) -> tuple[int, str, str]:
         os.close(ours)
         status = process.wait(LIMIT)
         return status, os.pread(out.fileno(), 1 << 20, 0).decode(), shown.decode()
+
+
+def call(arguments: str, monkeypatch) -> None:
+    """Calls the program's `main` in the working directory as it is; what is patched in this process is patched there."""
+    monkeypatch.setattr(sys, "argv", ["selfsupervised_denoising.py", *shlex.split(arguments)])
+    selfsupervised_denoising.main()
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 import math
 import re
-import shlex
 import signal
 import subprocess
 import sys
@@ -14,9 +13,9 @@ import tifffile
 from graphs import random_variables
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from material import fresh_network, smooth_picture, write_network
+from material import fresh_network, noisy_picture, write_network
 from PIL import Image
-from programs import FOLDER, Program, listening_to_ctrl_c
+from programs import FOLDER, Program, call, listening_to_ctrl_c
 
 import selfsupervised_denoising
 from config.configurations import REAL_CONFIGURATIONS
@@ -50,17 +49,6 @@ NETWORKS = {
 }  # fmt: skip
 
 
-def noisy(height: int, width: int, seed: int = 0) -> np.ndarray:
-    """uint8 [H,W,3], sigma 25."""
-    noise = np.random.default_rng(seed).standard_normal([height, width, 3])
-    return np.clip(smooth_picture(height, width, seed) + 25 * noise, 0, 255).astype(np.uint8)
-
-
-def call(arguments: str, monkeypatch) -> None:
-    monkeypatch.setattr(sys, "argv", [SCRIPT, *shlex.split(arguments)])
-    selfsupervised_denoising.main()
-
-
 @pytest.fixture(scope="module")
 def networks(tmp_path_factory):
     """Of random weights, as `known.pickle` and so on."""
@@ -78,7 +66,7 @@ def place(networks, tmp_path, monkeypatch):
     for path in networks.iterdir():
         (tmp_path / path.name).symlink_to(path)
     (tmp_path / "in").mkdir()
-    Image.fromarray(noisy(128, 160)).save(tmp_path / "in" / "a.png")
+    Image.fromarray(noisy_picture(128, 160)).save(tmp_path / "in" / "a.png")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -167,9 +155,9 @@ def test_crops_are_drawn_from_all_pages_and_follow_from_the_seed():
 
 
 def test_pages_are_read_as_denoising_reads_them(place):
-    stack = np.stack([noisy(128, 160, i) for i in range(2)]).astype(np.uint16) * 16
+    stack = np.stack([noisy_picture(128, 160, i) for i in range(2)]).astype(np.uint16) * 16
     tifffile.imwrite("in/stack.tif", stack, photometric="rgb")
-    Image.fromarray(np.dstack([noisy(140, 130), np.full([140, 130], 99, np.uint8)])).save("in/alpha.png")
+    Image.fromarray(np.dstack([noisy_picture(140, 130), np.full([140, 130], 99, np.uint8)])).save("in/alpha.png")
     pages = read_pages(["in/stack.tif", "in/alpha.png"], Scale(16, 4080))
     assert [page.pixels.shape for page in pages] == [(128, 160, 3), (128, 160, 3), (140, 130, 3)]
     np.testing.assert_array_equal(pages[1].read(Region(0, 8, 128, 160)), Scale(16, 4080).to_float(stack[1, :, 8:]))
@@ -249,7 +237,7 @@ def test_the_lowest_is_kept_and_the_patience_ends(monkeypatch):
 def test_the_likelihood_is_that_of_the_evaluation(name):
     """Of a page that is shown as a whole."""
     configuration = Configuration.from_name(name)
-    pixels = noisy(130, 140)[:, :, : configuration.channels]
+    pixels = noisy_picture(130, 140)[:, :, : configuration.channels]
     page = Page(pixels, Scale(white=255), Parts(None, Region(0, 0, 130, 140)))
     pictures = NoisyPictures(["a"], [0], [pixels].__getitem__, page.scale)
     variables = random_variables(shapes_of(configuration), 2)
@@ -263,7 +251,7 @@ def test_the_likelihood_is_that_of_the_evaluation(name):
 
 
 def test_only_held_out_pixels_are_measured_and_not_all_of_many(monkeypatch):
-    pixels = noisy(256, 300)
+    pixels = noisy_picture(256, 300)
     (part,) = split([(256, 300)])
     page = Page(pixels, Scale(white=255), part)
     (place,) = places_of([page])
@@ -329,7 +317,7 @@ def test_a_network_that_becomes_worse_stays_as_it_was(place, monkeypatch, capsys
 def test_a_grey_stack_by_an_rgb_network(place, monkeypatch, capsys):
     """It becomes a network for one channel; and of ten pages one is held out."""
     monkeypatch.setattr(held_out, "LARGEST_CROP", 64)
-    stack = np.stack([noisy(128, 128, i)[:, :, 0] for i in range(10)])
+    stack = np.stack([noisy_picture(128, 128, i)[:, :, 0] for i in range(10)])
     tifffile.imwrite("in/stack.tif", stack)
     file = f"network-00000003-{REAL_MONO}.pickle"
     call(f"--denoise in/stack.tif --network fresh.pickle --out out --adapt 3 --save-network {file}", monkeypatch)
@@ -342,7 +330,7 @@ def test_a_grey_stack_by_an_rgb_network(place, monkeypatch, capsys):
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGHUP, 129)])
 def test_a_signal_ends_in_one_line(place, number, status):
     write_network(place / "real.pickle", REAL_MONO)  # the quickest to begin: its noise is not estimated
-    Image.fromarray(noisy(128, 128)[:, :, 0]).save("in/a.png")
+    Image.fromarray(noisy_picture(128, 128)[:, :, 0]).save("in/a.png")
     command = "--denoise in --network real.pickle --out out --adapt 100000 --save-network out/n.pickle"
     with listening_to_ctrl_c():
         program = Program(place, SCRIPT, command)
@@ -380,9 +368,9 @@ WRONG_USE = [
 
 @pytest.mark.parametrize("case", WRONG_USE, ids=lambda case: case[0][-50:])
 def test_wrong_use(place, monkeypatch, capfd, case):
-    Image.fromarray(noisy(127, 200)).save("in/low.png")
-    tifffile.imwrite("in/narrow.tif", np.stack([noisy(200, 127)] * 2), photometric="rgb")
-    Image.fromarray(noisy(128, 160)[:, :, 0]).save("in/grey.png")
+    Image.fromarray(noisy_picture(127, 200)).save("in/low.png")
+    tifffile.imwrite("in/narrow.tif", np.stack([noisy_picture(200, 127)] * 2), photometric="rgb")
+    Image.fromarray(noisy_picture(128, 160)[:, :, 0]).save("in/grey.png")
     np.save("in/nan.npy", np.full([128, 128], np.nan))
     (place / "in" / "half.png").write_bytes((place / "in" / "a.png").read_bytes()[:5000])
     (place / "folder.pickle").mkdir()

@@ -2,20 +2,17 @@
 
 import math
 import re
-import shlex
 import signal
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 from graphs import compute, random_images
-from material import fresh_network, smooth_picture, write_network
+from material import fresh_network, noisy_picture, smooth_picture, write_network
 from PIL import Image
-from programs import Program, listening_to_ctrl_c
+from programs import Program, call, listening_to_ctrl_c
 
-import selfsupervised_denoising
 from dnnlib.denoising.adapting import held_out
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.distilling import denoise as distilling
@@ -41,23 +38,12 @@ SCRIPT = "selfsupervised_denoising.py"
 KNOWN = "gauss25-blindspot-sigma_known"
 
 
-def noisy(height: int, width: int, seed: int = 0) -> np.ndarray:
-    """uint8 [H,W,3], sigma 25."""
-    noise = np.random.default_rng(seed).standard_normal([height, width, 3])
-    return np.clip(smooth_picture(height, width, seed) + 25 * noise, 0, 255).astype(np.uint8)
-
-
-def call(arguments: str, monkeypatch) -> None:
-    monkeypatch.setattr(sys, "argv", [SCRIPT, *shlex.split(arguments)])
-    selfsupervised_denoising.main()
-
-
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     """The working directory, with a network, and a picture under `in`."""
     write_network(tmp_path / "fresh.pickle", KNOWN)
     (tmp_path / "in").mkdir()
-    Image.fromarray(noisy(128, 160)).save(tmp_path / "in" / "a.png")
+    Image.fromarray(noisy_picture(128, 160)).save(tmp_path / "in" / "a.png")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -105,7 +91,7 @@ def pages_of(file: str, white: float = 255.0) -> Pairs:
 
 
 def test_crops_of_noisy_and_denoised_are_of_one_place(place):
-    Image.fromarray(np.dstack([noisy(128, 160), np.full([128, 160], 7, np.uint8)])).save("in/alpha.png")
+    Image.fromarray(np.dstack([noisy_picture(128, 160), np.full([128, 160], 7, np.uint8)])).save("in/alpha.png")
     pairs = pages_of("in/a.png")
     picture = read_filled("in/alpha.png", None)
     pairs.add(picture, [DenoisedPage(picture.pages[0] // 2, {}, NoiseLevel([0.0]), Scale(0.0, 255.0))])
@@ -218,7 +204,7 @@ def test_the_results_are_those_without_it(place, monkeypatch, capsys):
         return Distilled(fresh_network(configuration.name).variables, 30.0, 20.0)
 
     monkeypatch.setattr(loop, "distil", distil)
-    stack = 16 * np.stack([noisy(128, 128, i)[:, :, 0].astype(np.uint16) for i in range(2)])
+    stack = 16 * np.stack([noisy_picture(128, 128, i)[:, :, 0].astype(np.uint16) for i in range(2)])
     tifffile.imwrite("in/stack.tif", stack)
     for more in ("", "--distill 2 --save-network net.pickle"):
         call(f"--denoise in/stack.tif --network fresh.pickle --white 4095 --out out{len(more)} {more}", monkeypatch)
@@ -323,8 +309,8 @@ WRONG_USE = [
 
 @pytest.mark.parametrize("case", WRONG_USE, ids=lambda case: case[0][-50:])
 def test_wrong_use(place, monkeypatch, case):
-    Image.fromarray(noisy(127, 200)).save("in/low.png")
-    Image.fromarray(noisy(128, 160)[:, :, 0]).save("in/grey.png")
+    Image.fromarray(noisy_picture(127, 200)).save("in/low.png")
+    Image.fromarray(noisy_picture(128, 160)[:, :, 0]).save("in/grey.png")
     write_network(place / "plain.pickle", "gauss25-n2c")
     (place / "folder.pickle").mkdir()
     before = sorted(place.rglob("*"))

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from material import smooth_picture, write_bare_shard, write_picture
+from programs import run_here
 
 from config.validation_sets import VALIDATION_SETS
 from dnnlib.denoising.configuration import Configuration
@@ -261,6 +262,18 @@ def test_a_first_look_names_the_hole_that_shared_noise_needs(taps, hole, said, f
     assert found.enough == (files >= 20)
     assert (f"train with {said}," in found.advice) if said else found.advice is None
     assert np.sqrt(np.median(found.points.variances)) == pytest.approx(0.05, rel=0.25)  # each is of noise that is shared
+
+
+def test_what_the_pictures_tell_is_said_before_the_training(tmp_path, monkeypatch):
+    """Also where the start is no estimate."""
+    for i in range(3):
+        np.save(tmp_path / f"{i}.npy", np.random.default_rng(i).random((64, 64), np.float32))
+    write_noisy_shard(str(tmp_path), tmp_path / "shard.h5", NoisyOptions(white=1.0, min_size=64))
+    monkeypatch.setattr(training_loop, "first_look", lambda *given: first_look(*given)._replace(advice="SHARED"))
+    training = "--train real_gauss-blindspot-sigma_global-mono --train-h5 shard.h5 --train-resolution 64 --num-iter 4"
+    lines = run_here(tmp_path, training).stdout.splitlines()
+    (first,) = (i for i, line in enumerate(lines) if line.startswith("       0: time="))
+    assert lines[:first].count("SHARED") == 1
 
 
 def test_the_noisy_pictures_count_more_than_the_residual(capsys):

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from dnnlib.denoising.adapting.held_out import WHOLE_PAGES, crop_side
 from dnnlib.denoising.adapting.pages import Page, read_pages, source_of
 from dnnlib.denoising.adapting.start import Start, learned_configuration
-from dnnlib.denoising.inference.denoise_files import denoise_outputs, planned_outputs, with_white
+from dnnlib.denoising.inference.denoise_files import denoise_outputs, opened
 from dnnlib.denoising.inference.output_paths import make_folder
-from dnnlib.denoising.inference.picture_networks import PictureNetworks
 from dnnlib.denoising.network.network_file import save_path, to_network
 from dnnlib.denoising.options import DenoisingOptions
 from dnnlib.progress import say
@@ -25,9 +24,7 @@ def denoise_adapted(inputs: list[str], options: DenoisingOptions, recipe: Mappin
     Raises UserError as `denoise_files.denoise`, and for networks and pictures that do not go with --adapt.
     """
     # Before anything is made.
-    networks = PictureNetworks(options, known)
-    outputs = planned_outputs(inputs, options)
-    options = with_white(options, outputs)
+    networks, outputs, options = opened(inputs, options, known)
     trained = {colours: networks.trained_for(colours) for colours in (1, 3)}
     pages = read_pages([output.source for output in outputs], options.told, options.axes, options.nodata, trained)
     colours = pages[0].pixels.shape[2]

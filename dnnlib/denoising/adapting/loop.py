@@ -98,9 +98,7 @@ def adapt(start: Start, pages: Sequence[Page], recipe: Mapping, images: int, pre
     return Outcome(lowest.variables, _outcome(lowest, seen, options.num_iter))
 
 
-def training_options(
-    recipe: Mapping, images: int, side: int, precision: str, rate: float
-) -> TrainingOptions:
+def training_options(recipe: Mapping, images: int, side: int, precision: str, rate: float) -> TrainingOptions:
     """Returns the settings of the steps: those of the recipe, but for the rate.
 
     images: how many there are; the steps are whole ones, and at least one.

@@ -9,10 +9,9 @@ import numpy as np
 from dnnlib.denoising.adapting.pages import read_pages, source_of
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.distilling.pairs import Pairs
-from dnnlib.denoising.distilling.start import distilled_configuration
-from dnnlib.denoising.inference.denoise_files import denoise_outputs, planned_outputs, with_white
+from dnnlib.denoising.distilling.start import REMEDY, distilled_configuration
+from dnnlib.denoising.inference.denoise_files import denoise_outputs, opened
 from dnnlib.denoising.inference.output_paths import make_folder
-from dnnlib.denoising.inference.picture_networks import PictureNetworks
 from dnnlib.denoising.network.network_file import save_path, to_network
 from dnnlib.denoising.options import DenoisingOptions
 from dnnlib.denoising.pictures.scale import Source
@@ -20,7 +19,7 @@ from dnnlib.errors import UserError
 from dnnlib.progress import say
 from dnnlib.tflib.network import save_network
 
-_OPTION, _REMEDY = "--distill", "denoise without --distill"
+_OPTION = "--distill"
 _LOOKED_AT = 16  # files, before the work: of many all would not fit in memory
 _MUCH = 3.0  # dB; a network of thousands of crops came 6 nearer than the noisy pictures
 
@@ -36,19 +35,17 @@ def denoise_and_distil(inputs: list[str], options: DenoisingOptions, recipe: Map
     Raises UserError as `denoise_files.denoise`, and for networks and pictures that do not go with --distill.
     """
     # Before anything is made.
-    networks = PictureNetworks(options, known)
-    outputs = planned_outputs(inputs, options)
-    options = with_white(options, outputs)
+    networks, outputs, options = opened(inputs, options, known)
     trained = {colours: networks.trained_for(colours) for colours in (1, 3)}
     some = np.unique(np.linspace(0, len(outputs) - 1, min(len(outputs), _LOOKED_AT)).astype(int))
     paths = [outputs[i].source for i in some]
-    pages = read_pages(paths, options.told, options.axes, options.nodata, trained, _OPTION, _REMEDY)
+    pages = read_pages(paths, options.told, options.axes, options.nodata, trained, _OPTION, REMEDY)
     colours = pages[0].pixels.shape[2]
     name, _, teacher = networks.loaded_for(colours)
     if not teacher.blind_spot:
         raise UserError(
             f"{_OPTION}: a network of {teacher.name} has no blind spot, and is as fast as the one that would learn from it; "
-            f"name another --network, or {_REMEDY}"
+            f"name another --network, or {REMEDY}"
         )
     student, source = distilled_configuration(colours), source_of(pages)
     del pages

@@ -1,6 +1,5 @@
 """Trains a plain network on pairs, and measures how near it comes to what it learns from."""
 
-import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -14,7 +13,7 @@ from dnnlib.denoising.adapting.places import places_of, shown_at
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.data.crops import Prefetch, batches
 from dnnlib.denoising.distilling.pairs import PairCrops
-from dnnlib.denoising.distilling.start import passing_on
+from dnnlib.denoising.distilling.start import REMEDY, passing_on
 from dnnlib.denoising.network.architecture import shapes_of
 from dnnlib.denoising.network.model import build_model
 from dnnlib.denoising.options import TrainingOptions
@@ -28,7 +27,6 @@ from dnnlib.tflib.runtime import fetch_variables, initialize, out_of_memory, tf
 
 PEAK_RATE = 1e-3  # half the recipe's: it starts from a network that works, if only as a window pane does
 MINIBATCH = 2
-REMEDY = "denoise without --distill"
 
 
 class Distilled(NamedTuple):
@@ -70,9 +68,8 @@ def distil(
         found, errors = Distilled(None, held_out.noisy_nearness, held_out.noisy_nearness), []
         say(f"{0:8d}: valid_psnr={found.nearness:8.4f}")
         # The steps.
-        feed = Prefetch(batches(crops, size, 0, total - size))
-        with feed as ahead, progress_bar(total, "image") as bar, contextlib.closing(iter(ahead)) as steps:
-            for batch in steps:
+        with Prefetch(batches(crops, size, 0, total - size)) as ahead, progress_bar(total, "image") as bar:
+            for batch in ahead:
                 with out_of_memory(REMEDY):
                     errors.append(session.run(step, {pairs: batch.images, rate: learning_rate(batch.n, options)}))
                 bar.update(size)

@@ -5,6 +5,7 @@ import numpy as np
 from dnnlib.denoising.configuration import Configuration
 from dnnlib.denoising.network.architecture import initial_variables, shapes_of
 
+REMEDY = "denoise without --distill"  # in messages
 DISTILLED = "real_gauss-n2c"  # it sees all pixels, and is told no level: whatever the noise is, it is in the pictures
 
 

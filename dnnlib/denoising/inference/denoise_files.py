@@ -54,14 +54,24 @@ def denoise(inputs: list[str], options: DenoisingOptions, known: Mapping[str, Ma
     options: of the command line.
     known: the table of the shipped networks (config/networks.py).
     """
-    networks = PictureNetworks(options, known)
-    outputs = planned_outputs(inputs, options)
-    options = with_white(options, outputs)
+    networks, outputs, options = opened(inputs, options, known)
     make_folder(options.out)
     denoise_outputs(networks, outputs, options)
 
 
-def planned_outputs(inputs: list[str], options: DenoisingOptions) -> list[Output]:
+def opened(
+    inputs: list[str], options: DenoisingOptions, known: Mapping[str, Mapping]
+) -> tuple[PictureNetworks, list[Output], DenoisingOptions]:
+    """Returns the networks, what is denoised and where it goes, and the options with white; nothing is made yet.
+
+    Parameters and errors as for `denoise`.
+    """
+    networks = PictureNetworks(options, known)
+    outputs = _planned_outputs(inputs, options)
+    return networks, outputs, _with_white(options, outputs)
+
+
+def _planned_outputs(inputs: list[str], options: DenoisingOptions) -> list[Output]:
     """Finds the pictures, and decides where the results go; nothing is decoded or made. Raises UserError as `denoise`."""
     extra_endings = [f"{std}.{suffix}" for std in options.stds for suffix in ("png", "tif")]
     extra_endings += ["compare.png"] if options.compare else []
@@ -71,7 +81,7 @@ def planned_outputs(inputs: list[str], options: DenoisingOptions) -> list[Output
     return outputs
 
 
-def with_white(options: DenoisingOptions, outputs: list[Output]) -> DenoisingOptions:
+def _with_white(options: DenoisingOptions, outputs: list[Output]) -> DenoisingOptions:
     """Returns the options with the white that is measured in all pictures, and says it, where --white auto is given."""
     paths = [output.source for output in outputs]
     white = found_white(options.white, paths, options.told.black, options.nodata, axes=options.axes)
@@ -81,7 +91,7 @@ def with_white(options: DenoisingOptions, outputs: list[Output]) -> DenoisingOpt
 def denoise_outputs(
     networks: PictureNetworks, outputs: list[Output], options: DenoisingOptions, keep: Keep = lambda *_: None
 ) -> None:
-    """Denoises what `planned_outputs` found, into a folder that is there. Raises UserError at the end if a file was skipped.
+    """Denoises what `opened` found, into a folder that is there. Raises UserError at the end if a file was skipped.
 
     networks: for each kind of picture; they are closed at the end.
     keep(picture, pages): is called with each picture and what it became.

@@ -52,9 +52,8 @@ def learn(options: LearningOptions, recipe: Mapping[str, Any], networks: Mapping
         say(f"{choice.what}: {choice.chosen} ({choice.why})")
     # It is done.
     steps = Steps()
-    network, results = _train(chosen, options, out, steps), out / DENOISED
-    if chosen.distil:
-        network = _distil(chosen, options, out, steps)
+    learned, results = _distil if chosen.distil else _train, out / DENOISED
+    network = learned(chosen, options, out, steps)
     hole = [] if chosen.hole_size == 1 or chosen.distil else [f"--hole-size={chosen.hole_size}"]
     used = [] if network is None else [f"--network={network}"]
     steps.denoise(results, f"--denoise={options.learn}", f"--out={results}", *used, *hole, "--compare", *options.passed_on)

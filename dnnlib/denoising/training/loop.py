@@ -34,7 +34,7 @@ from dnnlib.errors import UserError
 from dnnlib.progress import progress_bar, say
 from dnnlib.submission.run_context import RunContext
 from dnnlib.submission.signals import StopSignals
-from dnnlib.tflib.precision import AUTO, for_learning, slow_line
+from dnnlib.tflib.precision import AUTO, fastest_precision, slow_line
 from dnnlib.tflib.replicas import Replicas
 from dnnlib.tflib.runtime import device_name, fetch_variables, initialize, out_of_memory, unlike_variables
 
@@ -68,7 +68,7 @@ def train(
     # The precision.
     replicas = replicas or Replicas()
     if options.precision == AUTO:
-        chosen = state.options["precision"] if state else for_learning(AUTO, replicas.on_gpu)
+        chosen = state.options["precision"] if state else fastest_precision(replicas.on_gpu)
         options = dataclasses.replace(options, precision=chosen)
     if run is not None:
         print(f"Precision: {options.precision}")
